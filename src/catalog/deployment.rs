@@ -1,0 +1,124 @@
+//! A model at a provider, and the set of those that this server may use.
+//!
+//! In: models of the catalog and the operator's config. Out: [`Fleet`]. Invariant: ids are unique,
+//! windows and speeds are positive, and there is at least one deployment.
+
+use std::sync::Arc;
+
+use super::model::{Model, Speed};
+use crate::domain::{AbilitySet, DeploymentId, ModelName, Price, ProviderName};
+
+/// A model at a provider, with the price and speed it has there.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Deployment {
+    /// `model@provider`.
+    pub id: DeploymentId,
+    /// The model, shared by all its deployments.
+    pub model: Arc<Model>,
+    /// The provider.
+    pub provider: ProviderName,
+    /// The model's id at this provider.
+    pub model_id: String,
+    /// What it costs here, USD per million tokens.
+    pub price: Price,
+    /// How fast it is believed to be here before anything was measured.
+    pub speed: Speed,
+    /// Whether it goes to the end of every ranking it can serve, over and above the others.
+    pub last_resort: bool,
+}
+
+impl Deployment {
+    /// A model at a provider under the model's own list price and speed.
+    pub fn new(model: &Arc<Model>, provider: &ProviderName, model_id: String) -> Self {
+        Self {
+            id: DeploymentId::of(&model.name, provider),
+            model: Arc::clone(model),
+            provider: provider.clone(),
+            model_id,
+            price: model.price,
+            speed: model.speed,
+            last_resort: false,
+        }
+    }
+
+    /// What it can do.
+    pub fn abilities(&self) -> AbilitySet {
+        self.model.abilities
+    }
+}
+
+/// A fleet that cannot be served.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum FleetError {
+    /// Nothing to choose from.
+    #[error("there is no deployment: name at least one model and a provider that serves it")]
+    Empty,
+    /// Two deployments with one id.
+    #[error("the deployment `{0}` is given twice")]
+    Duplicate(DeploymentId),
+    /// A figure that must be above zero is not.
+    #[error("`{deployment}`: {field} must be above zero")]
+    NotPositive {
+        /// Whose.
+        deployment: DeploymentId,
+        /// Which.
+        field: &'static str,
+    },
+}
+
+/// The deployments this server may use, in the order given.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fleet(Vec<Arc<Deployment>>);
+
+impl Fleet {
+    /// Checks and takes deployments.
+    ///
+    /// # Errors
+    /// Every [`FleetError`] there is.
+    pub fn new(deployments: Vec<Deployment>) -> Result<Self, Vec<FleetError>> {
+        let mut found = Vec::new();
+        if deployments.is_empty() {
+            found.push(FleetError::Empty);
+        }
+        for (at, deployment) in deployments.iter().enumerate() {
+            if deployments[..at].iter().any(|it| it.id == deployment.id) {
+                found.push(FleetError::Duplicate(deployment.id.clone()));
+            }
+            let model = &deployment.model;
+            let positive = [
+                ("context_window", model.context_window > 0),
+                ("max_output_tokens", model.max_output_tokens > 0),
+                ("speed.ttft_ms", deployment.speed.ttft_ms > 0.0),
+                ("speed.tokens_per_s", deployment.speed.tokens_per_s > 0.0),
+            ];
+            let faults = positive.into_iter().filter(|(_, fine)| !fine);
+            found.extend(faults.map(|(field, _)| FleetError::NotPositive {
+                deployment: deployment.id.clone(),
+                field,
+            }));
+        }
+        let shared = deployments.into_iter().map(Arc::new).collect();
+        if found.is_empty() { Ok(Self(shared)) } else { Err(found) }
+    }
+
+    /// Every deployment, in the order given.
+    pub fn deployments(&self) -> &[Arc<Deployment>] {
+        &self.0
+    }
+
+    /// Whether any deployment is of this model.
+    pub fn has_model(&self, name: &ModelName) -> bool {
+        self.0.iter().any(|it| it.model.name == *name)
+    }
+
+    /// The models served, each once, in the order of their first deployment.
+    pub fn models(&self) -> Vec<Arc<Model>> {
+        let mut models: Vec<Arc<Model>> = Vec::new();
+        for deployment in &self.0 {
+            if models.iter().all(|it| it.name != deployment.model.name) {
+                models.push(Arc::clone(&deployment.model));
+            }
+        }
+        models
+    }
+}

@@ -1,0 +1,31 @@
+//! One call to one deployment, as it is told to the caller and written to the log.
+//!
+//! Invariant: every call that left the machine has exactly one of these, failed ones too.
+
+use serde::{Deserialize, Serialize};
+
+use super::answer::Usage;
+use super::failure::FailureClass;
+use super::ids::DeploymentId;
+use super::money::Usd;
+
+/// What one call to one deployment came to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// Where it went.
+    pub deployment: DeploymentId,
+    /// How it failed; `None` when it answered.
+    pub failure: Option<FailureClass>,
+    /// The HTTP status, where there was one.
+    pub status: Option<u16>,
+    /// When it began, in milliseconds after the request arrived.
+    pub start_ms: f64,
+    /// How long it took, in milliseconds.
+    pub total_ms: f64,
+    /// Time to its first content, in milliseconds, where it was seen.
+    pub ttft_ms: Option<f64>,
+    /// Tokens it used, as far as the provider told.
+    pub usage: Usage,
+    /// What it cost, in USD.
+    pub cost_usd: Usd,
+}

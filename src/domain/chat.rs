@@ -1,0 +1,245 @@
+//! A chat request in our own shape, whichever dialect it came in.
+//!
+//! In: what the API layers decode. Out: what [`crate::features`], [`crate::encoder`] and the
+//! protocols read. Invariant: checked by [`ChatRequest::validate`] before anything is spent. Not
+//! here: budgets and preferences, which are the policy's (see [`crate::ranking`]).
+
+use super::ability::{Ability, AbilitySet};
+use super::text::{Json, Text};
+
+/// Everything a model is asked.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ChatRequest {
+    /// The conversation, oldest first.
+    pub messages: Vec<Message>,
+    /// Tools the model may call.
+    pub tools: Vec<Tool>,
+    /// Whether it may, must or must not call them.
+    pub tool_choice: ToolChoice,
+    /// The shape the answer must have.
+    pub response_format: ResponseFormat,
+    /// How tokens are drawn, and how many.
+    pub sampling: Sampling,
+}
+
+/// One turn of the conversation.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Message {
+    /// Instructions of the operator or developer.
+    System(Text),
+    /// A person's turn.
+    User(Vec<Part>),
+    /// An earlier answer of a model.
+    Assistant {
+        /// What it said, if anything.
+        text: Option<Text>,
+        /// The tools it called.
+        tool_calls: Vec<ToolCall>,
+    },
+    /// What a tool gave back.
+    ToolResult {
+        /// The call it answers.
+        tool_call_id: String,
+        /// Its output.
+        text: Text,
+    },
+}
+
+/// A piece of a person's turn.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Part {
+    /// Words.
+    Text(Text),
+    /// A picture.
+    Image(Image),
+}
+
+/// A picture, by reference or by value.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Image {
+    /// Where its bytes are.
+    pub source: ImageSource,
+}
+
+/// Where a picture's bytes are.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ImageSource {
+    /// At a URL that the provider fetches.
+    Url(Text),
+    /// Here, in base64.
+    Base64 {
+        /// For instance `image/png`.
+        media_type: String,
+        /// The base64 text.
+        data: Text,
+    },
+}
+
+/// A tool the model may call.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tool {
+    /// Its name, unique in the request.
+    pub name: String,
+    /// What it does, in words.
+    pub description: Text,
+    /// The JSON schema of its arguments, an object.
+    pub parameters: Json,
+}
+
+/// A call that a model asks for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ToolCall {
+    /// The provider's id of this call; results name it.
+    pub id: String,
+    /// The tool.
+    pub name: String,
+    /// Its arguments, as the JSON text that the model wrote.
+    pub arguments: Text,
+}
+
+/// Whether tools may, must or must not be called.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum ToolChoice {
+    /// The model decides.
+    #[default]
+    Auto,
+    /// No tool.
+    None,
+    /// At least one tool.
+    Required,
+    /// This tool.
+    Tool(String),
+}
+
+/// The shape the answer must have.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub enum ResponseFormat {
+    /// Free text.
+    #[default]
+    Text,
+    /// Any JSON object.
+    JsonObject,
+    /// JSON that satisfies a schema.
+    JsonSchema {
+        /// The schema's name, which OpenAI's protocol requires.
+        name: String,
+        /// The schema.
+        schema: Json,
+    },
+}
+
+/// How tokens are drawn, and how many. `None` leaves the provider's default.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Sampling {
+    /// 0 to 2.
+    pub temperature: Option<f64>,
+    /// Above 0, up to 1.
+    pub top_p: Option<f64>,
+    /// The most output tokens, reasoning included.
+    pub max_output_tokens: Option<u64>,
+    /// Strings that end the answer; at most four.
+    pub stop: Vec<String>,
+    /// For providers that try to repeat themselves.
+    pub seed: Option<i64>,
+}
+
+impl ChatRequest {
+    /// A request with one user turn of plain text.
+    pub fn from_prompt(prompt: impl Into<Text>) -> Self {
+        let messages = vec![Message::User(vec![Part::Text(prompt.into())])];
+        Self { messages, ..Self::default() }
+    }
+
+    /// What a model must be able to do to serve this.
+    pub fn abilities_needed(&self) -> AbilitySet {
+        let tools = !self.tools.is_empty() && self.tool_choice != ToolChoice::None;
+        let images = self.messages.iter().any(Message::has_image);
+        let format = match self.response_format {
+            ResponseFormat::Text => None,
+            ResponseFormat::JsonObject => Some(Ability::JsonObject),
+            ResponseFormat::JsonSchema { .. } => Some(Ability::JsonSchema),
+        };
+        let needed = [tools.then_some(Ability::Tools), images.then_some(Ability::Images), format];
+        needed.into_iter().flatten().collect()
+    }
+
+    /// The texts of the last turn that a person wrote, in order.
+    pub fn last_user_texts(&self) -> impl Iterator<Item = &Text> {
+        let last = self.messages.iter().rev().find_map(|it| match it {
+            Message::User(parts) => Some(parts.as_slice()),
+            Message::System(_) | Message::Assistant { .. } | Message::ToolResult { .. } => None,
+        });
+        last.unwrap_or_default().iter().filter_map(|it| match it {
+            Part::Text(text) => Some(text),
+            Part::Image(_) => None,
+        })
+    }
+
+    /// The texts of all system messages, in order.
+    pub fn system_texts(&self) -> impl Iterator<Item = &Text> {
+        self.messages.iter().filter_map(|it| match it {
+            Message::System(text) => Some(text),
+            Message::User(_) | Message::Assistant { .. } | Message::ToolResult { .. } => None,
+        })
+    }
+}
+
+impl Message {
+    /// Whether a picture is in it.
+    pub fn has_image(&self) -> bool {
+        matches!(self, Self::User(parts) if parts.iter().any(|it| matches!(it, Part::Image(_))))
+    }
+
+    /// Bytes of text in it; pictures are not counted.
+    pub fn text_bytes(&self) -> usize {
+        match self {
+            Self::System(text) | Self::ToolResult { text, .. } => text.len(),
+            Self::User(parts) => parts.iter().map(Part::text_bytes).sum(),
+            Self::Assistant { text, tool_calls } => {
+                let calls: usize = tool_calls.iter().map(|it| it.arguments.len()).sum();
+                calls + text.as_ref().map_or(0, Text::len)
+            }
+        }
+    }
+}
+
+impl Part {
+    fn text_bytes(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Image(_) => 0,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn abilities_follow_from_the_request() {
+        let mut request = ChatRequest::from_prompt("hello");
+        assert!(request.abilities_needed().is_empty());
+        request.response_format = ResponseFormat::JsonObject;
+        request.tools = vec![Tool {
+            name: "clock".into(),
+            description: "tells the time".into(),
+            parameters: Json::default(),
+        }];
+        let source = ImageSource::Url("https://example.org/cat.png".into());
+        request.messages.push(Message::User(vec![Part::Image(Image { source })]));
+        let needed: Vec<_> = request.abilities_needed().iter().collect();
+        assert_eq!(needed, [Ability::Tools, Ability::Images, Ability::JsonObject]);
+        request.tool_choice = ToolChoice::None;
+        assert!(!request.abilities_needed().has(Ability::Tools));
+    }
+
+    #[test]
+    fn the_last_user_turn_is_found_behind_tool_results() {
+        let mut request = ChatRequest::from_prompt("first");
+        request.messages.push(Message::User(vec![Part::Text("second".into())]));
+        request.messages.push(Message::ToolResult { tool_call_id: "1".into(), text: "42".into() });
+        let texts: Vec<_> = request.last_user_texts().map(Text::as_str).collect();
+        assert_eq!(texts, ["second"]);
+    }
+}

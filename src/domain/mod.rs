@@ -1,0 +1,30 @@
+//! The nouns of the house: what a request, an answer, an attempt, a price and a failure are.
+//!
+//! In: nothing. Out: plain values that every other layer speaks in. Invariant: no IO, no async, no
+//! clock, no randomness; nothing here prints a prompt, an answer or a key in its `Debug`. Not here:
+//! anything that decides (see [`crate::ranking`]) or acts (see [`crate::dispatch`]).
+
+mod ability;
+mod answer;
+mod attempt;
+mod chat;
+mod failure;
+mod ids;
+mod money;
+mod probability;
+mod text;
+mod validate;
+
+pub use ability::{Ability, AbilitySet, UnknownAbility};
+pub use answer::{ChatResponse, FinishReason, Usage};
+pub use attempt::Attempt;
+pub use chat::{
+    ChatRequest, Image, ImageSource, Message, Part, ResponseFormat, Sampling, Tool, ToolCall,
+    ToolChoice,
+};
+pub use failure::{Again, BreakerEffect, FailureClass, Handling, Next};
+pub use ids::{DecisionId, DeploymentId, InvalidName, ModelName, ProviderName};
+pub use money::{MoneyError, Price, TokenPrice, Usd};
+pub use probability::{NotAProbability, Probability};
+pub use text::{Json, Text};
+pub use validate::{PROMPT_BYTES_MAX, Violation};

@@ -1,0 +1,221 @@
+//! Money, exact: picodollars in an integer, so that sums over attempts agree to the cent.
+//!
+//! In: USD as written (`0.15` per million tokens, `0.002` for a request). Out: [`Usd`] and
+//! [`TokenPrice`]. One picodollar per token is one micro-dollar per million tokens, so a price list's
+//! figures are whole numbers here and a cost is one integer product. Invariant: never negative.
+
+use std::fmt;
+use std::iter::Sum;
+use std::ops::{Add, AddAssign};
+
+use serde::{Deserialize, Serialize};
+
+use super::answer::Usage;
+
+const PICO_PER_USD: f64 = 1e12;
+const PICO_PER_TOKEN_PER_USD_PER_MILLION: f64 = 1e6;
+
+/// An amount or a price that cannot be.
+#[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
+pub enum MoneyError {
+    /// Below zero, NaN or infinite.
+    #[error("{0} is not an amount of money: it must be a number, zero or more")]
+    NotAnAmount(f64),
+    /// Beyond what is plausible for one request or one price.
+    #[error("{0} USD is more than the largest amount, 1000000")]
+    TooLarge(f64),
+}
+
+fn pico(usd: f64, scale: f64) -> Result<u64, MoneyError> {
+    if !usd.is_finite() || usd < 0.0 {
+        return Err(MoneyError::NotAnAmount(usd));
+    }
+    if usd > 1e6 {
+        return Err(MoneyError::TooLarge(usd));
+    }
+    Ok((usd * scale).round() as u64)
+}
+
+/// An amount in USD, held as whole picodollars (1e-12 USD); up to 18 million USD.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+#[serde(try_from = "f64", into = "f64")]
+pub struct Usd(u64);
+
+impl Usd {
+    /// Nothing.
+    pub const ZERO: Self = Self(0);
+
+    /// Reads an amount in USD.
+    ///
+    /// # Errors
+    /// [`MoneyError`] for negative, non-finite and implausible amounts.
+    pub fn new(usd: f64) -> Result<Self, MoneyError> {
+        pico(usd, PICO_PER_USD).map(Self)
+    }
+
+    /// The nearest amount; negative and NaN become zero, too large becomes the largest.
+    pub fn clamped(usd: f64) -> Self {
+        Self::new(usd).unwrap_or(if usd > 0.0 { Self(u64::MAX) } else { Self::ZERO })
+    }
+
+    /// The amount in USD.
+    pub fn get(self) -> f64 {
+        self.0 as f64 / PICO_PER_USD
+    }
+
+    /// What is left after paying `spent`; zero when it is more than there was.
+    pub fn less(self, spent: Self) -> Self {
+        Self(self.0.saturating_sub(spent.0))
+    }
+}
+
+impl TryFrom<f64> for Usd {
+    type Error = MoneyError;
+    fn try_from(usd: f64) -> Result<Self, MoneyError> {
+        Self::new(usd)
+    }
+}
+
+impl From<Usd> for f64 {
+    fn from(amount: Usd) -> Self {
+        amount.get()
+    }
+}
+
+impl Add for Usd {
+    type Output = Self;
+    fn add(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
+    }
+}
+
+impl AddAssign for Usd {
+    fn add_assign(&mut self, other: Self) {
+        *self = *self + other;
+    }
+}
+
+impl Sum for Usd {
+    fn sum<I: Iterator<Item = Self>>(amounts: I) -> Self {
+        amounts.fold(Self::ZERO, Add::add)
+    }
+}
+
+impl fmt::Display for Usd {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "${:.6}", self.get())
+    }
+}
+
+/// The price of one kind of token, written as USD per million tokens.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+#[serde(try_from = "f64", into = "f64")]
+pub struct TokenPrice(u64);
+
+impl TokenPrice {
+    /// Free of charge.
+    pub const FREE: Self = Self(0);
+
+    /// Reads a price in USD per million tokens.
+    ///
+    /// # Errors
+    /// [`MoneyError`] for negative, non-finite and implausible prices.
+    pub fn per_million(usd: f64) -> Result<Self, MoneyError> {
+        pico(usd, PICO_PER_TOKEN_PER_USD_PER_MILLION).map(Self)
+    }
+
+    /// USD per million tokens.
+    pub fn usd_per_million(self) -> f64 {
+        self.0 as f64 / PICO_PER_TOKEN_PER_USD_PER_MILLION
+    }
+
+    /// USD for one token.
+    pub fn usd_per_token(self) -> f64 {
+        self.0 as f64 / PICO_PER_USD
+    }
+
+    /// What `tokens` of these cost.
+    pub fn of(self, tokens: u64) -> Usd {
+        Usd(self.0.saturating_mul(tokens))
+    }
+}
+
+impl TryFrom<f64> for TokenPrice {
+    type Error = MoneyError;
+    fn try_from(usd: f64) -> Result<Self, MoneyError> {
+        Self::per_million(usd)
+    }
+}
+
+impl From<TokenPrice> for f64 {
+    fn from(price: TokenPrice) -> Self {
+        price.usd_per_million()
+    }
+}
+
+/// A deployment's price list, USD per million tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Price {
+    /// Input tokens that were not in the provider's cache.
+    pub input: TokenPrice,
+    /// Input tokens read from the provider's cache; the input price where a provider names none.
+    #[serde(default)]
+    pub cached: Option<TokenPrice>,
+    /// Output tokens; reasoning tokens are output tokens at every provider listed.
+    pub output: TokenPrice,
+}
+
+impl Price {
+    /// Costs nothing: a model on one's own machine.
+    pub const FREE: Self = Self { input: TokenPrice::FREE, cached: None, output: TokenPrice::FREE };
+
+    /// What a call with this usage costs.
+    pub fn cost(&self, usage: &Usage) -> Usd {
+        let cached = usage.cached_tokens.min(usage.input_tokens);
+        self.input.of(usage.input_tokens - cached)
+            + self.cached.unwrap_or(self.input).of(cached)
+            + self.output.of(usage.output_tokens)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn costs_are_exact() -> Result<(), MoneyError> {
+        let price = Price {
+            input: TokenPrice::per_million(0.15)?,
+            cached: Some(TokenPrice::per_million(0.0028)?),
+            output: TokenPrice::per_million(0.6)?,
+        };
+        let usage = Usage {
+            input_tokens: 1_000,
+            cached_tokens: 400,
+            output_tokens: 10,
+            ..Usage::default()
+        };
+        assert_eq!(price.cost(&usage), Usd::new(0.00009 + 0.00000112 + 0.000006)?);
+        Ok(())
+    }
+
+    #[test]
+    fn bad_amounts_are_named() {
+        assert_eq!(Usd::new(-1.0), Err(MoneyError::NotAnAmount(-1.0)));
+        assert_eq!(Usd::new(1e7), Err(MoneyError::TooLarge(1e7)));
+        assert!(Usd::new(f64::NAN).is_err());
+    }
+
+    #[test]
+    fn more_cached_than_input_is_not_paid_twice() {
+        let price =
+            Price { input: TokenPrice(10), cached: Some(TokenPrice(1)), output: TokenPrice(0) };
+        let usage = Usage { input_tokens: 5, cached_tokens: 9, ..Usage::default() };
+        assert_eq!(price.cost(&usage), Usd(5));
+    }
+}

@@ -1,0 +1,5 @@
+//! Pointsman picks the right LLM for every single request.
+pub mod catalog;
+pub mod domain;
+pub mod prediction;
+pub mod ranking;

@@ -1,0 +1,175 @@
+//! Distributions, small enough to log: log-normal output tokens, and what follows from them.
+//!
+//! In: the trunk's means and spreads, prices, speeds. Out: [`Prediction`] with means, quantiles and
+//! the chance of staying inside a limit. Invariant: `chance_within` is monotone in its limit and
+//! never NaN. Cost and latency are both `fixed + per_token * tokens`, so one type serves both.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{DeploymentId, Probability};
+
+/// Log-normal number of output tokens, cut at the most the request allows.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct LogNormal {
+    /// Mean of the natural logarithm.
+    pub mu: f64,
+    /// Standard deviation of the natural logarithm; at least 0.
+    pub sigma: f64,
+    /// No draw is larger than this.
+    pub cap: f64,
+}
+
+impl LogNormal {
+    /// The expected number of tokens, `E[min(X, cap)]`.
+    pub fn mean(&self) -> f64 {
+        if self.sigma <= 0.0 {
+            return self.mu.exp().min(self.cap);
+        }
+        let at_cap = (self.cap.ln() - self.mu) / self.sigma;
+        let whole = (self.mu + self.sigma * self.sigma / 2.0).exp();
+        let below = whole * normal_cdf(at_cap - self.sigma);
+        let above = if self.cap.is_finite() { self.cap * (1.0 - normal_cdf(at_cap)) } else { 0.0 };
+        (below + above).min(self.cap)
+    }
+
+    /// The number of tokens that is not exceeded with probability `p`.
+    pub fn quantile(&self, p: f64) -> f64 {
+        (self.mu + self.sigma * normal_quantile(p)).exp().min(self.cap)
+    }
+
+    /// The chance of at most `tokens`.
+    pub fn chance_within(&self, tokens: f64) -> f64 {
+        if tokens.is_nan() || tokens < 0.0 {
+            return 0.0;
+        }
+        if tokens >= self.cap {
+            return 1.0;
+        }
+        if self.sigma <= 0.0 {
+            return f64::from(u8::from(self.mu.exp() <= tokens));
+        }
+        normal_cdf((tokens.ln() - self.mu) / self.sigma)
+    }
+}
+
+/// A quantity that grows with the output tokens: USD, or seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Forecast {
+    /// What is due before the first token.
+    pub fixed: f64,
+    /// What each output token adds.
+    pub per_token: f64,
+    /// The output tokens, with the spread that belongs to this quantity.
+    pub tokens: LogNormal,
+}
+
+impl Forecast {
+    /// Its expected value.
+    pub fn mean(&self) -> f64 {
+        self.fixed + self.per_token * self.tokens.mean()
+    }
+
+    /// The value not exceeded with probability `p`.
+    pub fn quantile(&self, p: f64) -> f64 {
+        self.fixed + self.per_token * self.tokens.quantile(p)
+    }
+
+    /// The chance of staying at or below `limit`.
+    pub fn chance_within(&self, limit: f64) -> f64 {
+        if self.per_token <= 0.0 {
+            return f64::from(u8::from(self.fixed <= limit));
+        }
+        self.tokens.chance_within((limit - self.fixed) / self.per_token)
+    }
+}
+
+/// How good an answer is expected to be.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct QualityEstimate {
+    /// Expected quality, 0 to 1.
+    pub mean: Probability,
+    /// Standard deviation of what is believed of that expectation (not of single answers).
+    pub spread: f64,
+}
+
+/// What one deployment is expected to do with one request.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Prediction {
+    /// Whose.
+    pub deployment: DeploymentId,
+    /// How good.
+    pub quality: QualityEstimate,
+    /// Input tokens, estimated for this model.
+    pub input_tokens: f64,
+    /// Output tokens.
+    pub output_tokens: LogNormal,
+    /// Cost of the answer, USD.
+    pub cost_usd: Forecast,
+    /// Time to the first token, milliseconds, median.
+    pub ttft_ms: f64,
+    /// Time to the whole answer, seconds.
+    pub latency_s: Forecast,
+}
+
+/// The standard normal distribution function; absolute error below 1e-7.
+pub fn normal_cdf(x: f64) -> f64 {
+    // Abramowitz and Stegun, Handbook of Mathematical Functions (1964), 26.2.17.
+    let t = 1.0 / (1.0 + 0.231_641_9 * x.abs());
+    let series = [0.319_381_530, -0.356_563_782, 1.781_477_937, -1.821_255_978, 1.330_274_429];
+    let tail = series.iter().rev().fold(0.0, |sum, it| (sum + it) * t);
+    let density = (-x * x / 2.0).exp() / (2.0 * std::f64::consts::PI).sqrt();
+    if x >= 0.0 { 1.0 - density * tail } else { density * tail }
+}
+
+/// The inverse of [`normal_cdf`], by bisection of [-8, 8]; `p` outside (0, 1) gives the ends.
+pub fn normal_quantile(p: f64) -> f64 {
+    let (mut low, mut high) = (-8.0, 8.0);
+    // 50 halvings of 16 leave 1e-14, far below the error of the distribution function itself.
+    for _ in 0..50 {
+        let middle = f64::midpoint(low, high);
+        if normal_cdf(middle) < p { low = middle } else { high = middle }
+    }
+    f64::midpoint(low, high)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_normal_distribution_matches_its_table() {
+        for (x, wanted) in
+            [(0.0, 0.5), (1.0, 0.841_344_746), (-1.959_964, 0.025), (3.0, 0.998_650_1)]
+        {
+            assert!((normal_cdf(x) - wanted).abs() < 1e-6, "{x}");
+        }
+        for p in [0.01, 0.3, 0.5, 0.9, 0.999] {
+            assert!((normal_cdf(normal_quantile(p)) - p).abs() < 1e-6, "{p}");
+        }
+    }
+
+    #[test]
+    fn the_capped_mean_matches_a_sum_over_quantiles() {
+        for cap in [f64::INFINITY, 400.0, 100.0] {
+            let tokens = LogNormal { mu: 5.0, sigma: 0.8, cap };
+            let steps = 20_000;
+            let sum: f64 = (0..steps)
+                .map(|it| tokens.quantile((f64::from(it) + 0.5) / f64::from(steps)))
+                .sum();
+            let naive = sum / f64::from(steps);
+            assert!((tokens.mean() / naive - 1.0).abs() < 2e-3, "{cap}: {} {naive}", tokens.mean());
+        }
+    }
+
+    #[test]
+    fn chances_hold_at_the_edges() {
+        let tokens = LogNormal { mu: 5.0, sigma: 0.8, cap: 1000.0 };
+        let cost = Forecast { fixed: 1.0, per_token: 0.01, tokens };
+        assert_eq!(cost.chance_within(0.5), 0.0);
+        assert_eq!(cost.chance_within(11.0), 1.0);
+        assert!((cost.chance_within(cost.quantile(0.9)) - 0.9).abs() < 1e-6);
+        let free = Forecast { fixed: 0.0, per_token: 0.0, tokens };
+        assert_eq!(free.chance_within(0.0), 1.0);
+        assert_eq!(cost.chance_within(f64::NAN), 0.0);
+    }
+}

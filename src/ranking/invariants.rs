@@ -1,0 +1,49 @@
+//! What must hold of every ranking, as predicates.
+//!
+//! In: a ranking and what it was made from. Out: whether the law holds. Used by `debug_assert!` in
+//! [`super::rank()`] and by the property tests, so that both check the same law.
+
+use std::collections::BTreeSet;
+
+use super::policy::{Availability, Need, Order, Policy};
+use super::rank;
+use super::verdict::Ranking;
+
+/// Every candidate is ranked or excluded, exactly once.
+pub fn everyone_is_accounted_for(ranking: &Ranking, candidates: usize) -> bool {
+    let ranked = ranking.entries.iter().map(|it| &it.deployment.id);
+    let seen: BTreeSet<_> =
+        ranked.chain(ranking.excluded.iter().map(|it| &it.deployment)).collect();
+    seen.len() == candidates && ranking.entries.len() + ranking.excluded.len() == candidates
+}
+
+/// No ranked candidate breaks a limit of the policy or of the need.
+pub fn no_limit_is_broken(ranking: &Ranking, policy: &Policy, need: &Need) -> bool {
+    let open = Availability::default();
+    ranking
+        .entries
+        .iter()
+        .all(|it| rank::exclusions(&it.deployment, &it.prediction, policy, need, &open).is_empty())
+}
+
+/// Last resorts stand at the end, and within each part utility never rises (unless the caller
+/// gave the order).
+pub fn order_follows_utility(ranking: &Ranking, policy: &Policy) -> bool {
+    ranking.entries.windows(2).all(|pair| {
+        let [a, b] = pair else { return true };
+        let parts = (a.deployment.last_resort, b.deployment.last_resort);
+        match parts {
+            (true, false) => false,
+            (false, true) => true,
+            (false, false) | (true, true) => {
+                policy.candidates.order != Order::Learned || a.utility.total_cmp(&b.utility).is_ge()
+            }
+        }
+    })
+}
+
+/// The propensities sum to one.
+pub fn propensities_sum_to_one(ranking: &Ranking) -> bool {
+    let sum: f64 = ranking.entries.iter().map(|it| it.propensity.get()).sum();
+    (sum - 1.0).abs() < 1e-9
+}

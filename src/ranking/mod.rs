@@ -1,0 +1,16 @@
+//! Which deployment serves a request, and which ones come next: the learned order of fallback.
+//!
+//! In: predictions, a [`Policy`], what the request [`Need`]s, [`Availability`] and a seed. Out: a
+//! [`Ranking`], or a [`Refusal`] that says which limit excluded whom. Invariant: pure, total and
+//! replayable; no limit is ever quietly broken (see [`invariants`]). Not here: the network.
+
+pub mod invariants;
+mod policy;
+mod rank;
+mod verdict;
+
+pub use policy::{
+    Availability, Budget, Candidates, FallbackPolicy, Need, Order, Policy, Preference, Unavailable,
+};
+pub use rank::{Candidate, rank};
+pub use verdict::{Excluded, Exclusion, Ranked, Ranking, Refusal};

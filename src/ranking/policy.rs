@@ -1,0 +1,179 @@
+//! What the caller and the operator want: hard limits, prices of quality, who may be asked.
+//!
+//! In: config defaults and request fields. Out: [`Policy`], one value that ranking and dispatch
+//! read. Invariant: every number is checked where it is made; there are no sentinel values.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{AbilitySet, DeploymentId, ModelName, Probability, Usd};
+
+/// Hard limits for the whole chain of attempts.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Budget {
+    /// The most that all attempts together may cost.
+    pub max_cost_usd: Option<Usd>,
+    /// The longest that choosing and all attempts together may take.
+    pub max_latency: Duration,
+    /// The longest that the first token may take.
+    pub max_ttft: Option<Duration>,
+    /// How sure a candidate must be to stay inside the limits.
+    pub confidence: Probability,
+}
+
+impl Default for Budget {
+    /// 60 s in all (`failure.md`), at 90 % confidence (`learning.md`), no cap on cost.
+    fn default() -> Self {
+        Self {
+            max_cost_usd: None,
+            max_latency: Duration::from_secs(60),
+            max_ttft: None,
+            confidence: Probability::clamped(0.9),
+        }
+    }
+}
+
+/// What quality is worth: the prices at which money and time are traded for it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Preference {
+    /// USD that one answer going from wrong to right is worth.
+    pub cost_per_quality_usd: f64,
+    /// Milliseconds that one answer going from wrong to right is worth.
+    pub latency_per_quality_ms: f64,
+}
+
+impl Preference {
+    /// Quality first: a right answer is worth a dollar, or ten minutes.
+    pub const QUALITY: Self = Self { cost_per_quality_usd: 1.0, latency_per_quality_ms: 600_000.0 };
+    /// The default: 5 cents, or two minutes. A typical answer costs between 0.01 and 1 cent, so a
+    /// model of twice the price must be right a few per cent more often to be chosen.
+    pub const BALANCED: Self =
+        Self { cost_per_quality_usd: 0.05, latency_per_quality_ms: 120_000.0 };
+    /// Money first: half a cent, or two minutes.
+    pub const COST: Self = Self { cost_per_quality_usd: 0.005, latency_per_quality_ms: 120_000.0 };
+    /// Time first: 5 cents, or ten seconds.
+    pub const LATENCY: Self = Self { cost_per_quality_usd: 0.05, latency_per_quality_ms: 10_000.0 };
+    /// The presets by name.
+    pub const PRESETS: [(&str, Self); 4] = [
+        ("quality", Self::QUALITY),
+        ("balanced", Self::BALANCED),
+        ("cost", Self::COST),
+        ("latency", Self::LATENCY),
+    ];
+
+    /// The preset of this name.
+    pub fn preset(name: &str) -> Option<Self> {
+        Self::PRESETS.into_iter().find(|(it, _)| *it == name).map(|(_, it)| it)
+    }
+}
+
+/// Who orders the candidates.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Order {
+    /// Utility, highest first.
+    #[default]
+    Learned,
+    /// The caller: these models in this order, and no others.
+    Given(Vec<ModelName>),
+}
+
+/// Which models may be asked.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Candidates {
+    /// Only these; empty means all.
+    pub allow: Vec<ModelName>,
+    /// Never these.
+    pub deny: Vec<ModelName>,
+    /// Who orders them.
+    pub order: Order,
+}
+
+/// How far down the ranking a request may go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FallbackPolicy {
+    /// Most deployments tried, last resorts not counted; at least 1.
+    pub candidates_max: usize,
+    /// Most calls in all; at least 1.
+    pub attempts_max: usize,
+    /// Whether a filtered answer goes on to the next candidate.
+    pub on_content_filter: bool,
+    /// The longest the first attempt may take.
+    pub first_attempt_timeout: Duration,
+    /// The longest each later attempt may take.
+    pub fallback_timeout: Duration,
+}
+
+impl Default for FallbackPolicy {
+    /// The figures of `failure.md`: three candidates, six attempts, 15 s and then 10 s each.
+    fn default() -> Self {
+        Self {
+            candidates_max: 3,
+            attempts_max: 6,
+            on_content_filter: false,
+            first_attempt_timeout: Duration::from_secs(15),
+            fallback_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Everything wanted of one request.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Policy {
+    /// Hard limits.
+    pub budget: Budget,
+    /// What quality is worth.
+    pub preference: Preference,
+    /// Candidates expected to be worse than this are excluded.
+    pub min_quality: Option<Probability>,
+    /// Which models may be asked.
+    pub candidates: Candidates,
+    /// How far down the ranking to go.
+    pub fallback: FallbackPolicy,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            budget: Budget::default(),
+            preference: Preference::BALANCED,
+            min_quality: None,
+            candidates: Candidates::default(),
+            fallback: FallbackPolicy::default(),
+        }
+    }
+}
+
+/// What a request needs of whoever serves it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Need {
+    /// Abilities without which it cannot be served.
+    pub abilities: AbilitySet,
+    /// Output tokens asked for at most, if the caller said.
+    pub max_output_tokens: Option<u64>,
+}
+
+/// Why a deployment may not be called now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unavailable {
+    /// Its provider's key is not set; the environment variable (or file) that should hold it.
+    NoKey(String),
+}
+
+/// Which deployments may not be called now, and why; all others may.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Availability(BTreeMap<DeploymentId, Unavailable>);
+
+impl Availability {
+    /// Marks a deployment.
+    pub fn mark(&mut self, deployment: DeploymentId, why: Unavailable) {
+        self.0.insert(deployment, why);
+    }
+
+    /// Why a deployment may not be called, if so.
+    pub fn of(&self, deployment: &DeploymentId) -> Option<&Unavailable> {
+        self.0.get(deployment)
+    }
+}

@@ -1,0 +1,171 @@
+//! The choice itself: hard limits, then utility, then order.
+//!
+//! In: candidates with predictions, the policy, the need, availability, a seed. Out: a ranking or a
+//! refusal. Invariant: see [`super::invariants`]; pure, so the same inputs give the same order.
+
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+use super::invariants;
+use super::policy::{Availability, Need, Order, Policy};
+use super::verdict::{Excluded, Exclusion, Ranked, Ranking, Refusal};
+use crate::catalog::Deployment;
+use crate::domain::{ModelName, Probability};
+use crate::prediction::Prediction;
+
+/// A deployment that may serve this request, with what is expected of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Candidate {
+    /// Which.
+    pub deployment: Arc<Deployment>,
+    /// What is expected of it.
+    pub prediction: Prediction,
+}
+
+/// Orders the candidates that pass every hard limit, best first.
+///
+/// Utility is `quality - cost / worth - latency / worth` at the expected values. Ties are broken by
+/// `seed`, so that equal deployments share the load and a decision can still be replayed.
+///
+/// # Errors
+/// [`Refusal`] when no candidate passes; it names the limits that excluded each.
+pub fn rank(
+    candidates: Vec<Candidate>,
+    policy: &Policy,
+    need: &Need,
+    availability: &Availability,
+    seed: u64,
+) -> Result<Ranking, Refusal> {
+    let total = candidates.len();
+    let mut entries = Vec::with_capacity(total);
+    let mut excluded = Vec::new();
+    for Candidate { deployment, prediction } in candidates {
+        let reasons = exclusions(&deployment, &prediction, policy, need, availability);
+        if reasons.is_empty() {
+            let utility = utility(&prediction, policy);
+            let propensity = Probability::ZERO;
+            entries.push(Ranked { deployment, prediction, utility, propensity });
+        } else {
+            excluded.push(Excluded { deployment: deployment.id.clone(), reasons, prediction });
+        }
+    }
+    if entries.is_empty() {
+        return Err(Refusal { excluded });
+    }
+    entries.sort_by(|a, b| order(a, b, &policy.candidates.order, seed));
+    if let Some(first) = entries.first_mut() {
+        first.propensity = Probability::ONE;
+    }
+    let ranking = Ranking { entries, excluded, seed };
+    debug_assert!(invariants::everyone_is_accounted_for(&ranking, total));
+    debug_assert!(invariants::no_limit_is_broken(&ranking, policy, need));
+    debug_assert!(invariants::order_follows_utility(&ranking, policy));
+    Ok(ranking)
+}
+
+/// quality - cost / worth - latency / worth.
+pub(super) fn utility(prediction: &Prediction, policy: &Policy) -> f64 {
+    let preference = &policy.preference;
+    let cost = prediction.cost_usd.mean() / preference.cost_per_quality_usd;
+    let latency_ms = prediction.latency_s.mean() * 1_000.0;
+    prediction.quality.mean.get() - cost - latency_ms / preference.latency_per_quality_ms
+}
+
+/// Last resorts last; then the caller's order or utility; then the seed.
+fn order(a: &Ranked, b: &Ranked, order: &Order, seed: u64) -> Ordering {
+    let place = |it: &Ranked| match order {
+        Order::Learned => 0,
+        Order::Given(models) => position(models, &it.deployment.model.name),
+    };
+    let last = a.deployment.last_resort.cmp(&b.deployment.last_resort);
+    last.then_with(|| place(a).cmp(&place(b)))
+        .then_with(|| b.utility.total_cmp(&a.utility))
+        .then_with(|| tie(a, seed).cmp(&tie(b, seed)))
+        .then_with(|| a.deployment.id.cmp(&b.deployment.id))
+}
+
+fn position(models: &[ModelName], name: &ModelName) -> usize {
+    models.iter().position(|it| it == name).unwrap_or(models.len())
+}
+
+/// A number that orders equals: FNV-1a over the id, started from the seed.
+fn tie(ranked: &Ranked, seed: u64) -> u64 {
+    let start = 0xcbf2_9ce4_8422_2325 ^ seed;
+    let bytes = ranked.deployment.id.as_str().bytes();
+    bytes.fold(start, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+/// Every hard limit that a candidate does not pass.
+pub(super) fn exclusions(
+    deployment: &Deployment,
+    prediction: &Prediction,
+    policy: &Policy,
+    need: &Need,
+    availability: &Availability,
+) -> Vec<Exclusion> {
+    let unavailable = availability.of(&deployment.id).cloned().map(Exclusion::Unavailable);
+    let allowed = is_allowed(&deployment.model.name, policy);
+    let reasons = [
+        (!allowed).then_some(Exclusion::NotAllowed),
+        unavailable,
+        lacking(deployment, need),
+        too_long(deployment, prediction, need),
+        too_dear(prediction, policy),
+        too_slow(prediction, policy),
+        first_token_late(prediction, policy),
+        too_bad(prediction, policy),
+    ];
+    reasons.into_iter().flatten().collect()
+}
+
+fn is_allowed(model: &ModelName, policy: &Policy) -> bool {
+    let candidates = &policy.candidates;
+    let listed = candidates.allow.is_empty() || candidates.allow.contains(model);
+    let ordered = match &candidates.order {
+        Order::Learned => true,
+        Order::Given(models) => models.contains(model),
+    };
+    listed && ordered && !candidates.deny.contains(model)
+}
+
+fn lacking(deployment: &Deployment, need: &Need) -> Option<Exclusion> {
+    let missing = deployment.abilities().missing(need.abilities);
+    (!missing.is_empty()).then_some(Exclusion::Abilities { missing })
+}
+
+/// Room is needed for the prompt and for what the caller asked for, or else one likely answer.
+fn too_long(deployment: &Deployment, prediction: &Prediction, need: &Need) -> Option<Exclusion> {
+    let likely = prediction.output_tokens.quantile(0.5) as u64;
+    let output = need.max_output_tokens.unwrap_or(likely).min(deployment.model.max_output_tokens);
+    let needed_tokens = prediction.input_tokens.ceil() as u64 + output;
+    let window_tokens = deployment.model.context_window;
+    let over = needed_tokens > window_tokens;
+    over.then_some(Exclusion::Window { needed_tokens, window_tokens })
+}
+
+fn too_dear(prediction: &Prediction, policy: &Policy) -> Option<Exclusion> {
+    let limit = policy.budget.max_cost_usd?.get();
+    let confidence = policy.budget.confidence;
+    let chance = Probability::clamped(prediction.cost_usd.chance_within(limit));
+    let likely_usd = prediction.cost_usd.quantile(confidence.get());
+    (chance < confidence).then_some(Exclusion::Cost { chance, likely_usd })
+}
+
+fn too_slow(prediction: &Prediction, policy: &Policy) -> Option<Exclusion> {
+    let limit = policy.budget.max_latency.as_secs_f64();
+    let confidence = policy.budget.confidence;
+    let chance = Probability::clamped(prediction.latency_s.chance_within(limit));
+    let likely_ms = prediction.latency_s.quantile(confidence.get()) * 1_000.0;
+    (chance < confidence).then_some(Exclusion::Latency { chance, likely_ms })
+}
+
+fn first_token_late(prediction: &Prediction, policy: &Policy) -> Option<Exclusion> {
+    let limit_ms = policy.budget.max_ttft?.as_secs_f64() * 1_000.0;
+    let likely_ms = prediction.ttft_ms;
+    (likely_ms > limit_ms).then_some(Exclusion::Ttft { likely_ms })
+}
+
+fn too_bad(prediction: &Prediction, policy: &Policy) -> Option<Exclusion> {
+    let expected = prediction.quality.mean;
+    (expected < policy.min_quality?).then_some(Exclusion::Quality { expected })
+}

@@ -1,0 +1,176 @@
+//! What ranking says: the order, everyone's reasons, or a refusal.
+//!
+//! Invariant: every candidate is in the order or among the excluded, never both, never neither.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::policy::Unavailable;
+use crate::catalog::Deployment;
+use crate::domain::{AbilitySet, DeploymentId, Probability};
+use crate::prediction::Prediction;
+
+/// A deployment that may serve the request.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ranked {
+    /// Which.
+    pub deployment: Arc<Deployment>,
+    /// What is expected of it.
+    pub prediction: Prediction,
+    /// quality - cost / worth - latency / worth, at the expected values.
+    pub utility: f64,
+    /// The chance with which this policy puts it first.
+    pub propensity: Probability,
+}
+
+/// The order in which deployments are tried; never empty.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ranking {
+    /// Everyone eligible, best first, last resorts at the end.
+    pub entries: Vec<Ranked>,
+    /// Everyone else.
+    pub excluded: Vec<Excluded>,
+    /// What broke ties.
+    pub seed: u64,
+}
+
+impl Ranking {
+    /// The entries that fallback may walk: the first `candidates_max`, and all last resorts.
+    pub fn walk(&self, candidates_max: usize) -> impl Iterator<Item = &Ranked> {
+        let within =
+            move |(at, it): &(usize, &Ranked)| *at < candidates_max || it.deployment.last_resort;
+        self.entries.iter().enumerate().filter(within).map(|(_, it)| it)
+    }
+}
+
+/// A deployment that may not serve the request.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Excluded {
+    /// Which.
+    pub deployment: DeploymentId,
+    /// Every reason.
+    pub reasons: Vec<Exclusion>,
+    /// What would have been expected of it.
+    pub prediction: Prediction,
+}
+
+/// A reason not to serve a request with a deployment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Exclusion {
+    /// It cannot do something that is needed.
+    Abilities {
+        /// What it lacks.
+        missing: AbilitySet,
+    },
+    /// The prompt and the answer do not fit its context window.
+    Window {
+        /// Tokens needed.
+        needed_tokens: u64,
+        /// Tokens it holds.
+        window_tokens: u64,
+    },
+    /// It may not be called now.
+    Unavailable(Unavailable),
+    /// The caller or the operator does not want it.
+    NotAllowed,
+    /// It is not sure enough to stay inside the cost limit.
+    Cost {
+        /// How sure it is.
+        chance: Probability,
+        /// The cost it stays below at the policy's confidence, USD.
+        likely_usd: f64,
+    },
+    /// It is not sure enough to stay inside the latency limit.
+    Latency {
+        /// How sure it is.
+        chance: Probability,
+        /// The time it stays below at the policy's confidence, milliseconds.
+        likely_ms: f64,
+    },
+    /// Its first token is expected too late.
+    Ttft {
+        /// When it is expected, milliseconds.
+        likely_ms: f64,
+    },
+    /// It is expected to be worse than the caller accepts.
+    Quality {
+        /// Expected quality.
+        expected: Probability,
+    },
+}
+
+impl Exclusion {
+    /// The limit's name in answers, logs and metrics.
+    pub fn limit(&self) -> &'static str {
+        match self {
+            Self::Abilities { .. } => "abilities",
+            Self::Window { .. } => "context_window",
+            Self::Unavailable(_) => "unavailable",
+            Self::NotAllowed => "not_allowed",
+            Self::Cost { .. } => "max_cost_usd",
+            Self::Latency { .. } => "max_latency_ms",
+            Self::Ttft { .. } => "max_ttft_ms",
+            Self::Quality { .. } => "min_quality",
+        }
+    }
+}
+
+impl fmt::Display for Exclusion {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Abilities { missing } => write!(out, "lacks {missing}"),
+            Self::Window { needed_tokens, window_tokens } => {
+                write!(out, "needs {needed_tokens} tokens, holds {window_tokens}")
+            }
+            Self::Unavailable(Unavailable::NoKey(place)) => write!(out, "no API key in {place}"),
+            Self::NotAllowed => out.write_str("not among the candidates allowed"),
+            Self::Cost { chance, likely_usd } => write!(
+                out,
+                "cost: {:.0} % sure to fit, likely up to ${likely_usd:.6}",
+                chance.get() * 100.0
+            ),
+            Self::Latency { chance, likely_ms } => write!(
+                out,
+                "latency: {:.0} % sure to fit, likely up to {likely_ms:.0} ms",
+                chance.get() * 100.0
+            ),
+            Self::Ttft { likely_ms } => write!(out, "first token expected after {likely_ms:.0} ms"),
+            Self::Quality { expected } => write!(out, "expected quality {:.2}", expected.get()),
+        }
+    }
+}
+
+/// Nobody may serve the request; nothing was spent.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Refusal {
+    /// Everyone, with every reason.
+    pub excluded: Vec<Excluded>,
+}
+
+impl Refusal {
+    /// How many candidates each limit excluded, most first.
+    pub fn counts(&self) -> Vec<(&'static str, usize)> {
+        let mut counts: Vec<(&'static str, usize)> = Vec::new();
+        for reason in self.excluded.iter().flat_map(|it| &it.reasons) {
+            match counts.iter_mut().find(|(limit, _)| *limit == reason.limit()) {
+                Some((_, count)) => *count += 1,
+                None => counts.push((reason.limit(), 1)),
+            }
+        }
+        counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        counts
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "none of {} candidates passes the limits:", self.excluded.len())?;
+        for (at, (limit, count)) in self.counts().into_iter().enumerate() {
+            write!(out, "{} {limit} excludes {count}", if at == 0 { "" } else { "," })?;
+        }
+        Ok(())
+    }
+}
