@@ -1,5 +1,7 @@
 //! Pointsman picks the right LLM for every single request.
 pub mod catalog;
 pub mod domain;
+pub mod encoder;
+pub mod features;
 pub mod prediction;
 pub mod ranking;
