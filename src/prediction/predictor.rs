@@ -96,6 +96,13 @@ impl Predictor {
         with_one(&trunk.latent(&inputs))
     }
 
+    /// As [`Self::latent`], from the two as one row of floats.
+    pub fn latent_raw(&self, row: &[f32]) -> [f32; HEAD] {
+        let trunk = &self.artifact.trunk;
+        let (embedding, features) = row.split_at(row.len().min(crate::encoder::WIDTH));
+        with_one(&trunk.latent(&trunk.standardise(embedding, features)))
+    }
+
     /// The heads of a model by its name in training; the prior's for any other.
     pub fn heads(&self, learned_as: Option<&str>) -> (QualityHead<'_>, TokensHead<'_>) {
         let it = &self.artifact;
