@@ -70,3 +70,116 @@ impl Catalog {
         self.0.values()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::TokenPrice;
+
+    const MODELS_MIN: usize = 40;
+
+    /// A catalog of one row per name; `extra` goes to the end of every row.
+    fn rows(names: &[&str], extra: &str) -> String {
+        let row = |name: &&str| {
+            format!(
+                "[[model]]\nname = \"{name}\"\nvendor = \"V\"\ncontext_window = 8000\n\
+                 max_output_tokens = 1000\nprice = {{ input = 1.0, output = 2.0 }}\n\
+                 released = \"2026-01\"\nsource = {{ page = \"p\", as_of = \"2026-01\" }}\n{extra}\n"
+            )
+        };
+        names.iter().map(row).collect()
+    }
+
+    /// `YYYY-MM-DD` or `YYYY-MM`.
+    fn is_date(text: &str) -> bool {
+        let parts: Vec<&str> = text.split('-').collect();
+        let digits = parts.iter().all(|it| it.bytes().all(|byte| byte.is_ascii_digit()));
+        let lengths: Vec<usize> = parts.iter().map(|it| it.len()).collect();
+        digits && matches!(lengths[..], [4, 2] | [4, 2, 2])
+    }
+
+    #[test]
+    fn the_shipped_catalog_covers_the_market() {
+        let catalog = Catalog::shipped().unwrap();
+        assert!(catalog.models().count() >= MODELS_MIN, "{}", catalog.models().count());
+        let vendors = [
+            "OpenAI",
+            "Anthropic",
+            "Google",
+            "Mistral",
+            "DeepSeek",
+            "xAI",
+            "Meta",
+            "Qwen",
+            "Cohere",
+        ];
+        for vendor in vendors {
+            assert!(catalog.models().any(|it| it.vendor == vendor), "no model of {vendor}");
+        }
+        for model in catalog.models() {
+            assert!(vendors.contains(&model.vendor.as_str()), "{}: {}", model.name, model.vendor);
+        }
+    }
+
+    #[test]
+    fn every_shipped_figure_is_plausible_and_has_a_source() {
+        for model in Catalog::shipped().unwrap().models() {
+            let name = &model.name;
+            assert!(!model.source.page.trim().is_empty(), "{name}: source");
+            assert!(is_date(&model.source.as_of), "{name}: {}", model.source.as_of);
+            assert!(is_date(&model.released), "{name}: {}", model.released);
+            let price = model.price;
+            let free = price.output == TokenPrice::FREE;
+            assert!(free || price.output >= price.input, "{name}: output below input");
+            assert!(price.cached.is_none_or(|it| it <= price.input), "{name}: cached above input");
+            assert!(model.max_output_tokens > 0, "{name}: max_output_tokens");
+            assert!(model.max_output_tokens <= model.context_window, "{name}: window");
+            assert!(model.speed.ttft_ms > 0.0 && model.speed.tokens_per_s > 0.0, "{name}: speed");
+            assert!(!model.served_by.is_empty(), "{name}: nobody serves it");
+        }
+    }
+
+    #[test]
+    fn every_shipped_model_is_learned_or_has_a_sourced_prior() {
+        let catalog = Catalog::shipped().unwrap();
+        let mut learned = Vec::new();
+        for model in catalog.models() {
+            let name = &model.name;
+            assert!(model.learned_as.is_some() || model.quality_prior.is_some(), "{name}: neither");
+            if let Some(prior) = &model.quality_prior {
+                assert!(!prior.source.trim().is_empty(), "{name}: the prior's source");
+                assert!(is_date(&prior.as_of), "{name}: {}", prior.as_of);
+            }
+            learned.extend(model.learned_as.as_deref());
+        }
+        let count = learned.len();
+        learned.sort_unstable();
+        learned.dedup();
+        assert_eq!(learned.len(), count, "two models learned as one");
+    }
+
+    #[test]
+    fn a_model_is_found_by_its_name() {
+        let catalog = Catalog::parse(&rows(&["b", "a"], "")).unwrap();
+        assert_eq!(catalog.get("a").map(|it| it.name.as_str()), Some("a"));
+        assert_eq!(catalog.get("c"), None);
+        let names: Vec<&str> = catalog.models().map(|it| it.name.as_str()).collect();
+        assert_eq!(names, ["a", "b"]);
+    }
+
+    #[test]
+    fn an_error_names_what_is_wrong() {
+        let check = |toml: String, wanted: &str| {
+            let message = Catalog::parse(&toml).unwrap_err().to_string();
+            assert!(message.contains(wanted), "{message}");
+        };
+        check(rows(&["a", "b", "a"], ""), "`a`");
+        check(rows(&["a"], "contxt_window = 1"), "contxt_window");
+        check(rows(&["a"], "abilities = [\"vision\"]"), "vision");
+        check(rows(&["a"], "speed = { ttft_ms = 1.0 }"), "tokens_per_s");
+        check("[[modell]]".to_owned(), "modell");
+        check(rows(&["a"], "").replace("vendor = \"V\"\n", ""), "vendor");
+        check(rows(&["a"], "").replace("input = 1.0", "input = -1.0"), "-1");
+        check("not toml".to_owned(), "line 1");
+    }
+}

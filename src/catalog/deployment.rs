@@ -122,3 +122,73 @@ impl Fleet {
         models
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::Catalog;
+
+    fn model(name: &str) -> Arc<Model> {
+        let toml = format!(
+            "[[model]]\nname = \"{name}\"\nvendor = \"V\"\ncontext_window = 8000\n\
+             max_output_tokens = 1000\nabilities = [\"tools\"]\n\
+             price = {{ input = 1.0, output = 2.0 }}\nreleased = \"2026-01\"\n\
+             source = {{ page = \"p\", as_of = \"2026-01\" }}\n"
+        );
+        Arc::clone(Catalog::parse(&toml).unwrap().get(name).unwrap())
+    }
+
+    fn deployment(name: &str, provider: &str) -> Deployment {
+        let provider = ProviderName::new(provider).unwrap();
+        Deployment::new(&model(name), &provider, format!("org/{name}"))
+    }
+
+    #[test]
+    fn a_deployment_starts_with_its_models_list_price_and_speed() {
+        let it = deployment("m", "p");
+        assert_eq!(it.id.as_str(), "m@p");
+        assert_eq!((it.price, it.speed), (it.model.price, it.model.speed));
+        assert_eq!(it.abilities(), it.model.abilities);
+        assert!(!it.last_resort);
+    }
+
+    #[test]
+    fn a_fleet_keeps_its_order_and_lists_each_model_once() {
+        let given = [("b", "p"), ("a", "p"), ("b", "q")];
+        let fleet = Fleet::new(given.map(|(name, at)| deployment(name, at)).to_vec()).unwrap();
+        let ids: Vec<&str> = fleet.deployments().iter().map(|it| it.id.as_str()).collect();
+        assert_eq!(ids, ["b@p", "a@p", "b@q"]);
+        let models = fleet.models();
+        let names: Vec<&str> = models.iter().map(|it| it.name.as_str()).collect();
+        assert_eq!(names, ["b", "a"]);
+        assert!(fleet.has_model(&ModelName::new("a").unwrap()));
+        assert!(!fleet.has_model(&ModelName::new("c").unwrap()));
+    }
+
+    #[test]
+    fn every_fault_is_reported_at_once() {
+        let check = |deployments: Vec<Deployment>, wanted: &[&str]| {
+            let faults = Fleet::new(deployments).unwrap_err();
+            let messages: Vec<String> = faults.iter().map(ToString::to_string).collect();
+            assert_eq!(messages.len(), wanted.len(), "{messages:?}");
+            for (message, wanted) in messages.iter().zip(wanted) {
+                assert!(message.contains(wanted), "{message}");
+            }
+        };
+        let slow = |ttft_ms, tokens_per_s| Deployment {
+            speed: Speed { ttft_ms, tokens_per_s },
+            ..deployment("slow", "p")
+        };
+        let mut shut = deployment("shut", "p");
+        shut.model =
+            Arc::new(Model { context_window: 0, max_output_tokens: 0, ..(*shut.model).clone() });
+        check(vec![], &["no deployment"]);
+        check(vec![deployment("a", "p"), deployment("a", "p")], &["`a@p` is given twice"]);
+        check(vec![slow(0.0, 1.0)], &["speed.ttft_ms"]);
+        check(vec![slow(f64::NAN, -1.0)], &["speed.ttft_ms", "speed.tokens_per_s"]);
+        check(
+            vec![shut, deployment("a", "p"), deployment("a", "p")],
+            &["`shut@p`: context_window", "`shut@p`: max_output_tokens", "`a@p`"],
+        );
+    }
+}
