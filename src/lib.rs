@@ -1,5 +1,6 @@
 //! Pointsman picks the right LLM for every single request.
 pub mod catalog;
 pub mod domain;
+pub mod outcome;
 pub mod prediction;
 pub mod ranking;
