@@ -17,7 +17,7 @@ use super::privacy::PromptPrivacy;
 use super::record::OutcomeRecord;
 use super::sqlite::SqliteStore;
 use super::store::{OutcomeError, OutcomeStore, Write};
-use super::writer::{self, Command};
+use super::writer::{self, Command, Read};
 use crate::domain::DecisionId;
 
 /// Most commands that wait: sixteen full batches, a second or less of writing. At some 20 KiB a
@@ -105,7 +105,7 @@ impl OutcomeLog {
     /// `RecordVersion` and `Unreadable` for one that this version cannot read; else as for
     /// [`OutcomeLog::append`].
     pub async fn get(&self, decision: DecisionId) -> Result<Option<OutcomeRecord>, OutcomeError> {
-        self.ask(|answer| Command::Get(decision, answer)).await?
+        self.ask(|answer| Command::Read(Read::Get(decision, answer))).await?
     }
 
     /// How many records there are. Reads the whole index, so for tests and consoles.
@@ -113,7 +113,7 @@ impl OutcomeLog {
     /// # Errors
     /// As for [`OutcomeLog::append`].
     pub async fn count(&self) -> Result<u64, OutcomeError> {
-        self.ask(Command::Count).await?
+        self.ask(|answer| Command::Read(Read::Count(answer))).await?
     }
 
     /// Writes what waits, and ends the thread.

@@ -218,12 +218,11 @@ mod tests {
         let (_folder, mut store) = open();
         let mut record = samples::record();
         record.features = vec![f32::NAN, f32::MIN_POSITIVE, -0.1];
-        write(&mut store, &[record.clone()])[0].as_ref().unwrap();
+        write(&mut store, std::slice::from_ref(&record))[0].as_ref().unwrap();
         let mut read = store.get(record.decision).unwrap().unwrap();
         assert_eq!(differences(&read), []);
         let bits = |it: &[f32]| it.iter().map(|it| it.to_bits()).collect::<Vec<_>>();
         assert_eq!(bits(&read.features), bits(&record.features));
-        read.features.clone_from(&record.features);
         read.features.clear();
         record.features.clear();
         assert_eq!(read, record);
@@ -234,7 +233,7 @@ mod tests {
     fn columns_say_what_the_record_says() {
         let (_folder, mut store) = open();
         let record = samples::record();
-        write(&mut store, &[record.clone()])[0].as_ref().unwrap();
+        write(&mut store, std::slice::from_ref(&record))[0].as_ref().unwrap();
         let sql = "SELECT ended, served, cost_picousd, attempts, session_id, length(embedding), \
                    json_extract(record, '$.embedding') FROM outcome WHERE request_id = 'r-1'";
         let row = store.connection.query_row(sql, [], |it| {
@@ -339,7 +338,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut store = SqliteStore::open(&folder.path().join("a/b/outcomes.db")).unwrap();
         let later = OutcomeRecord { version: RECORD_VERSION + 1, ..samples::record() };
-        write(&mut store, &[later.clone()])[0].as_ref().unwrap();
+        write(&mut store, std::slice::from_ref(&later))[0].as_ref().unwrap();
         let read = store.get(later.decision);
         assert!(matches!(read, Err(OutcomeError::RecordVersion { found: 2, .. })), "{read:?}");
         assert_eq!(store.count().unwrap(), 1);

@@ -18,9 +18,15 @@ pub(super) const BATCH_MAX: usize = 256;
 pub(super) enum Command {
     /// Keep this.
     Write(Write, oneshot::Sender<Written>),
-    /// Read a record.
+    /// Read this, once the writes taken with it are committed.
+    Read(Read),
+}
+
+/// Something to be read, and where the answer goes.
+pub(super) enum Read {
+    /// A record.
     Get(DecisionId, oneshot::Sender<Result<Option<OutcomeRecord>, OutcomeError>>),
-    /// Count the records.
+    /// How many records there are.
     Count(oneshot::Sender<Result<u64, OutcomeError>>),
 }
 
@@ -33,14 +39,14 @@ pub(super) fn run<S: OutcomeStore>(mut store: S, mut queue: mpsc::Receiver<Comma
 }
 
 fn serve<S: OutcomeStore>(store: &mut S, commands: &mut Vec<Command>) {
-    let (mut batch, mut writers, mut readers) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut batch, mut writers, mut reads) = (Vec::new(), Vec::new(), Vec::new());
     for command in commands.drain(..) {
         match command {
             Command::Write(write, answer) => {
                 batch.push(write);
                 writers.push(answer);
             }
-            read @ (Command::Get(..) | Command::Count(_)) => readers.push(read),
+            Command::Read(read) => reads.push(read),
         }
     }
     if !batch.is_empty() {
@@ -49,11 +55,10 @@ fn serve<S: OutcomeStore>(store: &mut S, commands: &mut Vec<Command>) {
             let _ = answer.send(written);
         }
     }
-    for reader in readers {
-        match reader {
-            Command::Get(decision, answer) => drop(answer.send(store.get(decision))),
-            Command::Count(answer) => drop(answer.send(store.count())),
-            Command::Write(..) => {}
+    for read in reads {
+        match read {
+            Read::Get(decision, answer) => drop(answer.send(store.get(decision))),
+            Read::Count(answer) => drop(answer.send(store.count())),
         }
     }
 }
