@@ -3,5 +3,6 @@ pub mod catalog;
 pub mod domain;
 pub mod encoder;
 pub mod features;
+pub mod outcome;
 pub mod prediction;
 pub mod ranking;
