@@ -1,5 +1,7 @@
 //! Pointsman picks the right LLM for every single request.
 pub mod catalog;
+pub mod dispatch;
 pub mod domain;
 pub mod prediction;
+pub mod providers;
 pub mod ranking;
