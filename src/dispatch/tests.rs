@@ -133,7 +133,7 @@ async fn an_attempt_is_cut_so_that_the_next_one_fits() {
     let script = Script::new(vec![vec![hangs()]]);
     let dispatched = play(&FOUR, &policy, &script).await;
     assert_eq!(end(&dispatched), Ok("m1".into()));
-    assert_eq!(script.seen()[0].timeout, seconds(4));
+    assert_eq!(script.seen()[0].timeout, Duration::from_millis(3_950));
     assert_eq!(dispatched.attempts[0].failure, Some(FailureClass::Deadline));
 }
 

@@ -17,6 +17,10 @@ const BACKOFF_MAX: Duration = Duration::from_millis(500);
 /// A pause asked for by a provider is kept only up to this (`failure.md`).
 pub(super) const RETRY_AFTER_MAX: Duration = Duration::from_secs(2);
 
+/// Kept free on top of the next candidate's median: timers fire late, and a call takes a moment to
+/// start. Without it the next candidate would always be a hair too slow for what is left.
+const SLACK: Duration = Duration::from_millis(50);
+
 /// Pauses with decorrelated jitter (M. Brooker, "Exponential Backoff and Jitter", 2015): each is
 /// drawn between the shortest and three times the one before.
 #[derive(Debug)]
@@ -52,8 +56,9 @@ pub(super) fn share(
     own: Duration,
     next: Option<Duration>,
 ) -> Duration {
-    let kept_free = left.saturating_sub(next.unwrap_or_default());
-    longest.min(if kept_free >= own { kept_free } else { left })
+    let kept = next.map_or(Duration::ZERO, |it| it.saturating_add(SLACK));
+    let rest = left.saturating_sub(kept);
+    longest.min(if rest >= own { rest } else { left })
 }
 
 #[cfg(test)]
@@ -73,15 +78,15 @@ mod tests {
 
     #[test]
     fn an_attempt_leaves_time_for_the_next_where_it_can() {
-        let check = |left: u64, own: u64, next: Option<u64>, wanted: u64| {
+        let check = |left: u64, own: u64, next: Option<u64>, wanted_ms: u64| {
             let seconds = Duration::from_secs;
             let given = share(seconds(15), seconds(left), seconds(own), next.map(seconds));
-            assert_eq!(given, seconds(wanted), "{left} {own} {next:?}");
+            assert_eq!(given, Duration::from_millis(wanted_ms), "{left} {own} {next:?}");
         };
-        check(60, 2, Some(3), 15);
-        check(10, 2, Some(3), 7);
-        check(10, 2, None, 10);
-        check(4, 2, Some(3), 4);
-        check(2, 2, Some(9), 2);
+        check(60, 2, Some(3), 15_000);
+        check(10, 2, Some(3), 6_950);
+        check(10, 2, None, 10_000);
+        check(4, 2, Some(3), 4_000);
+        check(2, 2, Some(9), 2_000);
     }
 }

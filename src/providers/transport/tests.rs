@@ -118,7 +118,7 @@ async fn nothing_is_sent_without_a_listener_a_key_or_a_provider() {
     let table = [
         (caller(base_url.clone(), ApiKey::NotNeeded), FailureClass::Connection),
         (caller(base_url, missing), FailureClass::Auth),
-        (caller("http://".into(), ApiKey::NotNeeded), FailureClass::Auth),
+        (caller("http://[".into(), ApiKey::NotNeeded), FailureClass::Auth),
         (nobody, FailureClass::ModelMissing),
     ];
     for (caller, class) in table {
