@@ -1,5 +1,6 @@
 //! Pointsman picks the right LLM for every single request.
 pub mod catalog;
+pub mod config;
 pub mod dispatch;
 pub mod domain;
 pub mod encoder;

@@ -1,8 +1,10 @@
-//! The providers of models: rows of data, wire formats, and the one sender of HTTP requests.
+//! Who serves models, and how they are spoken to.
 //!
-//! In: a deployment and a chat request. Out: a [`Reply`], or a [`CallFailure`] with its class.
-//! Invariant: neither prompts, answers nor keys are in any error or `Debug`. Not here: which
-//! deployment is called, and what happens after a failure (see [`crate::dispatch`]).
+//! In: built-in rows and the operator's config; a request for one deployment. Out: [`Provider`]s; an
+//! answer, or a classed failure. Invariant: a provider is a row of data, a protocol is pure
+//! encoding and decoding, and [`HttpCaller`] is the only thing that sends; keys are never printed.
+//! Not here: which model is asked (see [`crate::ranking`]) and what follows a failure (see
+//! [`crate::dispatch`]).
 
 mod call;
 mod protocol;
@@ -10,5 +12,5 @@ mod provider;
 mod transport;
 
 pub use call::{CallFailure, Caller, Reply};
-pub use provider::{ApiKey, Protocol, Provider};
+pub use provider::{ApiKey, Protocol, Provider, ProviderRow, builtin_rows};
 pub use transport::{HttpCaller, TransportError};

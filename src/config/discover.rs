@@ -1,0 +1,49 @@
+//! Serving without a config file: whatever the environment has keys for.
+//!
+//! In: the catalog, the built-in providers, the environment. Out: [`Config`] with every catalog model
+//! at every provider whose key is set. Not here: looking for servers on this machine.
+
+use super::connections::{Connections, Env};
+use super::problems::Problems;
+use super::{Config, raw, resolve};
+use crate::catalog::{Catalog, Deployment};
+use crate::providers::{ApiKey, ProviderRow};
+use crate::ranking::Policy;
+
+/// A config out of the environment alone.
+pub(super) fn discover(
+    catalog: &Catalog,
+    rows: &[ProviderRow],
+    env: &Env<'_>,
+) -> Result<Config, Problems> {
+    let connections = Connections::builtin(rows, env);
+    let fleet = resolve::fleet_of(deployments(catalog, &connections), rows)?;
+    Ok(Config {
+        listen: raw::listen_default(),
+        policy: Policy::default(),
+        providers: resolve::reached(&fleet, &connections),
+        availability: resolve::availability(&fleet, &connections),
+        found: resolve::findings(&fleet, &connections),
+        fleet,
+        log: raw::log_default(),
+        artifact: None,
+    })
+}
+
+/// Every catalog model at every provider that is ready: one whose key is set, or one of the file's
+/// own that needs none. Built-in servers of one's own are left out, since they may not be running.
+pub(super) fn deployments(catalog: &Catalog, connections: &Connections) -> Vec<Deployment> {
+    let ready = connections.iter().filter(|it| match it.provider.key {
+        ApiKey::Set(_) => true,
+        ApiKey::NotNeeded => it.configured,
+        ApiKey::Missing { .. } => false,
+    });
+    let served = ready.flat_map(|connection| {
+        let provider = &connection.provider.name;
+        catalog.models().filter_map(move |model| {
+            let id = model.served_by.get(provider)?;
+            Some(Deployment::new(model, provider, id.clone()))
+        })
+    });
+    served.collect()
+}

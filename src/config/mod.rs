@@ -1,0 +1,94 @@
+//! What the operator wants served, and how.
+//!
+//! In: a TOML file, or nothing but the environment. Out: [`Config`], or every problem at once
+//! ([`Problems`]), each with its path and line. Invariant: secrets come from variables and files named
+//! in the config, never from the config itself. Not here: reading the file, and telling the problems.
+
+mod connections;
+mod discover;
+mod fleet;
+mod policy;
+mod problems;
+mod raw;
+mod resolve;
+mod section;
+#[cfg(test)]
+mod tests;
+mod values;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use toml::Spanned;
+use toml::de::DeTable;
+
+use crate::catalog::{Catalog, Fleet};
+use crate::outcome::LogSettings;
+use crate::providers::{Provider, ProviderRow, builtin_rows};
+use crate::ranking::{Availability, Policy};
+
+pub use problems::{Fault, Place, Problem, Problems};
+
+/// Everything a server needs to know before it starts.
+pub struct Config {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// What is wanted of a request that says nothing itself.
+    pub policy: Policy,
+    /// What may be called.
+    pub fleet: Fleet,
+    /// Who serves it, with their keys.
+    pub providers: Vec<Provider>,
+    /// Which of the fleet cannot be called, for want of a key.
+    pub availability: Availability,
+    /// Where outcomes are kept.
+    pub log: LogSettings,
+    /// The router artifact's directory; `None`: the one in this binary.
+    pub artifact: Option<PathBuf>,
+    /// What was found, one line each, for the operator to read.
+    pub found: Vec<String>,
+}
+
+/// Reads a config file's text; `env` looks up environment variables.
+///
+/// # Errors
+/// Every [`Problem`] there is. A key that is not set is none: see [`Config::availability`].
+pub fn from_toml(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Config, Problems> {
+    let (catalog, rows) = shipped()?;
+    resolve::resolve(text, &catalog, &rows, env)
+}
+
+/// A config out of the environment alone, for a server without a config file.
+///
+/// # Errors
+/// [`Fault::NothingToServe`] when no key is set.
+pub fn discover(env: &dyn Fn(&str) -> Option<String>) -> Result<Config, Problems> {
+    let (catalog, rows) = shipped()?;
+    discover::discover(&catalog, &rows, env)
+}
+
+fn shipped() -> Result<(Catalog, Vec<ProviderRow>), Problems> {
+    let alone = |path: &str, fault| {
+        let place = Place { path: path.to_owned(), line: None };
+        Problems::sorted(vec![Problem { place, fault }])
+    };
+    let catalog = Catalog::shipped().map_err(|it| alone("models/catalog.toml", it.into()))?;
+    let rows = builtin_rows().map_err(|it| alone("providers/builtin.toml", it.into()))?;
+    Ok((catalog, rows))
+}
+
+/// Parses TOML; of every syntax error only its message and line are kept, since the parser's own
+/// text repeats the line, which may hold a key.
+fn toml_table(text: &str) -> Result<Spanned<DeTable<'_>>, Problems> {
+    let (table, errors) = DeTable::parse_recoverable(text);
+    if errors.is_empty() {
+        return Ok(table);
+    }
+    let ledger = section::Ledger::new(text);
+    for error in errors {
+        let fault = Fault::Syntax(error.message().replace('\n', ", "));
+        let start = error.span().unwrap_or_default();
+        ledger.report(&ledger.place(String::new(), &start), fault);
+    }
+    Err(Problems::sorted(ledger.into_problems()))
+}

@@ -1,0 +1,37 @@
+//! The `[policy]` section.
+//!
+//! In: its keys. Out: a [`Policy`] over the defaults of [`crate::ranking`]. Invariant: every key is
+//! optional. Not here: what a request may change of it (see the API).
+
+use super::section::Section;
+use super::values;
+use crate::ranking::Policy;
+
+/// Reads the section; without it, the defaults.
+pub(super) fn read(section: Option<Section<'_>>) -> Policy {
+    let mut policy = Policy::default();
+    let Some(mut section) = section else { return policy };
+
+    let Policy { budget, preference, min_quality, fallback, candidates: _ } = &mut policy;
+    section.field("preference", values::preset).fill(preference);
+    let cost = section.field("cost_per_quality_usd", values::positive);
+    cost.fill(&mut preference.cost_per_quality_usd);
+    let latency = section.field("latency_per_quality_ms", values::positive);
+    latency.fill(&mut preference.latency_per_quality_ms);
+    section.field("min_quality", values::probability).fill_some(min_quality);
+
+    section.field("max_cost_usd", values::usd).fill_some(&mut budget.max_cost_usd);
+    section.field("max_latency", values::duration).fill(&mut budget.max_latency);
+    section.field("max_ttft", values::duration).fill_some(&mut budget.max_ttft);
+    section.field("confidence", values::probability).fill(&mut budget.confidence);
+
+    section.field("candidates_max", values::chain).fill(&mut fallback.candidates_max);
+    section.field("attempts_max", values::chain).fill(&mut fallback.attempts_max);
+    section.field("on_content_filter", values::flag).fill(&mut fallback.on_content_filter);
+    let first = section.field("first_attempt_timeout", values::duration);
+    first.fill(&mut fallback.first_attempt_timeout);
+    section.field("fallback_timeout", values::duration).fill(&mut fallback.fallback_timeout);
+
+    section.done();
+    policy
+}

@@ -1,0 +1,212 @@
+//! The config as written: each value checked by itself, names not yet looked up.
+//!
+//! In: the file's table. Out: [`RawConfig`]. Invariant: every key of the file is either read here or
+//! reported as unknown. Not here: what names stand for (see [`super::resolve`]).
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use super::policy;
+use super::problems::{Fault, Place};
+use super::section::{At, Field, Section};
+use super::values;
+use crate::catalog::{Source, Speed};
+use crate::domain::{AbilitySet, ModelName, Price, Probability, ProviderName};
+use crate::outcome::{LogSettings, PromptPrivacy};
+use crate::providers::Protocol;
+use crate::ranking::Policy;
+
+/// Loopback only: whoever wants to be reached from elsewhere has to say so.
+const LISTEN_DEFAULT: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
+
+pub(super) struct RawConfig {
+    pub(super) listen: SocketAddr,
+    pub(super) policy: Policy,
+    pub(super) providers: Vec<RawProvider>,
+    pub(super) models: Vec<RawModel>,
+    pub(super) log: LogSettings,
+    pub(super) artifact: Option<PathBuf>,
+}
+
+/// A `[[provider]]`.
+pub(super) struct RawProvider {
+    pub(super) place: Place,
+    pub(super) name: Field<ProviderName>,
+    pub(super) protocol: Field<Protocol>,
+    pub(super) base_url: Field<String>,
+    pub(super) key: Field<KeyPlace>,
+}
+
+/// Where a key is.
+#[derive(Debug, Clone)]
+pub(super) enum KeyPlace {
+    Variable(String),
+    File(PathBuf),
+}
+
+/// A `[[model]]`.
+pub(super) struct RawModel {
+    pub(super) place: Place,
+    pub(super) name: Field<ModelName>,
+    pub(super) figures: RawFigures,
+    pub(super) listed: Field<Vec<At<ProviderName>>>,
+    pub(super) deployments: Vec<RawDeployment>,
+}
+
+/// What a `[[model]]` says of the model itself.
+pub(super) struct RawFigures {
+    pub(super) context_window: Field<u64>,
+    pub(super) max_output_tokens: Field<u64>,
+    pub(super) abilities: Field<AbilitySet>,
+    pub(super) price: Field<Price>,
+    pub(super) quality_prior: Field<Probability>,
+    pub(super) learned_as: Field<String>,
+    pub(super) speed: Field<Speed>,
+    pub(super) source: Field<Source>,
+}
+
+/// A `[[model.deployment]]`.
+pub(super) struct RawDeployment {
+    pub(super) place: Place,
+    pub(super) provider: Field<ProviderName>,
+    pub(super) model_id: Field<String>,
+    pub(super) price: Field<Price>,
+    pub(super) speed: Field<Speed>,
+    pub(super) last_resort: Field<bool>,
+}
+
+impl RawFigures {
+    /// Whether nothing at all is said of the model: it must then be one of the catalog.
+    pub(super) fn are_absent(&self) -> bool {
+        let Self { context_window, max_output_tokens, abilities, price, .. } = self;
+        let Self { quality_prior, learned_as, speed, source, .. } = self;
+        let sizes = context_window.is_absent() && max_output_tokens.is_absent();
+        let offers = abilities.is_absent() && price.is_absent() && speed.is_absent();
+        let beliefs = quality_prior.is_absent() && learned_as.is_absent() && source.is_absent();
+        sizes && offers && beliefs
+    }
+}
+
+/// Reads the whole file.
+pub(super) fn read(mut root: Section<'_>) -> RawConfig {
+    let mut listen = LISTEN_DEFAULT;
+    if let Some(mut server) = root.section("server") {
+        server.field("listen", values::listen).fill(&mut listen);
+        server.done();
+    }
+    let mut artifact = None;
+    if let Some(mut section) = root.section("artifact") {
+        section.field("path", values::path).fill_some(&mut artifact);
+        section.done();
+    }
+    let raw = RawConfig {
+        listen,
+        policy: policy::read(root.section("policy")),
+        providers: root.sections("provider").into_iter().map(provider).collect(),
+        models: root.sections("model").into_iter().map(model).collect(),
+        log: outcomes(root.section("outcomes")),
+        artifact,
+    };
+    root.done();
+    raw
+}
+
+/// What [`read`] gives for an empty file.
+pub(super) fn log_default() -> LogSettings {
+    LogSettings { path: PathBuf::from("data/outcomes.db"), prompts: PromptPrivacy::Hash }
+}
+
+/// Where to listen when nothing is said.
+pub(super) fn listen_default() -> SocketAddr {
+    LISTEN_DEFAULT
+}
+
+fn outcomes(section: Option<Section<'_>>) -> LogSettings {
+    let mut log = log_default();
+    if let Some(mut section) = section {
+        section.field("store", values::store).fill(&mut log.path);
+        section.field("prompts", values::prompts).fill(&mut log.prompts);
+        section.done();
+    }
+    log
+}
+
+fn provider(mut section: Section<'_>) -> RawProvider {
+    let name = section.required("name", "models name their providers", values::provider_name);
+    let protocol = section.field("protocol", values::protocol);
+    let base_url = section.field("base_url", values::base_url);
+    let variable = section.field("api_key_env", |it| values::variable(it).map(KeyPlace::Variable));
+    let file = section.field("api_key_file", |it| values::key_path(it).map(KeyPlace::File));
+    if !variable.is_absent() && !file.is_absent() {
+        section.report(Fault::TwoKeys);
+    }
+    let key = if variable.is_absent() { file } else { variable };
+    let place = section.place.clone();
+    section.done();
+    RawProvider { place, name, protocol, base_url, key }
+}
+
+fn model(mut section: Section<'_>) -> RawModel {
+    let name = section.required("name", "callers and the log name it", values::model_name);
+    let figures = RawFigures {
+        context_window: section.field("context_window", values::tokens),
+        max_output_tokens: section.field("max_output_tokens", values::tokens),
+        abilities: abilities(&mut section),
+        price: section.nested("price", price),
+        quality_prior: section.field("quality_prior", values::probability),
+        learned_as: section.field("learned_as", values::string),
+        speed: section.nested("speed", speed),
+        source: section.nested("source", source),
+    };
+    let listed = section.list("deployments", values::provider_name);
+    let deployments = section.sections("deployment").into_iter().map(deployment).collect();
+    let place = section.place.clone();
+    section.done();
+    RawModel { place, name, figures, listed, deployments }
+}
+
+fn deployment(mut section: Section<'_>) -> RawDeployment {
+    let raw = RawDeployment {
+        place: section.place.clone(),
+        provider: section.required("provider", "someone must serve it", values::provider_name),
+        model_id: section.field("model_id", values::string),
+        price: section.nested("price", price),
+        speed: section.nested("speed", speed),
+        last_resort: section.field("last_resort", values::flag),
+    };
+    section.done();
+    raw
+}
+
+fn abilities(section: &mut Section<'_>) -> Field<AbilitySet> {
+    match section.list("abilities", values::ability) {
+        Field::Absent => Field::Absent,
+        Field::Bad => Field::Bad,
+        Field::Given(At { value, place }) => {
+            Field::Given(At { value: value.into_iter().map(|it| it.value).collect(), place })
+        }
+    }
+}
+
+fn price(section: &mut Section<'_>) -> Option<Price> {
+    let why = "prices are USD per million tokens, 0 where it is free";
+    let input = section.required("input", why, values::token_price);
+    let cached = section.field("cached", values::token_price);
+    let output = section.required("output", why, values::token_price);
+    Some(Price { input: input.given()?, cached: cached.given(), output: output.given()? })
+}
+
+fn speed(section: &mut Section<'_>) -> Option<Speed> {
+    let why = "a speed is a time to first token and a rate after it";
+    let ttft_ms = section.required("ttft_ms", why, values::positive);
+    let tokens_per_s = section.required("tokens_per_s", why, values::positive);
+    Some(Speed { ttft_ms: ttft_ms.given()?, tokens_per_s: tokens_per_s.given()? })
+}
+
+fn source(section: &mut Section<'_>) -> Option<Source> {
+    let why = "a source is a page and the day on which it said so";
+    let page = section.required("page", why, values::string);
+    let as_of = section.required("as_of", why, values::string);
+    Some(Source { page: page.given()?, as_of: as_of.given()? })
+}

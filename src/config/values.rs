@@ -1,0 +1,179 @@
+//! What single values mean: durations, money, counts, names, addresses.
+//!
+//! In: one TOML value. Out: a checked value of the domain, or the [`Fault`]. Invariant: pure; a value
+//! that might be a secret is never repeated in a fault.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use toml::de::DeValue;
+
+use super::problems::{Fault, nearest};
+use super::section::wrong;
+use crate::domain::{Ability, ModelName, Probability, ProviderName, TokenPrice, Usd};
+use crate::outcome::PromptPrivacy;
+use crate::providers::Protocol;
+use crate::ranking::Preference;
+
+/// No request is waited for longer than a day; also keeps `Instant + Duration` from overflowing.
+const DURATION_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+const DURATION_MIN: Duration = Duration::from_millis(1);
+/// Far beyond any model, and exact in a float.
+const TOKENS_MAX: u64 = 1_000_000_000;
+/// A chain longer than this helps nobody: at 10 s each it is past any deadline.
+const CHAIN_MAX: u64 = 32;
+
+type Read<T> = Result<T, Fault>;
+
+pub(super) fn text<'v>(value: &'v DeValue<'_>) -> Read<&'v str> {
+    let text = value.as_str().ok_or_else(|| wrong("a string", value))?;
+    if text.trim().is_empty() { Err(Fault::Empty) } else { Ok(text) }
+}
+
+pub(super) fn string(value: &DeValue<'_>) -> Read<String> {
+    text(value).map(str::to_owned)
+}
+
+pub(super) fn path(value: &DeValue<'_>) -> Read<PathBuf> {
+    text(value).map(PathBuf::from)
+}
+
+pub(super) fn flag(value: &DeValue<'_>) -> Read<bool> {
+    value.as_bool().ok_or_else(|| wrong("true or false", value))
+}
+
+fn number(value: &DeValue<'_>) -> Read<f64> {
+    let parsed = match value {
+        DeValue::Integer(it) => {
+            i64::from_str_radix(it.as_str(), it.radix()).ok().map(|it| it as f64)
+        }
+        DeValue::Float(it) => it.as_str().parse().ok(),
+        DeValue::String(_)
+        | DeValue::Boolean(_)
+        | DeValue::Datetime(_)
+        | DeValue::Array(_)
+        | DeValue::Table(_) => None,
+    };
+    parsed.ok_or_else(|| wrong("a number", value))
+}
+
+pub(super) fn positive(value: &DeValue<'_>) -> Read<f64> {
+    let number = number(value)?;
+    if number.is_finite() && number > 0.0 { Ok(number) } else { Err(Fault::NotPositive) }
+}
+
+fn whole(value: &DeValue<'_>, most: u64) -> Read<u64> {
+    let integer = value.as_integer().ok_or_else(|| wrong("a whole number", value))?;
+    let parsed = u64::from_str_radix(integer.as_str(), integer.radix()).ok();
+    let in_range = parsed.filter(|it| (1..=most).contains(it));
+    in_range.ok_or(Fault::OutOfRange { least: 1, most })
+}
+
+pub(super) fn tokens(value: &DeValue<'_>) -> Read<u64> {
+    whole(value, TOKENS_MAX)
+}
+
+pub(super) fn chain(value: &DeValue<'_>) -> Read<usize> {
+    whole(value, CHAIN_MAX).map(|it| it as usize)
+}
+
+pub(super) fn usd(value: &DeValue<'_>) -> Read<Usd> {
+    Ok(Usd::new(number(value)?)?)
+}
+
+pub(super) fn token_price(value: &DeValue<'_>) -> Read<TokenPrice> {
+    Ok(TokenPrice::per_million(number(value)?)?)
+}
+
+pub(super) fn probability(value: &DeValue<'_>) -> Read<Probability> {
+    Ok(Probability::new(number(value)?)?)
+}
+
+pub(super) fn duration(value: &DeValue<'_>) -> Read<Duration> {
+    let written = text(value)?;
+    let parsed = humantime::parse_duration(written).ok();
+    let sensible = parsed.filter(|it| (DURATION_MIN..=DURATION_MAX).contains(it));
+    sensible.ok_or_else(|| Fault::Duration(written.to_owned()))
+}
+
+pub(super) fn model_name(value: &DeValue<'_>) -> Read<ModelName> {
+    Ok(ModelName::new(text(value)?)?)
+}
+
+pub(super) fn provider_name(value: &DeValue<'_>) -> Read<ProviderName> {
+    Ok(ProviderName::new(text(value)?)?)
+}
+
+fn one_of<T>(noun: &'static str, known: Vec<(&'static str, T)>, value: &DeValue<'_>) -> Read<T> {
+    let name = text(value)?;
+    let names: Vec<_> = known.iter().map(|(it, _)| *it).collect();
+    let found = known.into_iter().find(|(it, _)| *it == name).map(|(_, it)| it);
+    found.ok_or_else(|| Fault::Unknown {
+        noun,
+        name: name.to_owned(),
+        nearest: nearest(name, names.iter().copied()),
+        known: names,
+    })
+}
+
+pub(super) fn preset(value: &DeValue<'_>) -> Read<Preference> {
+    one_of("preference", Preference::PRESETS.to_vec(), value)
+}
+
+pub(super) fn ability(value: &DeValue<'_>) -> Read<Ability> {
+    one_of("ability", Ability::ALL.map(|it| (it.as_str(), it)).to_vec(), value)
+}
+
+pub(super) fn protocol(value: &DeValue<'_>) -> Read<Protocol> {
+    one_of("protocol", Protocol::ALL.map(|it| (it.as_str(), it)).to_vec(), value)
+}
+
+pub(super) fn prompts(value: &DeValue<'_>) -> Read<PromptPrivacy> {
+    let known = vec![
+        ("none", PromptPrivacy::None),
+        ("hash", PromptPrivacy::Hash),
+        ("full", PromptPrivacy::Full),
+    ];
+    one_of("setting", known, value)
+}
+
+pub(super) fn listen(value: &DeValue<'_>) -> Read<SocketAddr> {
+    let written = text(value)?;
+    written.parse().map_err(|_| Fault::Address(written.to_owned()))
+}
+
+/// A base URL, its slashes at the end taken off.
+pub(super) fn base_url(value: &DeValue<'_>) -> Read<String> {
+    let written = text(value)?.trim_end_matches('/');
+    let url: http::Uri = written.parse().map_err(|_| Fault::Url)?;
+    let web = matches!(url.scheme_str(), Some("http" | "https"));
+    let bare =
+        url.query().is_none() && url.authority().is_some_and(|it| !it.as_str().contains('@'));
+    if web && bare && url.host().is_some_and(|it| !it.is_empty()) {
+        Ok(written.to_owned())
+    } else {
+        Err(Fault::Url)
+    }
+}
+
+/// The name of an environment variable, in capitals as is the custom: what is not may well be the
+/// key itself (`sk-...`, `gsk_...`), and names are printed.
+pub(super) fn variable(value: &DeValue<'_>) -> Read<String> {
+    let name = text(value)?;
+    let fine = name.chars().all(|it| matches!(it, 'A'..='Z' | '0'..='9' | '_'))
+        && !name.starts_with(|it: char| it.is_ascii_digit());
+    if fine { Ok(name.to_owned()) } else { Err(Fault::Variable) }
+}
+
+/// The path of a file with a key. A pasted key is seldom one.
+pub(super) fn key_path(value: &DeValue<'_>) -> Read<PathBuf> {
+    let written = text(value)?;
+    if written.contains('/') { Ok(PathBuf::from(written)) } else { Err(Fault::KeyPath) }
+}
+
+/// The file of `sqlite://file`.
+pub(super) fn store(value: &DeValue<'_>) -> Read<PathBuf> {
+    let path = text(value)?.strip_prefix("sqlite://").filter(|it| !it.is_empty());
+    path.map(PathBuf::from).ok_or(Fault::Store)
+}
