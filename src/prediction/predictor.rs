@@ -97,7 +97,7 @@ impl Predictor {
     }
 
     /// As [`Self::latent`], from the two as one row of floats.
-    pub fn latent_raw(&self, row: &[f32]) -> [f32; HEAD] {
+    pub fn latent_of(&self, row: &[f32]) -> [f32; HEAD] {
         let trunk = &self.artifact.trunk;
         let (embedding, features) = row.split_at(row.len().min(crate::encoder::WIDTH));
         with_one(&trunk.latent(&trunk.standardise(embedding, features)))

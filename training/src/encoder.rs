@@ -46,7 +46,12 @@ pub fn make(weights: &Path, out: &Path, origin: Origin) -> Result<()> {
     let made = write_weights(&layer)?;
     std::fs::write(out.join(WEIGHTS_FILE), &made)?;
     std::fs::write(out.join(TOKENIZER_FILE), tokenizer)?;
-    println!("{}: {} bytes, SHA-256 {}", out.join(WEIGHTS_FILE).display(), made.len(), sha256_hex(&made));
+    println!(
+        "{}: {} bytes, SHA-256 {}",
+        out.join(WEIGHTS_FILE).display(),
+        made.len(),
+        sha256_hex(&made)
+    );
     Ok(())
 }
 

@@ -5,11 +5,15 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context;
+use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use pointsman::encoder::Encoder;
+use pointsman::prediction::Predictor;
 use pointsman_training::dataset::Dataset;
-use pointsman_training::evaluate::Figures;
-use pointsman_training::split::{Cut, Split};
+use pointsman_training::encoder::Origin;
+use pointsman_training::fit::{FitSettings, encode_prompts};
+use pointsman_training::split::Cut;
+use pointsman_training::{encoder, judge, make};
 
 /// Trains and judges Pointsman's router artifacts.
 #[derive(Parser)]
@@ -21,12 +25,29 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Judges the controls on held-out questions of a labelled table.
-    Evaluate(Evaluate),
+    /// Makes the encoder's files from the official MiniLM files.
+    Encoder(EncoderArgs),
+    /// Trains an artifact on a labelled table and judges it on the part held out.
+    Fit(FitArgs),
+    /// Judges an artifact and the controls on held-out questions of a labelled table.
+    Evaluate(EvaluateArgs),
 }
 
 #[derive(Args)]
-struct Evaluate {
+struct EncoderArgs {
+    /// The folder with model.safetensors and tokenizer.json of all-MiniLM-L6-v2.
+    #[arg(long)]
+    weights: PathBuf,
+    /// Where to write encoder.safetensors and tokenizer.json.
+    #[arg(long, default_value = "models/default")]
+    out: PathBuf,
+    /// Take weights of another checksum, too.
+    #[arg(long)]
+    any_weights: bool,
+}
+
+#[derive(Args)]
+struct TableArgs {
     /// The labelled table: .parquet, .csv or .jsonl.
     #[arg(long)]
     data: PathBuf,
@@ -35,7 +56,37 @@ struct Evaluate {
     held_out: f64,
     /// Another seed holds out other questions.
     #[arg(long, default_value_t = Cut::default().seed)]
-    seed: String,
+    split_seed: String,
+    /// A folder with encoder.safetensors and tokenizer.json; the one in this program by default.
+    #[arg(long)]
+    encoder: Option<PathBuf>,
+}
+
+#[derive(Args)]
+struct FitArgs {
+    #[command(flatten)]
+    table: TableArgs,
+    /// Where to write the artifact and its model card.
+    #[arg(long)]
+    out: PathBuf,
+    /// Seeds every draw.
+    #[arg(long, default_value_t = FitSettings::default().seed)]
+    seed: u64,
+    /// Most passes over the table.
+    #[arg(long, default_value_t = FitSettings::default().epochs_max)]
+    epochs_max: usize,
+    /// The artifact's name; made of its checksum by default.
+    #[arg(long, default_value_t = String::new())]
+    version: String,
+}
+
+#[derive(Args)]
+struct EvaluateArgs {
+    #[command(flatten)]
+    table: TableArgs,
+    /// The artifact's folder; the one in this program by default.
+    #[arg(long)]
+    artifact: Option<PathBuf>,
     /// How to print the figures.
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
@@ -54,20 +105,59 @@ fn share(text: &str) -> Result<f64, String> {
     share.ok_or_else(|| "a number above 0 and below 1 is needed, for instance 0.15".to_owned())
 }
 
-fn main() -> anyhow::Result<()> {
+impl TableArgs {
+    fn encoder(&self) -> Result<Encoder> {
+        Ok(match &self.encoder {
+            Some(folder) => Encoder::open(folder)?,
+            None => Encoder::shipped()?,
+        })
+    }
+
+    fn cut(&self) -> Cut {
+        Cut { held_out: self.held_out, seed: self.split_seed.clone() }
+    }
+}
+
+fn main() -> Result<()> {
     match Cli::parse().command {
+        Command::Encoder(asked) => {
+            let origin = if asked.any_weights { Origin::Any } else { Origin::Official };
+            encoder::make(&asked.weights, &asked.out, origin)
+        }
+        Command::Fit(asked) => fit(asked),
         Command::Evaluate(asked) => evaluate(asked),
     }
 }
 
-fn evaluate(asked: Evaluate) -> anyhow::Result<()> {
-    let data = Dataset::read(&asked.data)?;
-    let cut = Cut { held_out: asked.held_out, seed: asked.seed };
-    let (train, held_out) = Split::new(&data.prompts, &cut).labels(&data);
-    let mut figures = Figures::new(&data, &cut, &held_out);
-    figures
-        .judge_plain_controls(&data, &train, &held_out)
-        .context("the table has too few questions to hold some out")?;
+fn fit(asked: FitArgs) -> Result<()> {
+    let settings = FitSettings {
+        seed: asked.seed,
+        epochs_max: asked.epochs_max,
+        version: asked.version,
+        ..FitSettings::default()
+    };
+    let figures = make::artifact(
+        &asked.table.data,
+        &asked.table.encoder()?,
+        &asked.table.cut(),
+        &settings,
+        &asked.out,
+    )?;
+    print!("{figures}");
+    println!("\nwrote {}", asked.out.display());
+    Ok(())
+}
+
+fn evaluate(asked: EvaluateArgs) -> Result<()> {
+    let encoder = asked.table.encoder()?;
+    let predictor = match &asked.artifact {
+        Some(folder) => Predictor::open(folder, &encoder)?,
+        None => Predictor::shipped(&encoder)?,
+    };
+    let data = Dataset::read(&asked.table.data)?;
+    let inputs = encode_prompts(&data, &encoder)?;
+    let figures = judge::judge(&data, &inputs, &asked.table.cut(), Some(&predictor))
+        .with_context(|| asked.table.data.display().to_string())?;
     match asked.format {
         Format::Table => print!("{figures}"),
         Format::Json => println!("{}", serde_json::to_string_pretty(&figures)?),

@@ -64,7 +64,9 @@ impl<'a> Vectors<'a> {
             let square: f64 = found.iter().map(|it| f64::from(*it).powi(2)).sum();
             if square > 0.0 {
                 let length = square.sqrt();
-                row.iter_mut().zip(found).for_each(|(to, it)| *to = (f64::from(*it) / length) as f32);
+                row.iter_mut()
+                    .zip(found)
+                    .for_each(|(to, it)| *to = (f64::from(*it) / length) as f32);
             }
         }
         rows

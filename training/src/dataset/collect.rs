@@ -110,7 +110,8 @@ impl Collector {
             let prompt = text(Column::Prompt, found.prompt, PROMPT_BYTES_MAX)?;
             let model = text(Column::Model, found.model, NAME_BYTES_MAX)?;
             let named = |column, it: Option<&'_ str>| {
-                it.filter(|it| !it.is_empty()).map_or(Ok(()), |it| text(column, Some(it), NAME_BYTES_MAX).map(drop))
+                it.filter(|it| !it.is_empty())
+                    .map_or(Ok(()), |it| text(column, Some(it), NAME_BYTES_MAX).map(drop))
             };
             named(Column::Source, found.source)?;
             named(Column::Task, found.task)?;

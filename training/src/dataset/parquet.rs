@@ -114,7 +114,6 @@ fn row_at(columns: &[Option<ArrayRef>; Column::ALL.len()], at: usize) -> Row<'_>
         output_tokens: number(Column::OutputTokens),
         cost_usd: number(Column::CostUsd),
         latency_s: number(Column::LatencyS),
-        tokens_est: valid(Column::TokensEst)
-            .and_then(|it| Some(it.as_boolean_opt()?.value(at))),
+        tokens_est: valid(Column::TokensEst).and_then(|it| Some(it.as_boolean_opt()?.value(at))),
     }
 }

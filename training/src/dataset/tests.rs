@@ -25,8 +25,8 @@ fn write_parquet(columns: Vec<(&str, ArrayRef)>) -> (tempfile::TempDir, PathBuf)
         columns.into_iter().map(|(name, column)| (name, column, true)),
     )
     .unwrap();
-    let mut writer = ArrowWriter::try_new(File::create(&path).unwrap(), batch.schema(), None)
-        .unwrap();
+    let mut writer =
+        ArrowWriter::try_new(File::create(&path).unwrap(), batch.schema(), None).unwrap();
     writer.write(&batch).unwrap();
     writer.close().unwrap();
     (folder, path)

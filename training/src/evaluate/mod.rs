@@ -4,8 +4,10 @@
 //! Invariant: all rows of a report are measured on the same labels. Not here: what predicts (see
 //! [`crate::controls`]); quality-cost frontiers.
 
+mod artifact;
 mod table;
 
+pub use artifact::TokenFigures;
 use serde::{Deserialize, Serialize};
 
 use crate::controls::{Constant, Control, LengthLogistic, Pair, TaskMeans};
@@ -26,6 +28,8 @@ pub struct Figures {
     pub rows: Vec<ControlRow>,
     /// One row per predictor and source.
     pub per_source: Vec<SourceRow>,
+    /// How well the artifact foretells output tokens, where the table tells them.
+    pub tokens: Option<TokenFigures>,
 }
 
 /// One predictor, over all sources.
@@ -63,6 +67,7 @@ impl Figures {
             held_out_labels: held_out.len(),
             rows: Vec::new(),
             per_source: Vec::new(),
+            tokens: None,
         }
     }
 

@@ -13,12 +13,12 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
+use super::FitSettings;
 use super::heads::{Evidence, Heads, believe};
 use super::network::Network;
 use super::speed::latency_sigma;
 use super::targets::{INPUT, Inputs, TargetRow, rows};
 use super::train::{Lessons, train};
-use super::FitSettings;
 use crate::dataset::Dataset;
 use crate::split::{Cut, Split};
 
@@ -45,7 +45,8 @@ pub fn fit(
     let mut trunk = scale(inputs, &train_rows, settings.hidden);
     let standard = standardised(&trunk, inputs);
     let token_scale = token_scale(&train_rows, dataset.models.len());
-    let network = Network::new(settings.hidden, &log_odds(&train_rows, dataset.models.len()), &mut draws)?;
+    let network =
+        Network::new(settings.hidden, &log_odds(&train_rows, dataset.models.len()), &mut draws)?;
     let lessons = Lessons {
         inputs: &standard,
         train: &train_rows,
@@ -55,9 +56,14 @@ pub fn fit(
     };
     train(&network, &lessons, settings, &mut draws)?;
     fill(&mut trunk, &network)?;
-    let latents: Vec<[f32; LATENT]> = standard.chunks_exact(INPUT).map(|it| trunk.latent(it)).collect();
-    let evidence =
-        Evidence { latents: &latents, train: &train_rows, validation: &validation, token_scale: &token_scale };
+    let latents: Vec<[f32; LATENT]> =
+        standard.chunks_exact(INPUT).map(|it| trunk.latent(it)).collect();
+    let evidence = Evidence {
+        latents: &latents,
+        train: &train_rows,
+        validation: &validation,
+        token_scale: &token_scale,
+    };
     let heads = believe(&network, &evidence)?;
     let reference = reference(&train_rows, &latents, &mut draws);
     let manifest = Manifest {
@@ -100,7 +106,10 @@ fn token_scale(rows: &[TargetRow], models: usize) -> Vec<(f32, f32)> {
     let mut sums = vec![[0.0_f64; 3]; models];
     for (model, _, tokens) in rows.iter().flat_map(|it| &it.labels) {
         if let Some(tokens) = tokens.map(f64::from) {
-            sums[*model].iter_mut().zip([1.0, tokens, tokens * tokens]).for_each(|(sum, it)| *sum += it);
+            sums[*model]
+                .iter_mut()
+                .zip([1.0, tokens, tokens * tokens])
+                .for_each(|(sum, it)| *sum += it);
         }
     }
     let of = |[count, sum, squares]: [f64; 3]| {

@@ -65,7 +65,8 @@ pub(crate) fn believe(network: &Network, evidence: &Evidence<'_>) -> Result<Head
         ..Heads::default()
     };
     for model in 0..quality.len() {
-        let covariance = inverse(&(&precision + &curvature[model])).context("a model's covariance")?;
+        let covariance =
+            inverse(&(&precision + &curvature[model])).context("a model's covariance")?;
         heads.quality_mean.extend(floats(&quality[model]));
         heads.quality_covariance.extend(packed(&covariance));
         let known = token_labels[model] >= 30;

@@ -61,7 +61,8 @@ impl Network {
 
     /// The latent vectors `[B, 32]`; `mask`, where given, drops hidden floats.
     pub(crate) fn latent(&self, inputs: &Tensor, mask: Option<&Tensor>) -> Result<Tensor> {
-        let hidden = inputs.matmul(&self.hidden_weight)?.broadcast_add(&self.hidden_bias)?.relu()?;
+        let hidden =
+            inputs.matmul(&self.hidden_weight)?.broadcast_add(&self.hidden_bias)?.relu()?;
         let hidden = match mask {
             Some(mask) => (hidden * mask)?,
             None => hidden,
@@ -78,7 +79,6 @@ impl Network {
 }
 
 fn uniform(rows: usize, columns: usize, bound: f32, draws: &mut ChaCha8Rng) -> Result<Var> {
-    let floats: Vec<f32> =
-        (0..rows * columns).map(|_| draws.random_range(-bound..bound)).collect();
+    let floats: Vec<f32> = (0..rows * columns).map(|_| draws.random_range(-bound..bound)).collect();
     Var::from_vec(floats, (rows, columns), &Device::Cpu)
 }

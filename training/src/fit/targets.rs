@@ -27,6 +27,11 @@ impl Inputs {
     pub fn row(&self, prompt: usize) -> &[f32] {
         &self.rows[prompt * INPUT..(prompt + 1) * INPUT]
     }
+
+    /// The vectors alone, `[P, 384]`.
+    pub fn embeddings(&self) -> Vec<f32> {
+        self.rows.chunks_exact(INPUT).flat_map(|it| &it[..WIDTH]).copied().collect()
+    }
 }
 
 /// Encodes every prompt just as the service would.

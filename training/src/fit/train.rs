@@ -67,7 +67,8 @@ pub(crate) fn train(
 
 fn bar(epochs: usize) -> ProgressBar {
     let style = ProgressStyle::with_template("training {bar:30} epoch {pos}/{len} {msg} {elapsed}");
-    ProgressBar::new(epochs as u64).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+    ProgressBar::new(epochs as u64)
+        .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
 /// The best state so far, and how long ago it was.
@@ -110,7 +111,11 @@ fn drop_mask(rows: usize, settings: &FitSettings, draws: &mut ChaCha8Rng) -> Res
     Ok(Tensor::from_vec(mask, (rows, settings.hidden), &Device::Cpu)?)
 }
 
-fn validation_loss(network: &Network, lessons: &Lessons<'_>, settings: &FitSettings) -> Result<f64> {
+fn validation_loss(
+    network: &Network,
+    lessons: &Lessons<'_>,
+    settings: &FitSettings,
+) -> Result<f64> {
     let rows: Vec<&TargetRow> = lessons.validation.iter().collect();
     let mut sum = 0.0;
     for chunk in rows.chunks(1_024) {
@@ -143,7 +148,8 @@ fn dense(lessons: &Lessons<'_>, rows: &[&TargetRow]) -> Dense {
             let cell = at * models + model;
             // Some (model, prompt) pairs were graded more than once: their mean, at their weight.
             let before = dense.quality_weight[cell];
-            dense.quality[cell] = (dense.quality[cell] * before + quality * weight) / (before + weight);
+            dense.quality[cell] =
+                (dense.quality[cell] * before + quality * weight) / (before + weight);
             dense.quality_weight[cell] = before + weight;
             if let Some(tokens) = tokens {
                 let (mean, deviation) = lessons.token_scale[*model];

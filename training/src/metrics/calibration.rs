@@ -15,7 +15,8 @@ pub const ECE_BINS: usize = 15;
 /// [`MetricError`] for NaN, no rows, unequal lengths.
 pub fn brier(quality: &[f32], predicted: &[f32]) -> Result<f64, MetricError> {
     super::check(quality, predicted)?;
-    let squares = quality.iter().zip(predicted).map(|(q, p)| (f64::from(*q) - f64::from(*p)).powi(2));
+    let squares =
+        quality.iter().zip(predicted).map(|(q, p)| (f64::from(*q) - f64::from(*p)).powi(2));
     Ok(squares.sum::<f64>() / quality.len() as f64)
 }
 

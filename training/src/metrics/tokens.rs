@@ -69,7 +69,10 @@ mod tests {
     fn errors_and_coverage() {
         let errors = relative_errors(&[100.0, 0.0, 50.0], &[110.0, 3.0, 50.0]);
         assert_eq!(errors, Ok(vec![0.1, 3.0, 0.0]));
-        let covered = interval_coverage(&[1.0, 2.0, 3.0, 4.0], &[(1.0, 2.0), (0.0, 1.0), (0.0, 9.0), (4.0, 4.0)]);
+        let covered = interval_coverage(
+            &[1.0, 2.0, 3.0, 4.0],
+            &[(1.0, 2.0), (0.0, 1.0), (0.0, 9.0), (4.0, 4.0)],
+        );
         assert_eq!(covered, Ok(0.75));
         let nan = interval_coverage(&[1.0], &[(0.0, f32::NAN)]);
         assert_eq!(nan, Err(MetricError::NotANumber { at: 0 }));

@@ -1,0 +1,105 @@
+//! The model card: what an artifact is, what it was trained on, how well it does, what it is not for.
+//!
+//! In: a manifest and [`Figures`]. Out: Markdown. Invariant: every figure comes from the report that
+//! it is given, and the command that makes it again stands beside it.
+
+use std::fmt::Write as _;
+
+use pointsman::prediction::Manifest;
+
+use crate::evaluate::Figures;
+
+/// Writes the card.
+pub fn card(manifest: &Manifest, figures: &Figures) -> String {
+    let mut out = String::new();
+    // Writing to a String cannot fail.
+    let _ = write_card(&mut out, manifest, figures);
+    out
+}
+
+fn write_card(out: &mut String, manifest: &Manifest, figures: &Figures) -> std::fmt::Result {
+    let data = &manifest.data;
+    writeln!(out, "# Router artifact `{}`\n", manifest.version)?;
+    writeln!(
+        out,
+        "Predicts, for a prompt and each of {} models seen in training, the quality (0 to 1) and the \
+         output tokens of the answer, both with a spread; any other model starts at a Gaussian prior \
+         over those. A small trunk reads the mean of MiniLM's embedding layer (exit 0) and {} counted \
+         features (schema {}).\n",
+        manifest.models.len(),
+        pointsman::features::COUNT,
+        manifest.feature_schema
+    )?;
+    writeln!(out, "## Made from\n")?;
+    writeln!(
+        out,
+        "- {} labels on {} prompts from {} sources: {}. Table SHA-256 `{}`.",
+        data.labels,
+        data.prompts,
+        data.sources.len(),
+        data.sources.join(", "),
+        data.sha256
+    )?;
+    writeln!(
+        out,
+        "- Encoder: `sentence-transformers/all-MiniLM-L6-v2` (Apache-2.0), its word table rounded to \
+         int8; weights SHA-256 `{}`.",
+        manifest.encoder_sha256
+    )?;
+    writeln!(
+        out,
+        "- Seed {}; the same table, seed and program give the same bytes.\n",
+        manifest.seed
+    )?;
+    writeln!(out, "## Figures\n")?;
+    writeln!(
+        out,
+        "On {} labels of questions that were held out by their text ({} %, seed `{}`). Each figure is \
+         the mean over sources; AUC and Brier are means over the models with at least 60 held-out \
+         labels of both classes there. Made again by `pointsman-train evaluate --data <table>`.\n",
+        figures.held_out_labels,
+        100.0 * figures.cut.held_out,
+        figures.cut.seed
+    )?;
+    writeln!(out, "| predictor | AUC | Brier | ECE |\n|---|---|---|---|")?;
+    for row in &figures.rows {
+        let it = &row.quality;
+        let (auc, brier, ece) = (number(it.auc), number(it.brier), number(it.ece));
+        writeln!(out, "| {} | {auc} | {brier} | {ece} |", row.name)?;
+    }
+    write_sources(out, figures)?;
+    if let Some(tokens) = &figures.tokens {
+        writeln!(
+            out,
+            "\nOutput tokens, {} held-out labels: median relative error {:.3} (the model's own median: \
+             {:.3}); {:.1} % lie inside the central 90 % interval.",
+            tokens.labels,
+            tokens.median_relative_error,
+            tokens.model_median_relative_error,
+            100.0 * tokens.coverage_90
+        )?;
+    }
+    writeln!(out, "\n## Limits\n")?;
+    writeln!(
+        out,
+        "Most prompts are benchmark questions in English, and most models are of 2023 to 2025. The \
+         table that knows the task's name is a reference, not a rival: a request does not name its \
+         task. Models that were not seen in training are told apart only by their `quality_prior`. \
+         Not meant for judging people, or models in themselves."
+    )
+}
+
+fn write_sources(out: &mut String, figures: &Figures) -> std::fmt::Result {
+    writeln!(out, "\n| source | labels | models | AUC | Brier | ECE |\n|---|---|---|---|---|---|")?;
+    for row in figures.per_source.iter().filter(|it| it.name == Figures::ARTIFACT) {
+        let it = &row.quality;
+        let (auc, brier, ece) = (number(it.auc), number(it.brier), number(it.ece));
+        let (labels, models) = (row.labels, row.models);
+        writeln!(out, "| {} | {labels} | {models} | {auc} | {brier} | {ece} |", row.source)?;
+    }
+    Ok(())
+}
+
+fn number(value: Option<f64>) -> String {
+    value.map_or_else(|| "-".to_owned(), |it| format!("{it:.3}"))
+}
