@@ -9,3 +9,4 @@ pub mod outcome;
 pub mod prediction;
 pub mod providers;
 pub mod ranking;
+pub mod simulator;
