@@ -1,0 +1,12 @@
+//! Trains and judges Pointsman's router artifacts.
+//!
+//! In: labelled tables (who answered which prompt how well, with how many tokens). Out: figures of
+//! merit beside those of the controls. Invariant: what is learned on is never judged on, and the
+//! parts are cut by question text (see [`split`]). Not here: anything that serves requests.
+
+pub mod controls;
+pub mod dataset;
+pub mod evaluate;
+pub mod metrics;
+pub mod progress;
+pub mod split;
