@@ -112,7 +112,7 @@ pub struct Prediction {
 }
 
 /// The standard normal distribution function; absolute error below 1e-7.
-pub fn normal_cdf(x: f64) -> f64 {
+fn normal_cdf(x: f64) -> f64 {
     // Abramowitz and Stegun, Handbook of Mathematical Functions (1964), 26.2.17.
     let t = 1.0 / (1.0 + 0.231_641_9 * x.abs());
     let series = [0.319_381_530, -0.356_563_782, 1.781_477_937, -1.821_255_978, 1.330_274_429];
@@ -122,7 +122,7 @@ pub fn normal_cdf(x: f64) -> f64 {
 }
 
 /// The inverse of [`normal_cdf`], by bisection of [-8, 8]; `p` outside (0, 1) gives the ends.
-pub fn normal_quantile(p: f64) -> f64 {
+fn normal_quantile(p: f64) -> f64 {
     let (mut low, mut high) = (-8.0, 8.0);
     // 50 halvings of 16 leave 1e-14, far below the error of the distribution function itself.
     for _ in 0..50 {

@@ -1,11 +1,23 @@
 //! What each deployment would do with a request: quality, tokens, cost and latency, with spreads.
 //!
-//! In: [`crate::features::Features`], an [`crate::encoder::Embedding`] and [`LiveStats`]. Out: one
-//! [`Prediction`] per deployment. Invariant: pure, and knows no policy: the same inputs give the
-//! same predictions whoever asks. Not here: which one is chosen (see [`crate::ranking`]).
+//! In: [`crate::features::Features`], an [`crate::encoder::Encoded`] prompt and [`LiveStats`]. Out:
+//! one [`Prediction`] per deployment. Invariant: pure, and knows no policy: the same inputs give the
+//! same predictions whoever asks. Not here: which one is chosen (see [`crate::ranking`]), and how
+//! the artifact is trained (the `pointsman-training` crate, which calls this very code to judge it).
 
+mod artifact;
 mod forecast;
+mod head;
 mod live;
+mod manifest;
+mod predictor;
+mod tensors;
+mod trunk;
 
+pub use artifact::{Artifact, MANIFEST_FILE, WEIGHTS_FILE, sha256_hex};
 pub use forecast::{Forecast, LogNormal, Prediction, QualityEstimate};
+pub use head::{QualityHead, TokensHead, packed_len, with_one};
 pub use live::{LiveStats, SpeedSample};
+pub use manifest::{ArtifactError, DataFacts, FORMAT_VERSION, Figures, LearnedModel, Manifest};
+pub use predictor::{Asked, Predictor};
+pub use trunk::{LATENT, Trunk};

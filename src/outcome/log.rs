@@ -1,0 +1,303 @@
+//! The callers' side of the outcome log: a bounded queue in front of one writing thread.
+//!
+//! In: records and feedback from any task. Out: an acknowledgement once they are committed.
+//! Invariant: an `Ok` is durable (see [`super::sqlite`] for against what), a caller waits at most
+//! [`FULL_WAIT`] for a place in the queue, and the work of writing is done on the thread, not here.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::feedback::{Feedback, FeedbackReceipt};
+use super::privacy::PromptPrivacy;
+use super::record::OutcomeRecord;
+use super::sqlite::SqliteStore;
+use super::store::{OutcomeError, OutcomeStore, Write};
+use super::writer::{self, Command, Read};
+use crate::domain::DecisionId;
+
+/// Most commands that wait: sixteen full batches, a second or less of writing. At some 20 KiB a
+/// record in memory they hold 80 MiB at worst.
+const QUEUE_MAX: usize = 4_096;
+
+/// The longest to wait for a place in the queue: the answer is ready by then, and its caller should
+/// not pay for a slow disk with more than this.
+const FULL_WAIT: Duration = Duration::from_millis(250);
+
+/// Where outcomes are kept, and how much of the prompts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogSettings {
+    /// The SQLite file; made, with its folder, where there is none.
+    pub path: PathBuf,
+    /// How much of the prompts is kept.
+    pub prompts: PromptPrivacy,
+}
+
+/// The log of outcomes. Shared by reference; its thread ends when it is closed or dropped.
+pub struct OutcomeLog {
+    settings: LogSettings,
+    queue: mpsc::Sender<Command>,
+    writer: JoinHandle<()>,
+}
+
+impl OutcomeLog {
+    /// Opens the file and starts the thread. Blocks for the time of opening (and migrating).
+    ///
+    /// # Errors
+    /// [`OutcomeError`], which names the file, when it cannot be made, is damaged or is of a newer
+    /// version.
+    pub fn open(settings: &LogSettings) -> Result<Self, OutcomeError> {
+        let store = SqliteStore::open(&settings.path)?;
+        Self::start(store, settings.clone(), QUEUE_MAX)
+    }
+
+    fn start<S: OutcomeStore>(
+        store: S,
+        settings: LogSettings,
+        queue_max: usize,
+    ) -> Result<Self, OutcomeError> {
+        let (queue, commands) = mpsc::channel(queue_max);
+        let thread = thread::Builder::new().name("outcome-log".into());
+        let writer = thread.spawn(move || writer::run(store, commands));
+        let writer = writer.map_err(|it| OutcomeError::Thread(Arc::new(it)))?;
+        Ok(Self { settings, queue, writer })
+    }
+
+    /// Where it is kept.
+    pub fn path(&self) -> &Path {
+        &self.settings.path
+    }
+
+    /// How much of the prompts may stand in a record.
+    pub fn prompts(&self) -> PromptPrivacy {
+        self.settings.prompts
+    }
+
+    /// Appends a record; returns once it is committed. When this is cancelled while it waits for
+    /// the commit, the record is written all the same.
+    ///
+    /// # Errors
+    /// [`OutcomeError::Full`] when the queue stays full for 250 ms, `Duplicate` for a decision that
+    /// is there already, `NotFinite` for a record that could not be read back, `Database` and
+    /// `Damaged` when the commit failed, `Closed` when the thread has ended.
+    pub async fn append(&self, record: OutcomeRecord) -> Result<(), OutcomeError> {
+        let write = Write::Outcome(Box::new(record));
+        self.ask(|answer| Command::Write(write, answer)).await?.map(|_| ())
+    }
+
+    /// Appends a score; returns once it is committed.
+    ///
+    /// # Errors
+    /// As for [`OutcomeLog::append`], without those about a record.
+    pub async fn feedback(&self, feedback: Feedback) -> Result<FeedbackReceipt, OutcomeError> {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let write = Write::Feedback { feedback, at_unix_ms: since.as_millis() as u64 };
+        self.ask(|answer| Command::Write(write, answer)).await?
+    }
+
+    /// Reads a record back.
+    ///
+    /// # Errors
+    /// `RecordVersion` and `Unreadable` for one that this version cannot read; else as for
+    /// [`OutcomeLog::append`].
+    pub async fn get(&self, decision: DecisionId) -> Result<Option<OutcomeRecord>, OutcomeError> {
+        self.ask(|answer| Command::Read(Read::Get(decision, answer))).await?
+    }
+
+    /// How many records there are. Reads the whole index, so for tests and consoles.
+    ///
+    /// # Errors
+    /// As for [`OutcomeLog::append`].
+    pub async fn count(&self) -> Result<u64, OutcomeError> {
+        self.ask(|answer| Command::Read(Read::Count(answer))).await?
+    }
+
+    /// Writes what waits, and ends the thread.
+    pub async fn close(self) {
+        let Self { queue, writer, settings } = self;
+        drop(queue);
+        let joined = tokio::task::spawn_blocking(move || writer.join()).await;
+        if !matches!(joined, Ok(Ok(()))) {
+            tracing::error!(path = %settings.path.display(), "the outcome log's thread panicked");
+        }
+    }
+
+    /// Waits for a place and then for the answer. The latter has no limit of its own: the thread
+    /// waits for nothing but the disk and, for five seconds at most, another process's lock.
+    async fn ask<T>(
+        &self,
+        command: impl FnOnce(oneshot::Sender<T>) -> Command,
+    ) -> Result<T, OutcomeError> {
+        let place = tokio::time::timeout(FULL_WAIT, self.queue.reserve()).await;
+        let full = OutcomeError::Full { waited_ms: FULL_WAIT.as_millis() as u64 };
+        let place = place.map_err(|_| full)?.map_err(|_| OutcomeError::Closed)?;
+        let (answer, answered) = oneshot::channel();
+        place.send(command(answer));
+        answered.await.map_err(|_| OutcomeError::Closed)
+    }
+}
+
+impl fmt::Debug for OutcomeLog {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("OutcomeLog").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::future::join_all;
+
+    use super::*;
+    use crate::domain::Probability;
+    use crate::outcome::{FeedbackKind, samples};
+
+    fn settings(folder: &tempfile::TempDir) -> LogSettings {
+        LogSettings { path: folder.path().join("outcomes.db"), prompts: PromptPrivacy::Hash }
+    }
+
+    /// Tells the size of each batch, then waits for leave to go on.
+    struct Gate {
+        began: mpsc::UnboundedSender<usize>,
+        leave: std::sync::mpsc::Receiver<Result<FeedbackReceipt, OutcomeError>>,
+    }
+
+    impl OutcomeStore for Gate {
+        fn write(&mut self, batch: Vec<Write>) -> Vec<Result<FeedbackReceipt, OutcomeError>> {
+            self.began.send(batch.len()).unwrap();
+            vec![self.leave.recv().unwrap(); batch.len()]
+        }
+
+        fn get(&self, _: DecisionId) -> Result<Option<OutcomeRecord>, OutcomeError> {
+            Ok(None)
+        }
+
+        fn count(&self) -> Result<u64, OutcomeError> {
+            Ok(0)
+        }
+    }
+
+    struct Gated {
+        log: Arc<OutcomeLog>,
+        began: mpsc::UnboundedReceiver<usize>,
+        leave: std::sync::mpsc::Sender<Result<FeedbackReceipt, OutcomeError>>,
+    }
+
+    fn gated(queue_max: usize) -> Gated {
+        let (began_here, began) = mpsc::unbounded_channel();
+        let (leave, leave_there) = std::sync::mpsc::channel();
+        let store = Gate { began: began_here, leave: leave_there };
+        let settings = LogSettings { path: "gate".into(), prompts: PromptPrivacy::None };
+        let log = Arc::new(OutcomeLog::start(store, settings, queue_max).unwrap());
+        Gated { log, began, leave }
+    }
+
+    impl Gated {
+        fn append(&self) -> tokio::task::JoinHandle<Result<(), OutcomeError>> {
+            let log = Arc::clone(&self.log);
+            tokio::spawn(async move { log.append(samples::record()).await })
+        }
+
+        async fn until_waiting(&self, count: usize) {
+            while self.log.queue.max_capacity() - self.log.queue.capacity() < count {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_acknowledged_is_seen_by_another_connection_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = OutcomeLog::open(&settings(&folder)).unwrap();
+        let other = rusqlite::Connection::open(log.path()).unwrap();
+        let appends = (0..64).map(|_| async {
+            let record = samples::record();
+            let decision = record.decision;
+            log.append(record).await.unwrap();
+            let sql = "SELECT count(*) FROM outcome WHERE decision = ?1";
+            let seen = other.query_row(sql, [decision.to_string()], |it| it.get::<_, u32>(0));
+            assert_eq!(seen, Ok(1));
+            let read = log.get(decision).await.unwrap();
+            assert_eq!(read.map(|it| it.decision), Some(decision));
+        });
+        join_all(appends).await;
+        assert_eq!(log.count().await.unwrap(), 64);
+        log.close().await;
+        let log = OutcomeLog::open(&settings(&folder)).unwrap();
+        assert_eq!(log.count().await.unwrap(), 64);
+        log.close().await;
+    }
+
+    #[tokio::test]
+    async fn feedback_comes_late_and_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = OutcomeLog::open(&settings(&folder)).unwrap();
+        let record = samples::record();
+        let feedback = Feedback {
+            decision: record.decision,
+            score: Probability::ONE,
+            kind: FeedbackKind::Explicit,
+            comment: None,
+            idempotency_key: None,
+        };
+        let unknown = log.feedback(feedback.clone()).await.unwrap();
+        assert_eq!(unknown, FeedbackReceipt::UnknownDecision);
+        log.append(record).await.unwrap();
+        log.close().await;
+        let log = OutcomeLog::open(&settings(&folder)).unwrap();
+        assert_eq!(log.feedback(feedback.clone()).await.unwrap(), FeedbackReceipt::Stored);
+        assert_eq!(log.feedback(feedback).await.unwrap(), FeedbackReceipt::AlreadyStored);
+    }
+
+    #[tokio::test]
+    async fn what_waits_is_committed_together() {
+        let mut gated = gated(QUEUE_MAX);
+        let first = gated.append();
+        assert_eq!(gated.began.recv().await, Some(1));
+        let others: Vec<_> = (0..64).map(|_| gated.append()).collect();
+        gated.until_waiting(64).await;
+        gated.leave.send(Ok(FeedbackReceipt::Stored)).unwrap();
+        assert_eq!(gated.began.recv().await, Some(64));
+        first.await.unwrap().unwrap();
+        assert!(others.iter().all(|it| !it.is_finished()));
+        gated.leave.send(Err(OutcomeError::Duplicate(DecisionId::fresh()))).unwrap();
+        for failed in join_all(others).await {
+            assert!(matches!(failed.unwrap(), Err(OutcomeError::Duplicate(_))));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_full_queue_is_waited_for_and_then_named() {
+        let mut gated = gated(1);
+        let under_way = gated.append();
+        assert_eq!(gated.began.recv().await, Some(1));
+        let waiting = gated.append();
+        gated.until_waiting(1).await;
+        let before = tokio::time::Instant::now();
+        let refused = gated.append().await.unwrap();
+        assert!(matches!(refused, Err(OutcomeError::Full { waited_ms: 250 })), "{refused:?}");
+        assert_eq!(before.elapsed().as_millis(), FULL_WAIT.as_millis());
+        gated.leave.send(Ok(FeedbackReceipt::Stored)).unwrap();
+        gated.leave.send(Ok(FeedbackReceipt::Stored)).unwrap();
+        under_way.await.unwrap().unwrap();
+        waiting.await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_thread_that_ended_is_named() {
+        let mut gated = gated(8);
+        let under_way = gated.append();
+        assert_eq!(gated.began.recv().await, Some(1));
+        // The store's `recv` fails, so its thread panics, as on a bug.
+        drop(gated.leave);
+        assert!(matches!(under_way.await.unwrap(), Err(OutcomeError::Closed)));
+        while !gated.log.writer.is_finished() {
+            tokio::task::yield_now().await;
+        }
+        let closed = gated.log.append(samples::record()).await;
+        assert!(matches!(closed, Err(OutcomeError::Closed)), "{closed:?}");
+    }
+}

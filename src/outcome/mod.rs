@@ -1,0 +1,27 @@
+//! What became of every decision, written down so that it can be recomputed and learned from.
+//!
+//! In: an [`OutcomeRecord`] per decision, [`Feedback`] for it, sooner or later. Out: an
+//! acknowledgement once it is committed, and records read back. Invariant: what was acknowledged
+//! survives the end of the process, and [`replay()`] of a record gives the order it logged. Not
+//! here: how a decision is made or carried out; this layer takes plain values.
+
+mod facts;
+mod feedback;
+mod log;
+mod privacy;
+mod record;
+mod replay;
+#[cfg(test)]
+mod samples;
+mod schema;
+mod sqlite;
+mod store;
+mod writer;
+
+pub use facts::{CandidateFacts, Choice, ExcludedFacts, RankedFacts};
+pub use feedback::{Feedback, FeedbackKind, FeedbackReceipt};
+pub use log::{LogSettings, OutcomeLog};
+pub use privacy::{PromptPrivacy, RecordedPrompt};
+pub use record::{OutcomeRecord, RECORD_VERSION};
+pub use replay::{Difference, differences, replay};
+pub use store::OutcomeError;

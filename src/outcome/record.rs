@@ -1,0 +1,102 @@
+//! One decision, from what was known before it to what it cost in the end.
+//!
+//! In: plain values of the layers below. Out: [`OutcomeRecord`], versioned JSON. Invariant: it
+//! holds everything that ranking read, so that the decision can be recomputed from it alone; it
+//! prints no prompt. Not here: where it is kept (see [`super::OutcomeLog`]).
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::facts::{CandidateFacts, ExcludedFacts, RankedFacts};
+use super::privacy::RecordedPrompt;
+use crate::domain::{Attempt, DecisionId, DeploymentId, Usage, Usd};
+use crate::ranking::{Need, Policy};
+
+/// The version of [`OutcomeRecord`]'s JSON; raised whenever a reader of the old one would fail or
+/// misread.
+pub const RECORD_VERSION: u32 = 1;
+
+/// Everything known about one decision.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OutcomeRecord {
+    /// [`RECORD_VERSION`] of the writer.
+    pub version: u32,
+    /// Which decision.
+    pub decision: DecisionId,
+    /// When the request arrived, milliseconds since 1970 UTC.
+    pub at_unix_ms: u64,
+    /// The caller's name for the request.
+    pub request_id: Option<String>,
+    /// The caller's name for the conversation.
+    pub session_id: Option<String>,
+    /// Whatever else the caller wants to find again.
+    pub metadata: BTreeMap<String, String>,
+    /// The router artifact that predicted.
+    pub artifact_version: String,
+    /// The encoder's exit: 0 for the whole encoder.
+    pub encoder_exit: u8,
+    /// The meaning of `features`.
+    pub feature_schema: u32,
+    /// The prompt's features. Kept as a blob of f32 in the database, not in the JSON there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub features: Vec<f32>,
+    /// The prompt's embedding. Kept as a blob of f32 in the database, not in the JSON there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub embedding: Vec<f32>,
+    /// What was wanted.
+    pub policy: Policy,
+    /// What was needed.
+    pub need: Need,
+    /// What broke ties.
+    pub seed: u64,
+    /// Everyone who could have been chosen, in the fleet's order.
+    pub candidates: Vec<CandidateFacts>,
+    /// The order of trying; empty after a refusal.
+    pub ranked: Vec<RankedFacts>,
+    /// Everyone else.
+    pub excluded: Vec<ExcludedFacts>,
+    /// Every call, in order.
+    pub attempts: Vec<Attempt>,
+    /// `served`, `refused`, `exhausted`, `deadline`, `over_budget`, or the class of the caller's
+    /// error.
+    pub end: String,
+    /// Who answered, if anyone.
+    pub served: Option<DeploymentId>,
+    /// Tokens of all attempts.
+    pub usage: Usage,
+    /// Cost of all attempts, USD.
+    pub cost_usd: Usd,
+    /// From arrival to the end, milliseconds.
+    pub total_ms: f64,
+    /// Choosing alone, microseconds.
+    pub decide_us: f64,
+    /// As much of the prompt as the operator lets us keep.
+    pub prompt: RecordedPrompt,
+}
+
+impl OutcomeRecord {
+    /// The first number that JSON cannot hold (NaN, infinite, or an amount that would not read
+    /// back), by name. Such a record would be acknowledged and then be unreadable.
+    pub(super) fn unwritable(&self) -> Option<&'static str> {
+        let preference = &self.policy.preference;
+        let own = [
+            ("policy.preference.cost_per_quality_usd", preference.cost_per_quality_usd),
+            ("policy.preference.latency_per_quality_ms", preference.latency_per_quality_ms),
+            ("total_ms", self.total_ms),
+            ("decide_us", self.decide_us),
+        ];
+        let attempts = self.attempts.iter().flat_map(|it| {
+            let ttft_ms = it.ttft_ms.unwrap_or_default();
+            [it.start_ms, it.total_ms, ttft_ms].map(|it| ("attempts", it))
+        });
+        let utilities = self.ranked.iter().map(|it| ("ranked.utility", it.utility));
+        let candidates = self.candidates.iter().flat_map(CandidateFacts::numbers);
+        let mut numbers = own.into_iter().chain(attempts).chain(utilities).chain(candidates);
+        let number = numbers.find(|(_, it)| !it.is_finite()).map(|(name, _)| name);
+        let spent = self.attempts.iter().map(|it| it.cost_usd);
+        let mut amounts = spent.chain([self.cost_usd]).chain(self.policy.budget.max_cost_usd);
+        let amount = amounts.any(|it| Usd::new(it.get()).is_err());
+        number.or(amount.then_some("cost_usd"))
+    }
+}

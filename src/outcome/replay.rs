@@ -1,0 +1,178 @@
+//! A logged decision, made again from its own record.
+//!
+//! In: an [`OutcomeRecord`], nothing else. Out: the verdict of [`crate::ranking::rank()`] on what
+//! the record holds, and where it differs from what was logged. Invariant: for a record of this
+//! version nothing differs, to the last bit of every utility.
+
+use std::sync::Arc;
+
+use super::facts::{CandidateFacts, Choice};
+use super::record::OutcomeRecord;
+use crate::catalog::{Deployment, Model, Source};
+use crate::domain::DeploymentId;
+use crate::ranking::{Availability, Candidate, Ranking, Refusal, rank};
+
+/// A way in which a recomputed decision is not the logged one.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Difference {
+    /// Another order, or others in it.
+    Order {
+        /// As logged.
+        logged: Vec<DeploymentId>,
+        /// As recomputed.
+        replayed: Vec<DeploymentId>,
+    },
+    /// Another utility.
+    Utility {
+        /// Whose.
+        deployment: DeploymentId,
+        /// As logged.
+        logged: f64,
+        /// As recomputed.
+        replayed: f64,
+    },
+    /// Another chance of being first.
+    Propensity(DeploymentId),
+    /// Others excluded, or for other reasons.
+    Exclusions,
+}
+
+/// Ranks the record's candidates again.
+///
+/// # Errors
+/// The [`Refusal`], when the decision was to refuse.
+pub fn replay(record: &OutcomeRecord) -> Result<Ranking, Refusal> {
+    let mut availability = Availability::default();
+    for facts in &record.candidates {
+        if let Some(why) = &facts.unavailable {
+            availability.mark(facts.deployment.clone(), why.clone());
+        }
+    }
+    let candidate = |facts: &CandidateFacts| Candidate {
+        deployment: Arc::new(deployment(facts)),
+        prediction: facts.prediction.clone(),
+    };
+    let candidates = record.candidates.iter().map(candidate).collect();
+    rank(candidates, &record.policy, &record.need, &availability, record.seed)
+}
+
+/// Where the decision made again differs from the logged one; empty when it does not.
+pub fn differences(record: &OutcomeRecord) -> Vec<Difference> {
+    let replayed = Choice::of(&[], &Availability::default(), &replay(record));
+    let mut found = Vec::new();
+    let logged_order: Vec<_> = record.ranked.iter().map(|it| it.deployment.clone()).collect();
+    let replayed_order: Vec<_> = replayed.ranked.iter().map(|it| it.deployment.clone()).collect();
+    if logged_order != replayed_order {
+        found.push(Difference::Order { logged: logged_order, replayed: replayed_order });
+    } else {
+        for (logged, replayed) in record.ranked.iter().zip(&replayed.ranked) {
+            let deployment = logged.deployment.clone();
+            if logged.propensity != replayed.propensity {
+                found.push(Difference::Propensity(deployment.clone()));
+            }
+            let (logged, replayed) = (logged.utility, replayed.utility);
+            if logged.to_bits() != replayed.to_bits() {
+                found.push(Difference::Utility { deployment, logged, replayed });
+            }
+        }
+    }
+    if record.excluded != replayed.excluded {
+        found.push(Difference::Exclusions);
+    }
+    found
+}
+
+/// The deployment as it was. What ranking does not read (vendor, release date, sources) is empty.
+fn deployment(facts: &CandidateFacts) -> Deployment {
+    let model = Model {
+        name: facts.model.clone(),
+        vendor: String::new(),
+        context_window: facts.context_window,
+        max_output_tokens: facts.max_output_tokens,
+        abilities: facts.abilities,
+        price: facts.price,
+        released: String::new(),
+        source: Source { page: String::new(), as_of: String::new() },
+        served_by: std::collections::BTreeMap::new(),
+        learned_as: None,
+        quality_prior: None,
+        speed: facts.speed,
+    };
+    Deployment {
+        id: facts.deployment.clone(),
+        model: Arc::new(model),
+        provider: facts.provider.clone(),
+        model_id: facts.model_id.clone(),
+        price: facts.price,
+        speed: facts.speed,
+        last_resort: facts.last_resort,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Ability, AbilitySet, ModelName, Probability, Usd};
+    use crate::outcome::samples;
+    use crate::ranking::{Need, Order, Policy};
+
+    /// Through JSON first: the record alone must do.
+    fn check(record: &OutcomeRecord) {
+        let json = serde_json::to_string(record).unwrap();
+        let read: OutcomeRecord = serde_json::from_str(&json).unwrap();
+        assert_eq!(read, *record);
+        assert_eq!(differences(&read), []);
+        assert_eq!(replay(&read).is_ok(), !record.ranked.is_empty());
+    }
+
+    #[test]
+    fn every_logged_decision_can_be_recomputed_from_its_own_record() {
+        let (mut refused, mut partly) = (0, 0);
+        for seed in 0..200 {
+            for (policy, need) in wishes() {
+                let record = samples::decided(seed, policy, need);
+                check(&record);
+                refused += usize::from(record.ranked.is_empty());
+                partly += usize::from(!record.ranked.is_empty() && !record.excluded.is_empty());
+            }
+        }
+        assert!(refused > 100 && partly > 100, "{refused} refused, {partly} partly");
+    }
+
+    #[test]
+    fn a_record_that_was_tampered_with_differs() {
+        let tampered = |change: &dyn Fn(&mut OutcomeRecord)| {
+            let mut record = samples::decided(7, Policy::default(), Need::default());
+            assert!(record.ranked.len() > 1 && !record.excluded.is_empty());
+            change(&mut record);
+            differences(&record)
+        };
+        let order = tampered(&|it| it.ranked.swap(0, 1));
+        assert!(matches!(order.as_slice(), [Difference::Order { .. }]), "{order:?}");
+        let utility = tampered(&|it| it.ranked[0].utility = it.ranked[0].utility.next_up());
+        assert!(matches!(utility.as_slice(), [Difference::Utility { .. }]), "{utility:?}");
+        let propensity = tampered(&|it| it.ranked[0].propensity = Probability::ZERO);
+        assert!(matches!(propensity.as_slice(), [Difference::Propensity(_)]), "{propensity:?}");
+        let excluded = tampered(&|it| it.excluded.clear());
+        assert_eq!(excluded, [Difference::Exclusions]);
+    }
+
+    fn wishes() -> Vec<(Policy, Need)> {
+        let mut dear = Policy::default();
+        dear.budget.max_cost_usd = Usd::new(0.001).ok();
+        let good = Policy { min_quality: Probability::new(0.5).ok(), ..Policy::default() };
+        let mut ordered = Policy::default();
+        let names = ["m3", "m1", "m0"].map(|it| ModelName::new(it).unwrap());
+        ordered.candidates.order = Order::Given(names.to_vec());
+        let impossible = Policy { min_quality: Some(Probability::ONE), ..Policy::default() };
+        let abilities = AbilitySet::EMPTY.with(Ability::Tools);
+        let tools = Need { abilities, max_output_tokens: Some(500) };
+        vec![
+            (Policy::default(), Need::default()),
+            (dear, tools),
+            (good, Need::default()),
+            (ordered, Need::default()),
+            (impossible, tools),
+        ]
+    }
+}

@@ -1,0 +1,172 @@
+//! What an artifact says of itself, and what can be wrong with one.
+//!
+//! In: `manifest.json`. Out: [`Manifest`]. Invariant: a manifest that was accepted fits this
+//! program: its format, its feature schema, its encoder, and its weights' checksum.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// Version of the artifact's layout; raised when an older program could not read a newer artifact.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// What an artifact is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// Version of the layout, [`FORMAT_VERSION`].
+    pub format_version: u32,
+    /// The artifact's own name; stands in every decision.
+    pub version: String,
+    /// Which list of features it was trained on.
+    pub feature_schema: u32,
+    /// SHA-256 of the encoder's weights that it was trained on, in hex.
+    pub encoder_sha256: String,
+    /// SHA-256 of its own weights, in hex.
+    pub weights_sha256: String,
+    /// The models it knows, in the order of the rows of its heads.
+    pub models: Vec<LearnedModel>,
+    /// What it was trained on.
+    pub data: DataFacts,
+    /// The seed of the training run.
+    pub seed: u64,
+    /// Standard deviation of log latency when the tokens are known; from the training rows.
+    pub latency_sigma: f64,
+    /// How well it does on held-out rows.
+    pub figures: Figures,
+}
+
+/// A model that was seen in training.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LearnedModel {
+    /// Its name in the training table; the catalog's `learned_as` points here.
+    pub name: String,
+    /// How many labels of quality it has.
+    pub labels: u32,
+    /// Mean quality over them.
+    pub quality: f64,
+    /// How many of them tell output tokens.
+    pub token_labels: u32,
+}
+
+/// What an artifact was trained on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataFacts {
+    /// SHA-256 of the labelled table, in hex.
+    pub sha256: String,
+    /// Labels.
+    pub labels: u64,
+    /// Distinct prompts.
+    pub prompts: u64,
+    /// Where the labels come from.
+    pub sources: Vec<String>,
+}
+
+/// How well an artifact predicts, on rows held out by question text.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Figures {
+    /// Mean over sources of the mean per-model AUC of quality.
+    pub auc: f64,
+    /// Mean over sources of the mean per-model Brier score.
+    pub brier: f64,
+    /// Mean over sources of the expected calibration error, 15 bins.
+    pub ece: f64,
+    /// Median relative error of the predicted median of output tokens.
+    pub tokens_error: f64,
+    /// Share of held-out output tokens inside the central 90 % interval.
+    pub tokens_coverage_90: f64,
+}
+
+/// An artifact that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ArtifactError {
+    /// A file that cannot be read.
+    #[error("{}: {source}", path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A manifest that is not what it should be.
+    #[error("{}: not an artifact's manifest: {source}", path.display())]
+    Manifest {
+        /// Which file.
+        path: PathBuf,
+        /// What and where.
+        source: serde_json::Error,
+    },
+    /// An artifact of another layout.
+    #[error("{}: format_version is {found}, this program reads {FORMAT_VERSION}", path.display())]
+    Format {
+        /// Which file.
+        path: PathBuf,
+        /// Its version.
+        found: u32,
+    },
+    /// An artifact of other features.
+    #[error(
+        "{}: feature_schema is {found}, this program extracts schema {wanted}: train it again",
+        path.display()
+    )]
+    Schema {
+        /// Which file.
+        path: PathBuf,
+        /// Its schema.
+        found: u32,
+        /// This program's.
+        wanted: u32,
+    },
+    /// An artifact of another encoder.
+    #[error(
+        "{}: encoder_sha256 is {found}, the encoder in use has {wanted}: train it again",
+        path.display()
+    )]
+    Encoder {
+        /// Which file.
+        path: PathBuf,
+        /// The encoder that it was trained on.
+        found: String,
+        /// The encoder in use.
+        wanted: String,
+    },
+    /// Weights that are not the ones the manifest names: cut short, or changed.
+    #[error("{}: SHA-256 is {found}, the manifest says {wanted}: the file is corrupt", path.display())]
+    Checksum {
+        /// Which file.
+        path: PathBuf,
+        /// What it is.
+        found: String,
+        /// What it should be.
+        wanted: String,
+    },
+    /// Weights that are not safetensors.
+    #[error("{}: not a safetensors file: {source}", path.display())]
+    Weights {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: safetensors::SafeTensorError,
+    },
+    /// A tensor that is missing or of another shape.
+    #[error("{}: the tensor `{tensor}` must be f32 {wanted}", path.display())]
+    Tensor {
+        /// Which file.
+        path: PathBuf,
+        /// Which tensor.
+        tensor: &'static str,
+        /// Its shape.
+        wanted: String,
+    },
+    /// A tensor with NaN or infinity in it.
+    #[error("{}: the tensor `{tensor}` holds a number that is not finite", path.display())]
+    NotFinite {
+        /// Which file.
+        path: PathBuf,
+        /// Which tensor.
+        tensor: &'static str,
+    },
+}

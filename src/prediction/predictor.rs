@@ -1,0 +1,197 @@
+//! From a prompt to one prediction per deployment.
+//!
+//! In: features, an encoded prompt, deployments, live speeds. Out: predictions in the order of the
+//! deployments. Invariant: pure and bounded: one pass through the trunk per request, some hundred
+//! multiplications per deployment. A model that the artifact knows (`learned_as`) is predicted by
+//! its own head; any other starts at the prior over models, moved to its `quality_prior`.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::artifact::Artifact;
+use super::forecast::{Forecast, LogNormal, Prediction};
+use super::head::{QualityHead, TokensHead, packed_len, with_one};
+use super::live::LiveStats;
+use super::manifest::{ArtifactError, Manifest};
+use super::trunk::LATENT;
+use crate::catalog::{Deployment, Model};
+use crate::encoder::{Encoded, Encoder};
+use crate::features::Features;
+
+const HEAD: usize = LATENT + 1;
+
+/// What the request asks of the answer's size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Asked {
+    /// The most output tokens, if the caller said.
+    pub max_output_tokens: Option<u64>,
+}
+
+/// A loaded artifact, ready to predict.
+#[derive(Debug)]
+pub struct Predictor {
+    artifact: Artifact,
+    rows: HashMap<String, usize>,
+    prior_shift: PriorShift,
+}
+
+impl Predictor {
+    /// The artifact in this binary.
+    ///
+    /// # Errors
+    /// [`ArtifactError`]; never for the files that were shipped, which a test reads.
+    pub fn shipped(encoder: &Encoder) -> Result<Self, ArtifactError> {
+        Artifact::shipped(encoder.checksum()).map(Self::new)
+    }
+
+    /// The artifact in a folder.
+    ///
+    /// # Errors
+    /// [`ArtifactError`], which names the file and what is wrong with it.
+    pub fn open(folder: &Path, encoder: &Encoder) -> Result<Self, ArtifactError> {
+        Artifact::open(folder, encoder.checksum()).map(Self::new)
+    }
+
+    /// A predictor on an artifact.
+    pub fn new(artifact: Artifact) -> Self {
+        let names = artifact.manifest.models.iter().enumerate();
+        let rows = names.map(|(row, it)| (it.name.clone(), row)).collect();
+        let prior_shift = PriorShift::new(&artifact);
+        Self { artifact, rows, prior_shift }
+    }
+
+    /// The artifact's own name.
+    pub fn version(&self) -> &str {
+        &self.artifact.manifest.version
+    }
+
+    /// What the artifact says of itself.
+    pub fn manifest(&self) -> &Manifest {
+        &self.artifact.manifest
+    }
+
+    /// What each deployment would do, in the order given.
+    pub fn predict(
+        &self,
+        features: &Features,
+        encoded: &Encoded,
+        fleet: &[Arc<Deployment>],
+        asked: Asked,
+        live: &LiveStats,
+    ) -> Vec<Prediction> {
+        let latent = self.latent(features, encoded);
+        let tokens = encoded.tokens as f64;
+        let each = fleet.iter().map(|it| {
+            let factor = live.latency_factor(&it.id);
+            self.predict_one(it, &latent, tokens, asked, factor)
+        });
+        each.collect()
+    }
+
+    /// The abilities a prompt asks for, with a 1 for the intercept, `[33]`.
+    pub fn latent(&self, features: &Features, encoded: &Encoded) -> [f32; HEAD] {
+        let trunk = &self.artifact.trunk;
+        let inputs = trunk.standardise(encoded.embedding.as_slice(), features.as_slice());
+        with_one(&trunk.latent(&inputs))
+    }
+
+    /// The heads of a model by its name in training; the prior's for any other.
+    pub fn heads(&self, learned_as: Option<&str>) -> (QualityHead<'_>, TokensHead<'_>) {
+        let it = &self.artifact;
+        let Some(row) = learned_as.and_then(|name| self.rows.get(name).copied()) else {
+            let quality = QualityHead {
+                mean: &it.prior_quality_mean,
+                covariance: &it.prior_quality_covariance,
+            };
+            let sigma = f64::from(it.prior_tokens_sigma.first().copied().unwrap_or(1.0));
+            return (quality, TokensHead { mean: &it.prior_tokens_mean, sigma });
+        };
+        let quality = QualityHead {
+            mean: &it.quality_mean[row * HEAD..(row + 1) * HEAD],
+            covariance: &it.quality_covariance[row * packed_len()..(row + 1) * packed_len()],
+        };
+        let mean = &it.tokens_mean[row * HEAD..(row + 1) * HEAD];
+        (quality, TokensHead { mean, sigma: f64::from(it.tokens_sigma[row]) })
+    }
+
+    fn predict_one(
+        &self,
+        deployment: &Deployment,
+        latent: &[f32; HEAD],
+        input_tokens: f64,
+        asked: Asked,
+        latency_factor: f64,
+    ) -> Prediction {
+        let model = &deployment.model;
+        let (quality, tokens) = self.heads(model.learned_as.as_deref());
+        let quality = quality.estimate(latent, self.shift(model));
+        let cap = asked.max_output_tokens.unwrap_or(u64::MAX).min(model.max_output_tokens) as f64;
+        let output_tokens = LogNormal { mu: tokens.mu(latent), sigma: tokens.sigma, cap };
+        let speed = deployment.speed;
+        let speed_sigma = self.artifact.manifest.latency_sigma;
+        let ttft_ms = speed.ttft_ms * latency_factor;
+        Prediction {
+            deployment: deployment.id.clone(),
+            quality,
+            input_tokens,
+            output_tokens,
+            cost_usd: Forecast {
+                fixed: input_tokens * deployment.price.input.usd_per_token(),
+                per_token: deployment.price.output.usd_per_token(),
+                tokens: output_tokens,
+            },
+            ttft_ms,
+            latency_s: Forecast {
+                fixed: ttft_ms / 1_000.0,
+                per_token: latency_factor / speed.tokens_per_s,
+                // How long it takes is less certain than how much it writes.
+                tokens: LogNormal {
+                    sigma: output_tokens.sigma.hypot(speed_sigma),
+                    ..output_tokens
+                },
+            },
+        }
+    }
+
+    /// How far the prior's intercept moves so that a model's mean quality is what its entry says.
+    fn shift(&self, model: &Model) -> f64 {
+        let learned = model.learned_as.as_ref().is_some_and(|it| self.rows.contains_key(it));
+        match &model.quality_prior {
+            Some(prior) if !learned => self.prior_shift.to(prior.value.get()),
+            Some(_) | None => 0.0,
+        }
+    }
+}
+
+/// Mean quality of the prior over the reference prompts, for each shift of its intercept.
+#[derive(Debug)]
+struct PriorShift(Vec<(f64, f64)>);
+
+impl PriorShift {
+    fn new(artifact: &Artifact) -> Self {
+        let head = QualityHead {
+            mean: &artifact.prior_quality_mean,
+            covariance: &artifact.prior_quality_covariance,
+        };
+        let (rows, _) = artifact.reference.as_chunks::<LATENT>();
+        let latents: Vec<_> = rows.iter().map(with_one).collect();
+        let mean_at = |shift: f64| {
+            let sum: f64 = latents.iter().map(|it| head.estimate(it, shift).mean.get()).sum();
+            sum / latents.len().max(1) as f64
+        };
+        // 12 either way covers 0.001 to 0.999 whatever the prior's own mean is.
+        Self((-48..=48).map(|it| f64::from(it) / 4.0).map(|it| (it, mean_at(it))).collect())
+    }
+
+    /// The shift at which the mean quality is `wanted`, between grid points linearly.
+    fn to(&self, wanted: f64) -> f64 {
+        let above = self.0.partition_point(|(_, mean)| *mean < wanted);
+        let last = self.0.len().saturating_sub(1);
+        let (low, high) = (self.0[above.saturating_sub(1).min(last)], self.0[above.min(last)]);
+        if high.1 <= low.1 {
+            return low.0;
+        }
+        low.0 + (high.0 - low.0) * ((wanted - low.1) / (high.1 - low.1)).clamp(0.0, 1.0)
+    }
+}
