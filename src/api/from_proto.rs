@@ -155,7 +155,10 @@ mod tests {
             ..Default::default()
         };
         let found = asked(wire, &Policy::default(), &testing::fleet()).unwrap_err();
-        assert_eq!(fields(found), ["messages", "min_quality", "request_id", "metadata", "metadata"]);
+        assert_eq!(
+            fields(found),
+            ["messages", "min_quality", "request_id", "metadata", "metadata"]
+        );
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! `Debug` of a message that holds prompts or answers tells only its size.
 
 #![allow(missing_docs, reason = "generated; the comments of proto/ are its docs")]
-#![allow(unreachable_pub, clippy::all, reason = "generated")]
+#![allow(unreachable_pub, clippy::all, clippy::too_many_lines, reason = "generated")]
 
 use std::fmt;
 
@@ -13,8 +13,7 @@ use prost::Message as _;
 tonic::include_proto!("pointsman.v1");
 
 /// The descriptors that reflection serves.
-pub const DESCRIPTORS: &[u8] =
-    include_bytes!(concat!(env!("OUT_DIR"), "/pointsman.v1.bin"));
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/pointsman.v1.bin"));
 
 macro_rules! sizes_only {
     ($($message:ident),+) => {$(
@@ -27,6 +26,15 @@ macro_rules! sizes_only {
 }
 
 sizes_only!(
-    RouteRequest, RouteResponse, Message, Part, Image, InlineImage, Tool, ToolCall, ToolResult,
-    ResponseFormat, FeedbackRequest
+    RouteRequest,
+    RouteResponse,
+    Message,
+    Part,
+    Image,
+    InlineImage,
+    Tool,
+    ToolCall,
+    ToolResult,
+    ResponseFormat,
+    FeedbackRequest
 );

@@ -43,8 +43,7 @@ pub(super) fn invalid(violations: &[Violation]) -> Status {
             ..Default::default()
         });
     }
-    let all: Vec<_> =
-        violations.iter().map(|it| format!("{}: {}", it.field, it.message)).collect();
+    let all: Vec<_> = violations.iter().map(|it| format!("{}: {}", it.field, it.message)).collect();
     let count = violations.len();
     let message = format!("{count} problem(s) in the request: {}", all.join("; "));
     let detail = pb::BadRequest { field_violations: fields };
@@ -129,9 +128,9 @@ fn failed(failure: ChainFailure, attempts: &[Attempt]) -> Row {
 /// The code for a failure that no other candidate was to be tried after.
 fn caller_error(class: FailureClass) -> Code {
     match class {
-        FailureClass::InvalidRequest
-        | FailureClass::ContextTooLong
-        | FailureClass::Unsupported => Code::InvalidArgument,
+        FailureClass::InvalidRequest | FailureClass::ContextTooLong | FailureClass::Unsupported => {
+            Code::InvalidArgument
+        }
         FailureClass::ContentFiltered => Code::FailedPrecondition,
         FailureClass::Deadline => Code::DeadlineExceeded,
         FailureClass::OverBudget => Code::ResourceExhausted,
@@ -310,7 +309,7 @@ mod tests {
         assert!(status.details().len() * 4 / 3 + status.message().len() < 8_000);
         let mut decision = testing::refused();
         if let Err(refusal) = &mut decision.verdict {
-            refusal.excluded = refusal.excluded.repeat(500);
+            refusal.excluded = vec![refusal.excluded.clone(); 500].concat();
         }
         let status = unanswered(&testing::routed(decision, None));
         assert!(status.details().len() * 4 / 3 + status.message().len() < 8_000);

@@ -68,10 +68,8 @@ fn ranked(of: &Ranked) -> proto::RankedCandidate {
 }
 
 fn excluded(of: &Excluded) -> proto::ExcludedCandidate {
-    let reason = |it: &Exclusion| proto::Exclusion {
-        limit: limit(it).into(),
-        message: it.to_string(),
-    };
+    let reason =
+        |it: &Exclusion| proto::Exclusion { limit: limit(it).into(), message: it.to_string() };
     proto::ExcludedCandidate {
         deployment: of.deployment.to_string(),
         reasons: of.reasons.iter().map(reason).collect(),
@@ -245,11 +243,7 @@ mod tests {
     fn answers_keep_text_then_tool_calls() {
         let response = ChatResponse {
             text: Some("hello".into()),
-            tool_calls: vec![ToolCall {
-                id: "1".into(),
-                name: "f".into(),
-                arguments: "{}".into(),
-            }],
+            tool_calls: vec![ToolCall { id: "1".into(), name: "f".into(), arguments: "{}".into() }],
             finish: FinishReason::ToolCalls,
             usage: Usage::default(),
         };

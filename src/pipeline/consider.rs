@@ -83,7 +83,7 @@ impl Judge {
         let fleet = self.fleet.deployments();
         let asked = Asked { max_output_tokens };
         let live = self.live();
-        let predictions = self.predictor.predict(features, encoded, fleet, &asked, &live);
+        let predictions = self.predictor.predict(features, encoded, fleet, asked, &live);
         let factors = fleet.iter().map(|it| live.latency_factor(&it.id)).collect();
         (predictions, factors)
     }

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use crate::catalog::Fleet;
 use crate::dispatch::{self, ChainEnd, ChainFailure, Dispatched, Plan};
 use crate::domain::{ChatRequest, DecisionId};
-use crate::encoder::{Encoder, EncoderError};
+use crate::encoder::{Encoder, TokenizerError};
 use crate::outcome::{Feedback, FeedbackReceipt, OutcomeError, OutcomeLog};
 use crate::prediction::Predictor;
 use crate::providers::HttpCaller;
@@ -102,7 +102,7 @@ pub struct Routed {
 pub enum PipelineError {
     /// The prompt could not be encoded.
     #[error("the prompt could not be encoded")]
-    Encoder(#[from] EncoderError),
+    Encoder(#[from] TokenizerError),
     /// The thread that was choosing ended.
     #[error("choosing was interrupted")]
     Worker(#[from] tokio::task::JoinError),
@@ -144,7 +144,8 @@ impl Pipeline {
             self.judge.learn(&considered, dispatched);
         }
         let total_ms = call.arrived.elapsed().as_secs_f64() * 1_000.0;
-        let ended = record::Ended { call: &call, dispatched: dispatched.as_ref(), at_unix_ms, total_ms };
+        let ended =
+            record::Ended { call: &call, dispatched: dispatched.as_ref(), at_unix_ms, total_ms };
         let record = ended.record(&self.judge, &considered, self.log.prompts());
         let recorded = self.append(record).await;
         Ok(Routed { decision: considered.decision, dispatched, total_ms, recorded })

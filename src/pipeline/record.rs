@@ -3,8 +3,8 @@
 //! In: the call, the decision, how it ended. Out: an [`OutcomeRecord`]. Invariant: everything that
 //! ranking read is in it, so that the decision can be recomputed. Pure.
 
-use super::consider::{Considered, Judge};
 use super::Call;
+use super::consider::{Considered, Judge};
 use crate::dispatch::{ChainEnd, ChainFailure, Dispatched};
 use crate::domain::{DeploymentId, Usage, Usd};
 use crate::features::FEATURE_SCHEMA;
