@@ -1,0 +1,163 @@
+//! Rankings made by hand and a caller that follows a script, for this layer's tests.
+//!
+//! In: a few figures per candidate, a script per model. Out: [`Ranking`], [`Script`]. Invariant:
+//! the script's time is tokio's, so a paused clock makes it instant.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::catalog::{Deployment, Model};
+use crate::domain::{
+    ChatResponse, DeploymentId, FailureClass, FinishReason, Probability, ProviderName, Usage,
+};
+use crate::prediction::{Forecast, LogNormal, Prediction, QualityEstimate};
+use crate::providers::{CallFailure, Caller, Reply};
+use crate::ranking::{Ranked, Ranking};
+
+/// What is expected of a candidate; its model is named after its place, `m0`, `m1`, ...
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Figures {
+    pub(super) latency_s: f64,
+    pub(super) cost_usd: f64,
+    pub(super) window: u64,
+    pub(super) last_resort: bool,
+}
+
+impl Default for Figures {
+    fn default() -> Self {
+        Self { latency_s: 1.0, cost_usd: 0.001, window: 8_000, last_resort: false }
+    }
+}
+
+/// What one token costs in these tests, in or out: a dollar per million.
+pub(super) const USD_PER_TOKEN: f64 = 1e-6;
+
+pub(super) fn ranking(figures: &[Figures]) -> Ranking {
+    let entries = figures.iter().enumerate().map(|(at, it)| ranked(at, it)).collect();
+    Ranking { entries, excluded: vec![], seed: 0 }
+}
+
+fn ranked(at: usize, figures: &Figures) -> Ranked {
+    let text = format!(
+        r#"
+        name = "m{at}"
+        vendor = "nobody"
+        context_window = {}
+        max_output_tokens = 1000
+        price = {{ input = 1.0, output = 1.0 }}
+        released = "2025-01"
+        source = {{ page = "test", as_of = "2025-01" }}
+        "#,
+        figures.window
+    );
+    let model: Arc<Model> = Arc::new(toml::from_str(&text).unwrap());
+    let provider = ProviderName::new("test").unwrap();
+    let mut deployment = Deployment::new(&model, &provider, format!("m{at}"));
+    deployment.last_resort = figures.last_resort;
+    let prediction = prediction(deployment.id.clone(), figures);
+    let propensity = if at == 0 { Probability::ONE } else { Probability::ZERO };
+    let utility = -(at as f64);
+    Ranked { deployment: Arc::new(deployment), prediction, utility, propensity }
+}
+
+fn prediction(deployment: DeploymentId, figures: &Figures) -> Prediction {
+    let tokens = LogNormal { mu: 0.0, sigma: 0.0, cap: 1_000.0 };
+    let fixed = |fixed| Forecast { fixed, per_token: 0.0, tokens };
+    Prediction {
+        deployment,
+        quality: QualityEstimate { mean: Probability::ONE, spread: 0.0 },
+        input_tokens: 10.0,
+        output_tokens: tokens,
+        cost_usd: fixed(figures.cost_usd),
+        ttft_ms: figures.latency_s * 500.0,
+        latency_s: fixed(figures.latency_s),
+    }
+}
+
+/// One turn of a script: a pause and then this.
+#[derive(Debug, Clone)]
+pub(super) struct Turn {
+    pub(super) takes: Duration,
+    pub(super) result: Result<Reply, CallFailure>,
+}
+
+pub(super) fn answers() -> Turn {
+    let usage = Usage { input_tokens: 10, output_tokens: 5, ..Usage::default() };
+    let response = ChatResponse {
+        text: Some("fine".into()),
+        tool_calls: vec![],
+        finish: FinishReason::Stop,
+        usage,
+    };
+    let reply = Reply { response, status: 200, ttft: None };
+    Turn { takes: Duration::from_millis(100), result: Ok(reply) }
+}
+
+pub(super) fn fails(class: FailureClass) -> Turn {
+    let usage = Usage { input_tokens: 10, ..Usage::default() };
+    let failure = CallFailure { usage, ..CallFailure::of(class) };
+    Turn { takes: Duration::from_millis(100), result: Err(failure) }
+}
+
+pub(super) fn limited(retry_after: Duration) -> Turn {
+    let failure = CallFailure {
+        retry_after: Some(retry_after),
+        ..CallFailure::of(FailureClass::RateLimited)
+    };
+    Turn { takes: Duration::from_millis(100), result: Err(failure) }
+}
+
+pub(super) fn hangs() -> Turn {
+    Turn { takes: Duration::from_secs(3_600), ..answers() }
+}
+
+/// A call as the script saw it.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Seen {
+    pub(super) model: String,
+    pub(super) at: Duration,
+    pub(super) timeout: Duration,
+}
+
+/// Plays each model's turns in order, the last one for ever; a model without turns answers.
+#[derive(Debug)]
+pub(super) struct Script {
+    turns: BTreeMap<String, Vec<Turn>>,
+    seen: Mutex<Vec<Seen>>,
+    began: Instant,
+}
+
+impl Script {
+    pub(super) fn new(turns: Vec<Vec<Turn>>) -> Self {
+        let turns = turns.into_iter().enumerate().map(|(at, it)| (format!("m{at}"), it)).collect();
+        Self { turns, seen: Mutex::default(), began: Instant::now() }
+    }
+
+    pub(super) fn seen(&self) -> Vec<Seen> {
+        self.seen.lock().unwrap().clone()
+    }
+
+    pub(super) fn models(&self) -> Vec<String> {
+        self.seen().into_iter().map(|it| it.model).collect()
+    }
+}
+
+impl Caller for Script {
+    async fn call(
+        &self,
+        deployment: &Deployment,
+        _: &crate::domain::ChatRequest,
+        timeout: Duration,
+    ) -> Result<Reply, CallFailure> {
+        let model = deployment.model_id.clone();
+        let earlier = self.models().iter().filter(|it| **it == model).count();
+        let turns = self.turns.get(&model).map(Vec::as_slice).unwrap_or_default();
+        let turn = turns.get(earlier).or(turns.last()).cloned().unwrap_or_else(answers);
+        self.seen.lock().unwrap().push(Seen { model, at: self.began.elapsed(), timeout });
+        tokio::time::sleep(turn.takes).await;
+        turn.result
+    }
+}

@@ -1,0 +1,119 @@
+//! The walk down the ranking: calls deployments in turn until one answers or a limit is met.
+//!
+//! In: a [`Plan`] (ranking, policy, request, clock) and a [`Caller`](crate::providers::Caller).
+//! Out: [`Dispatched`]: the answer or the named failure, and every attempt made. Invariant: no
+//! attempt starts that cannot be expected to finish inside the time and the money left; the chain
+//! never invents a candidate. Not here: the network, the choice itself, the log. Streams, breakers
+//! and hedging come with streaming.
+
+#[cfg(test)]
+mod fixtures;
+mod next;
+mod run;
+#[cfg(test)]
+mod tests;
+mod timing;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::catalog::Deployment;
+use crate::domain::{Attempt, ChatRequest, ChatResponse, FailureClass, Usage, Usd};
+use crate::ranking::{Policy, Ranking};
+
+pub use run::run;
+
+/// What is to be done, and within which limits.
+#[derive(Debug, Clone, Copy)]
+pub struct Plan<'a> {
+    /// Who is called, in which order.
+    pub ranking: &'a Ranking,
+    /// How far down the ranking, for how long, for how much.
+    pub policy: &'a Policy,
+    /// What is asked.
+    pub request: &'a ChatRequest,
+    /// When the request came in: the zero of every time in the attempts.
+    pub arrived: tokio::time::Instant,
+    /// The longest that everything since `arrived` may take.
+    pub max_latency: Duration,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Dispatched {
+    /// How it ended.
+    pub end: ChainEnd,
+    /// Every call that was made, in order.
+    pub attempts: Vec<Attempt>,
+}
+
+/// How a chain of attempts ends.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ChainEnd {
+    /// With an answer.
+    Served {
+        /// Whose.
+        deployment: Arc<Deployment>,
+        /// The answer.
+        response: ChatResponse,
+    },
+    /// Without one.
+    Failed(ChainFailure),
+}
+
+/// Why a chain ended without an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ChainFailure {
+    /// Everyone who may be called has failed.
+    #[error("every candidate that may be tried has failed")]
+    Exhausted,
+    /// The time is gone, or too little is left for any other candidate.
+    #[error("the deadline leaves no time for another attempt")]
+    Deadline,
+    /// The money left is too little for any other candidate.
+    #[error("the budget leaves no money for another attempt")]
+    OverBudget,
+    /// The request itself is at fault: no other candidate would do better.
+    #[error("the request was not accepted: {}", .0.as_str())]
+    CallerError(FailureClass),
+}
+
+impl ChainFailure {
+    /// Its name in answers, logs and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Exhausted => "exhausted",
+            Self::Deadline => "deadline",
+            Self::OverBudget => "over_budget",
+            Self::CallerError(_) => "caller_error",
+        }
+    }
+}
+
+impl Dispatched {
+    /// What all attempts cost, failed ones included.
+    pub fn cost_usd(&self) -> Usd {
+        self.attempts.iter().map(|it| it.cost_usd).sum()
+    }
+
+    /// What all attempts used, failed ones included.
+    pub fn usage(&self) -> Usage {
+        self.attempts.iter().map(|it| it.usage).fold(Usage::default(), |sum, it| Usage {
+            input_tokens: sum.input_tokens.saturating_add(it.input_tokens),
+            cached_tokens: sum.cached_tokens.saturating_add(it.cached_tokens),
+            output_tokens: sum.output_tokens.saturating_add(it.output_tokens),
+            reasoning_tokens: sum.reasoning_tokens.saturating_add(it.reasoning_tokens),
+        })
+    }
+}
+
+impl fmt::Display for Dispatched {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.end {
+            ChainEnd::Served { deployment, .. } => write!(out, "served by {}", deployment.id)?,
+            ChainEnd::Failed(failure) => write!(out, "{failure}")?,
+        }
+        write!(out, " after {} attempts for {}", self.attempts.len(), self.cost_usd())
+    }
+}

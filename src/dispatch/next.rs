@@ -1,0 +1,151 @@
+//! What comes next: the whole policy of fallback as one pure function.
+//!
+//! In: the candidates in order, what was tried, what is left of time and money. Out: [`Step`].
+//! Invariant: a candidate is called at most twice, the second time only where the class of its
+//! failure allows; none is called that is expected to need more time or money than is left.
+//! Not here: clock, network, randomness.
+
+use std::time::Duration;
+
+use super::ChainFailure;
+use super::timing::{RETRY_AFTER_MAX, median, share};
+use crate::domain::{Again, FailureClass, Next, Usd};
+use crate::ranking::{FallbackPolicy, Ranked};
+
+/// What to do now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Wait for `pause`, then call the candidate at this place for at most `timeout`.
+    Try {
+        /// Its place among the candidates.
+        at: usize,
+        /// Zero, except before the second call of the same candidate.
+        pause: Duration,
+        /// The longest the call may take.
+        timeout: Duration,
+    },
+    /// No other attempt helps, or none is possible.
+    Stop(ChainFailure),
+}
+
+/// A call that failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Tried {
+    /// The candidate's place.
+    pub(super) at: usize,
+    /// How it failed.
+    pub(super) class: FailureClass,
+    /// The pause before it may be called again, where its class allows that: drawn or asked for.
+    pub(super) pause: Option<Duration>,
+}
+
+/// What is left for all attempts to come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Left {
+    /// Of the deadline.
+    pub(super) time: Duration,
+    /// Of the money; `None` when it is not limited.
+    pub(super) money: Option<Usd>,
+}
+
+/// Decides what comes next.
+pub(super) fn next_step(
+    walk: &[&Ranked],
+    tried: &[Tried],
+    left: Left,
+    policy: &FallbackPolicy,
+) -> Step {
+    if let Some(failure) = tried.last().and_then(|it| ends_chain(it.class, policy)) {
+        return Step::Stop(failure);
+    }
+    if left.time.is_zero() {
+        return Step::Stop(ChainFailure::Deadline);
+    }
+    if tried.len() >= policy.attempts_max {
+        return Step::Stop(ChainFailure::Exhausted);
+    }
+    let longest = match tried {
+        [] => policy.first_attempt_timeout,
+        [_, ..] => policy.fallback_timeout,
+    };
+    let open: Vec<usize> = untried(walk, tried).collect();
+    let attempt = |at: usize, pause: Duration| {
+        let time = left.time.saturating_sub(pause);
+        let after = open.iter().find(|it| **it != at).map(|it| median(walk[*it]));
+        Step::Try { at, pause, timeout: share(longest, time, median(walk[at]), after) }
+    };
+    if let Some((at, pause)) = again(walk, tried, left) {
+        return attempt(at, pause);
+    }
+    match open.iter().find(|it| shortfall(walk[**it], left).is_none()) {
+        Some(at) => attempt(*at, Duration::ZERO),
+        None => Step::Stop(nobody_left(walk, &open, tried, left)),
+    }
+}
+
+/// Whether this failure ends the chain whoever is left.
+///
+/// A deadline that was only the attempt's own does not: its class says "no next" because nothing
+/// is left of the chain's time, and that is checked against the clock.
+fn ends_chain(class: FailureClass, policy: &FallbackPolicy) -> Option<ChainFailure> {
+    match class.handling().next {
+        Next::Any | Next::LargerWindow | Next::CheapEnough => None,
+        Next::IfPolicyAllows if policy.on_content_filter => None,
+        Next::No if class == FailureClass::Deadline => None,
+        Next::IfPolicyAllows | Next::No => Some(ChainFailure::CallerError(class)),
+    }
+}
+
+/// The last candidate once more, if it failed for the first time and in a way that may pass.
+fn again(walk: &[&Ranked], tried: &[Tried], left: Left) -> Option<(usize, Duration)> {
+    let last = tried.last()?;
+    let pause = match last.class.handling().again {
+        Again::Never => return None,
+        Again::AtOnce => Duration::ZERO,
+        Again::AfterBackoff => last.pause?,
+        Again::AfterRetryAfter => last.pause.filter(|it| *it <= RETRY_AFTER_MAX)?,
+    };
+    let first_time = tried.iter().filter(|it| it.at == last.at).count() == 1;
+    let time = left.time.checked_sub(pause).filter(|it| !it.is_zero())?;
+    let fits = shortfall(walk.get(last.at)?, Left { time, ..left }).is_none();
+    (first_time && fits).then_some((last.at, pause))
+}
+
+/// Those never called, in order, whose window is larger than every one that was too small.
+fn untried(walk: &[&Ranked], tried: &[Tried]) -> impl Iterator<Item = usize> {
+    let too_small = tried.iter().filter(|it| it.class.handling().next == Next::LargerWindow);
+    let floor = too_small.filter_map(|it| walk.get(it.at)).map(|it| window(it)).max();
+    let fresh = move |at: &usize| tried.iter().all(|it| it.at != *at);
+    let large = move |at: &usize| floor.is_none_or(|it| window(walk[*at]) > it);
+    (0..walk.len()).filter(fresh).filter(large)
+}
+
+fn window(ranked: &Ranked) -> u64 {
+    ranked.deployment.model.context_window
+}
+
+/// What there is too little of for this candidate.
+fn shortfall(ranked: &Ranked, left: Left) -> Option<ChainFailure> {
+    if median(ranked) > left.time {
+        return Some(ChainFailure::Deadline);
+    }
+    let cost = ranked.prediction.cost_usd.mean();
+    left.money.filter(|it| cost > it.get()).map(|_| ChainFailure::OverBudget)
+}
+
+/// The name of the end: what the best one still open lacks; with nobody open, the caller's error
+/// that everyone met alike, or else exhaustion.
+fn nobody_left(walk: &[&Ranked], open: &[usize], tried: &[Tried], left: Left) -> ChainFailure {
+    if let Some(lack) = open.first().and_then(|it| shortfall(walk[*it], left)) {
+        return lack;
+    }
+    let alike = |class: FailureClass| tried.iter().all(|it| it.class == class);
+    match tried.last().map(|it| it.class) {
+        Some(class @ (FailureClass::ContextTooLong | FailureClass::ContentFiltered))
+            if alike(class) =>
+        {
+            ChainFailure::CallerError(class)
+        }
+        Some(_) | None => ChainFailure::Exhausted,
+    }
+}

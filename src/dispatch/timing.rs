@@ -1,0 +1,92 @@
+//! How long an attempt may take, and how long to pause before it.
+//!
+//! In: predicted medians, what is left of the deadline, a seed. Out: durations. Invariant: never
+//! longer than what is left; NaN and infinite forecasts are treated as zero and as too long.
+
+use std::time::Duration;
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use crate::ranking::Ranked;
+
+/// The shortest pause before an ill deployment is asked again.
+const BACKOFF_MIN: Duration = Duration::from_millis(50);
+/// The longest: a second wait costs the caller more than the next candidate does.
+const BACKOFF_MAX: Duration = Duration::from_millis(500);
+/// A pause asked for by a provider is kept only up to this (`failure.md`).
+pub(super) const RETRY_AFTER_MAX: Duration = Duration::from_secs(2);
+
+/// Kept free on top of the next candidate's median: timers fire late, and a call takes a moment to
+/// start. Without it the next candidate would always be a hair too slow for what is left.
+const SLACK: Duration = Duration::from_millis(50);
+
+/// Pauses with decorrelated jitter (M. Brooker, "Exponential Backoff and Jitter", 2015): each is
+/// drawn between the shortest and three times the one before.
+#[derive(Debug)]
+pub(super) struct Backoff {
+    random: ChaCha8Rng,
+    last: Duration,
+}
+
+impl Backoff {
+    pub(super) fn new(seed: u64) -> Self {
+        Self { random: ChaCha8Rng::seed_from_u64(seed), last: BACKOFF_MIN }
+    }
+
+    /// The next pause, 50 to 500 ms.
+    pub(super) fn draw(&mut self) -> Duration {
+        let longest = (self.last * 3).min(BACKOFF_MAX);
+        self.last = self.random.random_range(BACKOFF_MIN..=longest);
+        self.last
+    }
+}
+
+/// The predicted median time to the whole answer.
+pub(super) fn median(ranked: &Ranked) -> Duration {
+    let seconds = ranked.prediction.latency_s.quantile(0.5).max(0.0);
+    Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
+}
+
+/// The time an attempt gets: at most `longest`, and of what is left so much that the next
+/// candidate could still answer; where that is too little for this one, all that is left.
+pub(super) fn share(
+    longest: Duration,
+    left: Duration,
+    own: Duration,
+    next: Option<Duration>,
+) -> Duration {
+    let kept = next.map_or(Duration::ZERO, |it| it.saturating_add(SLACK));
+    let rest = left.saturating_sub(kept);
+    longest.min(if rest >= own { rest } else { left })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_stay_in_range_and_repeat_with_the_seed() {
+        let draws = |seed| {
+            let mut backoff = Backoff::new(seed);
+            (0..50).map(|_| backoff.draw()).collect::<Vec<_>>()
+        };
+        assert!(draws(7).iter().all(|it| (BACKOFF_MIN..=BACKOFF_MAX).contains(it)));
+        assert_eq!(draws(7), draws(7));
+        assert_ne!(draws(7), draws(8));
+    }
+
+    #[test]
+    fn an_attempt_leaves_time_for_the_next_where_it_can() {
+        let check = |left: u64, own: u64, next: Option<u64>, wanted_ms: u64| {
+            let seconds = Duration::from_secs;
+            let given = share(seconds(15), seconds(left), seconds(own), next.map(seconds));
+            assert_eq!(given, Duration::from_millis(wanted_ms), "{left} {own} {next:?}");
+        };
+        check(60, 2, Some(3), 15_000);
+        check(10, 2, Some(3), 6_950);
+        check(10, 2, None, 10_000);
+        check(4, 2, Some(3), 4_000);
+        check(2, 2, Some(9), 2_000);
+    }
+}

@@ -1,0 +1,177 @@
+//! The one sender of HTTP requests: a deployment and a request out, an answer or a failure back.
+//!
+//! In: providers, deployments, chat requests, a time limit per call. Out: [`Reply`] or
+//! [`CallFailure`]. Invariant: bodies and time are bounded; no key, URL or body is in an error.
+//! Not here: the wire formats (see [`super::protocol`]); retries (see [`crate::dispatch`]).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderMap, header};
+use reqwest::redirect::Policy;
+use reqwest::{Client, ClientBuilder, Response};
+use secrecy::ExposeSecret;
+
+use super::call::{CallFailure, Caller, Reply};
+use super::protocol::Answered;
+use super::provider::{ApiKey, Provider};
+use crate::catalog::Deployment;
+use crate::domain::{ChatRequest, FailureClass, ProviderName};
+
+/// A TCP and TLS handshake takes well under a second; more than this is an outage.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Largest answer read: a million output tokens of text are about 4 MiB, and JSON escapes can
+/// multiply that by six.
+const BODY_BYTES_MAX: usize = 32 << 20;
+/// Idle connections kept per provider: a burst's worth, without holding its sockets for ever.
+const IDLE_CONNECTIONS_MAX: usize = 64;
+
+/// A sender that could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum TransportError {
+    /// The HTTP client was not built; most often the machine has no CA certificates.
+    #[error(
+        "no HTTPS client: are CA certificates installed (package ca-certificates, or SSL_CERT_FILE)?"
+    )]
+    Client(#[source] reqwest::Error),
+    /// Two providers with one name.
+    #[error("the provider `{0}` is given twice")]
+    Duplicate(ProviderName),
+}
+
+/// Calls deployments over HTTP, on pooled connections.
+///
+/// reqwest 0.13 reads the system's CA certificates when a client is built, and fails without them.
+/// So `https://` providers share one client that reads them, and `http://` providers (this machine,
+/// or a trusted network) share another that needs none and never uses a proxy; each is made only
+/// where a provider needs it. Clones share the connections.
+#[derive(Debug, Clone)]
+pub struct HttpCaller {
+    lines: Arc<BTreeMap<ProviderName, Line>>,
+}
+
+/// A provider and the client that reaches it.
+#[derive(Debug)]
+struct Line {
+    provider: Provider,
+    client: Client,
+}
+
+impl HttpCaller {
+    /// Makes the clients that these providers need. Connects to nobody.
+    ///
+    /// # Errors
+    /// [`TransportError`] when a client cannot be built, or a provider is given twice.
+    pub fn new(providers: Vec<Provider>) -> Result<Self, TransportError> {
+        // An error says that one is installed already, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let (mut secure, mut plain) = (None, None);
+        let mut lines = BTreeMap::new();
+        for provider in providers {
+            let client = if is_plain(&provider.base_url) {
+                shared(&mut plain, |it| it.no_proxy().tls_certs_only([]))?
+            } else {
+                shared(&mut secure, |it| it)?
+            };
+            let name = provider.name.clone();
+            if lines.insert(name.clone(), Line { provider, client }).is_some() {
+                return Err(TransportError::Duplicate(name));
+            }
+        }
+        Ok(Self { lines: Arc::new(lines) })
+    }
+
+    async fn exchange(
+        &self,
+        deployment: &Deployment,
+        request: &ChatRequest,
+    ) -> Result<Reply, CallFailure> {
+        let line = self.lines.get(&deployment.provider);
+        let line = line.ok_or_else(|| CallFailure::of(FailureClass::ModelMissing))?;
+        let protocol = line.provider.protocol;
+        let url = format!("{}{}", line.provider.base_url, protocol.chat_path());
+        let post = line.client.post(url).json(&protocol.encode(request, deployment));
+        let post = match &line.provider.key {
+            ApiKey::NotNeeded => post,
+            ApiKey::Set(key) => post.bearer_auth(key.expose_secret()),
+            ApiKey::Missing { .. } => return Err(CallFailure::of(FailureClass::Auth)),
+        };
+        let response = post.send().await.map_err(|it| unsent(&it))?;
+        let status = response.status().as_u16();
+        let retry_after = retry_after(response.headers());
+        let told =
+            |class| CallFailure { status: Some(status), retry_after, ..CallFailure::of(class) };
+        let body = whole_body(response).await.map_err(told)?;
+        let answered = Answered { status, retry_after, body: &body };
+        let response = protocol.decode(&answered, &request.response_format)?;
+        Ok(Reply { response, status, ttft: None })
+    }
+}
+
+impl Caller for HttpCaller {
+    async fn call(
+        &self,
+        deployment: &Deployment,
+        request: &ChatRequest,
+        timeout: Duration,
+    ) -> Result<Reply, CallFailure> {
+        let exchange = tokio::time::timeout(timeout, self.exchange(deployment, request));
+        exchange.await.unwrap_or_else(|_| Err(CallFailure::of(FailureClass::Deadline)))
+    }
+}
+
+fn is_plain(base_url: &str) -> bool {
+    base_url.get(..7).is_some_and(|it| it.eq_ignore_ascii_case("http://"))
+}
+
+/// The client in `slot`, made on first use.
+fn shared(
+    slot: &mut Option<Client>,
+    adjust: impl FnOnce(ClientBuilder) -> ClientBuilder,
+) -> Result<Client, TransportError> {
+    if let Some(client) = slot {
+        return Ok(client.clone());
+    }
+    let builder = Client::builder()
+        .user_agent(concat!("pointsman/", env!("CARGO_PKG_VERSION")))
+        // A redirect would carry the prompt to a host that nobody configured.
+        .redirect(Policy::none())
+        .connect_timeout(CONNECT_TIMEOUT)
+        .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX);
+    let client = adjust(builder).build().map_err(TransportError::Client)?;
+    Ok(slot.insert(client).clone())
+}
+
+/// Nothing came back: the request itself is unusable, or the connection is.
+fn unsent(error: &reqwest::Error) -> CallFailure {
+    // A URL or key that makes no request is the operator's to mend; other providers still work.
+    let class = if error.is_builder() { FailureClass::Auth } else { FailureClass::Connection };
+    CallFailure::of(class)
+}
+
+async fn whole_body(mut response: Response) -> Result<Vec<u8>, FailureClass> {
+    let mut body = Vec::new();
+    if response.content_length().is_some_and(|it| it > BODY_BYTES_MAX as u64) {
+        return Err(FailureClass::Malformed);
+    }
+    while let Some(chunk) = response.chunk().await.map_err(|_| FailureClass::StreamCut)? {
+        if body.len() + chunk.len() > BODY_BYTES_MAX {
+            return Err(FailureClass::Malformed);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+/// The pause a provider asks for: `retry-after-ms`, else `retry-after` in seconds. A date is not
+/// read: it needs the wall clock, and the providers in the catalog send seconds.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<f64>().ok();
+    let ms = number("retry-after-ms").map(|it| it / 1_000.0);
+    let seconds = ms.or_else(|| number(header::RETRY_AFTER.as_str()))?;
+    Duration::try_from_secs_f64(seconds).ok()
+}
+
+#[cfg(test)]
+mod tests;
