@@ -1,4 +1,5 @@
 //! Pointsman picks the right LLM for every single request.
+pub mod api;
 pub mod catalog;
 pub mod config;
 pub mod dispatch;
@@ -6,6 +7,7 @@ pub mod domain;
 pub mod encoder;
 pub mod features;
 pub mod outcome;
+pub mod pipeline;
 pub mod prediction;
 pub mod providers;
 pub mod ranking;

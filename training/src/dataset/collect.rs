@@ -109,17 +109,8 @@ impl Collector {
             };
             let prompt = text(Column::Prompt, found.prompt, PROMPT_BYTES_MAX)?;
             let model = text(Column::Model, found.model, NAME_BYTES_MAX)?;
-<<<<<<< HEAD
-            let named = |column, it: Option<&'_ str>| {
-                it.filter(|it| !it.is_empty())
-                    .map_or(Ok(()), |it| text(column, Some(it), NAME_BYTES_MAX).map(drop))
-            };
-            named(Column::Source, found.source)?;
-            named(Column::Task, found.task)?;
-=======
             text(Column::Source, Some(or_unnamed(found.source)), NAME_BYTES_MAX)?;
             text(Column::Task, Some(or_unnamed(found.task)), NAME_BYTES_MAX)?;
->>>>>>> h-training
             Ok((label, prompt, model))
         })();
         let (label, prompt, model) =

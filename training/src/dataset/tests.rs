@@ -3,19 +3,12 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-<<<<<<< HEAD
-=======
 use ::parquet::arrow::ArrowWriter;
->>>>>>> h-training
 use arrow::array::{
     ArrayRef, BooleanArray, DictionaryArray, Float32Array, Float64Array, Int32Array, Int64Array,
     LargeStringArray, RecordBatch, StringArray,
 };
 use arrow::datatypes::Int32Type;
-<<<<<<< HEAD
-use parquet::arrow::ArrowWriter;
-=======
->>>>>>> h-training
 
 use super::*;
 

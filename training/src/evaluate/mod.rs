@@ -4,15 +4,10 @@
 //! Invariant: all rows of a report are measured on the same labels. Not here: what predicts (see
 //! [`crate::controls`]); quality-cost frontiers.
 
-<<<<<<< HEAD
 mod artifact;
 mod table;
 
 pub use artifact::TokenFigures;
-=======
-mod table;
-
->>>>>>> h-training
 use serde::{Deserialize, Serialize};
 
 use crate::controls::{Constant, Control, LengthLogistic, Pair, TaskMeans};
@@ -33,11 +28,8 @@ pub struct Figures {
     pub rows: Vec<ControlRow>,
     /// One row per predictor and source.
     pub per_source: Vec<SourceRow>,
-<<<<<<< HEAD
     /// How well the artifact foretells output tokens, where the table tells them.
     pub tokens: Option<TokenFigures>,
-=======
->>>>>>> h-training
 }
 
 /// One predictor, over all sources.
@@ -75,10 +67,7 @@ impl Figures {
             held_out_labels: held_out.len(),
             rows: Vec::new(),
             per_source: Vec::new(),
-<<<<<<< HEAD
             tokens: None,
-=======
->>>>>>> h-training
         }
     }
 
@@ -155,13 +144,9 @@ mod tests {
         assert!(auc[1] > 0.7, "long prompts are harder in this table: {auc:?}");
         assert_eq!(figures.per_source.len(), 3 * 2);
         let json = serde_json::to_string(&figures).unwrap();
-<<<<<<< HEAD
-        assert_eq!(serde_json::from_str::<Figures>(&json).unwrap(), figures);
-=======
         // serde_json reads floats back within one unit in the last place.
         let back: Figures = serde_json::from_str(&json).unwrap();
         assert_eq!(back.to_string(), figures.to_string());
->>>>>>> h-training
         let table = figures.to_string();
         for word in ["constant per model", "prompt length", "knows the task", "even", "odd"] {
             assert!(table.contains(word), "{word}: {table}");

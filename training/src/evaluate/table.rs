@@ -8,11 +8,7 @@ use std::fmt;
 use super::Figures;
 
 /// Widest name of a predictor or source; longer ones push their row to the right.
-<<<<<<< HEAD
-const NAME_WIDTH: usize = 28;
-=======
 const NAME_WIDTH: usize = 32;
->>>>>>> h-training
 
 impl fmt::Display for Figures {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {

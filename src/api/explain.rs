@@ -1,0 +1,71 @@
+//! A decision in words, for people.
+//!
+//! In: a [`Decision`]. Out: a few sentences with the figures that decided. Not here: the figures
+//! for programs, which are in the decision itself.
+
+use crate::pipeline::Decision;
+use crate::ranking::{Excluded, Ranked, Ranking};
+
+/// Most candidates put into words; the rest are counted.
+const LINES_MAX: usize = 8;
+
+/// The decision in words, one line for each candidate.
+pub(super) fn explanation(of: &Decision) -> String {
+    match &of.verdict {
+        Ok(ranking) => explain_ranking(ranking),
+        Err(refusal) => format!("{refusal}\n{}", excluded_lines(&refusal.excluded)),
+    }
+}
+
+fn explain_ranking(ranking: &Ranking) -> String {
+    let line = |(at, it): (usize, &Ranked)| {
+        let expected = &it.prediction;
+        format!(
+            "{}. {}: quality {:.3} at ${:.6} and {:.0} ms gives a utility of {:.4}{}\n",
+            at + 1,
+            it.deployment.id,
+            expected.quality.mean.get(),
+            expected.cost_usd.mean(),
+            expected.latency_s.mean() * 1_000.0,
+            it.utility,
+            if it.deployment.last_resort { " (last resort)" } else { "" },
+        )
+    };
+    let lines: String = ranking.entries.iter().enumerate().take(LINES_MAX).map(line).collect();
+    let more = rest(ranking.entries.len());
+    format!("{lines}{more}{}", excluded_lines(&ranking.excluded))
+}
+
+fn excluded_lines(excluded: &[Excluded]) -> String {
+    let line = |it: &Excluded| {
+        let reasons: Vec<_> = it.reasons.iter().map(ToString::to_string).collect();
+        format!("excluded {}: {}\n", it.deployment, reasons.join("; "))
+    };
+    let lines: String = excluded.iter().take(LINES_MAX).map(line).collect();
+    lines + &rest(excluded.len())
+}
+
+fn rest(count: usize) -> String {
+    match count.saturating_sub(LINES_MAX) {
+        0 => String::new(),
+        more => format!("and {more} more\n"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::testing;
+
+    #[test]
+    fn a_refusal_names_every_candidate() {
+        let words = explanation(&testing::refused());
+        assert!(words.contains("excluded small@one: not among the candidates allowed"), "{words}");
+    }
+
+    #[test]
+    fn a_ranking_gives_the_figures() {
+        let words = explanation(&testing::decided());
+        assert!(words.starts_with("1. small@one: quality 0.500 at $0.001"), "{words}");
+    }
+}

@@ -1,0 +1,21 @@
+//! The face of the service: gRPC over one pipeline.
+//!
+//! In: a listener, a [`crate::pipeline::Pipeline`], the default policy, a stop signal. Out: a
+//! server. Invariant: a thin adapter: it checks and translates, and decides nothing; every problem
+//! of a request is reported at once. Not here: providers, which this layer never names.
+
+mod chat_from_proto;
+mod deadline;
+mod explain;
+mod from_proto;
+mod grpc;
+mod policy;
+pub mod proto;
+mod serve;
+mod status;
+#[cfg(test)]
+mod testing;
+mod to_proto;
+
+pub use policy::policy_for;
+pub use serve::{ServeError, serve};

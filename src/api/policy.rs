@@ -1,0 +1,335 @@
+//! The server's policy and a caller's wishes, made into one policy.
+//!
+//! In: the defaults of the config, a request, the fleet. Out: the [`Policy`] that holds for this
+//! request, or every [`Violation`]. Invariant: limits only tighten; what is not a limit (what
+//! quality is worth, the order, confidence) is the caller's where he says so. Pure.
+
+use std::time::Duration;
+
+use super::proto;
+use crate::catalog::Fleet;
+use crate::domain::{ModelName, Probability, Usd, Violation};
+use crate::ranking::{Budget, Candidates, FallbackPolicy, Order, Policy, Preference};
+
+/// Most names in one list of candidates: far more than any fleet has models.
+const NAMES_MAX: usize = 256;
+/// The longest limit on time, in milliseconds: a day. Longer ones are taken as a day.
+const LIMIT_MS_MAX: f64 = 86_400_000.0;
+/// How alike a name must be, 0 to 1, to be suggested for one that is not known.
+const ALIKE_MIN: f64 = 0.6;
+
+/// The policy that holds for a request.
+///
+/// # Errors
+/// Every [`Violation`] in the request's budget, preference, quality, candidates and fallback.
+pub fn policy_for(
+    defaults: &Policy,
+    wire: &proto::RouteRequest,
+    fleet: &Fleet,
+) -> Result<Policy, Vec<Violation>> {
+    let mut found = Vec::new();
+    let policy = Policy {
+        budget: budget(&defaults.budget, wire.budget.as_ref(), &mut found),
+        preference: preference(defaults.preference, wire.preference.as_ref(), &mut found),
+        min_quality: min_quality(defaults.min_quality, wire.min_quality, &mut found),
+        candidates: candidates(&defaults.candidates, wire.candidates.as_ref(), fleet, &mut found),
+        fallback: fallback(defaults.fallback, wire.fallback.as_ref(), &mut found),
+    };
+    if found.is_empty() { Ok(policy) } else { Err(found) }
+}
+
+fn budget(defaults: &Budget, wire: Option<&proto::Budget>, found: &mut Vec<Violation>) -> Budget {
+    let Some(wire) = wire else { return *defaults };
+    let cost = wire.max_cost_usd.and_then(|it| {
+        let read = Usd::new(it);
+        read.map_err(|why| found.push(Violation::new("budget.max_cost_usd", why.to_string()))).ok()
+    });
+    let latency = wire.max_latency_ms.and_then(|it| limit("budget.max_latency_ms", it, found));
+    let ttft = wire.max_ttft_ms.and_then(|it| limit("budget.max_ttft_ms", it, found));
+    let confidence = wire.confidence.and_then(|it| chance("budget.confidence", it, found));
+    Budget {
+        max_cost_usd: defaults.max_cost_usd.into_iter().chain(cost).min(),
+        max_latency: latency.map_or(defaults.max_latency, |it| it.min(defaults.max_latency)),
+        max_ttft: defaults.max_ttft.into_iter().chain(ttft).min(),
+        confidence: confidence.unwrap_or(defaults.confidence),
+    }
+}
+
+fn limit(field: &str, ms: f64, found: &mut Vec<Violation>) -> Option<Duration> {
+    let fine = ms.is_finite() && ms > 0.0;
+    let limit = fine.then(|| Duration::try_from_secs_f64(ms.min(LIMIT_MS_MAX) / 1_000.0).ok());
+    if limit.is_none() {
+        let message = format!("{ms} is no limit: it must be milliseconds above zero");
+        found.push(Violation::new(field, message));
+    }
+    limit.flatten()
+}
+
+fn chance(field: &str, value: f64, found: &mut Vec<Violation>) -> Option<Probability> {
+    let read = Probability::new(value);
+    read.map_err(|why| found.push(Violation::new(field, why.to_string()))).ok()
+}
+
+fn preference(
+    default: Preference,
+    wire: Option<&proto::Preference>,
+    found: &mut Vec<Violation>,
+) -> Preference {
+    let Some(wire) = wire else { return default };
+    let mut preference = default;
+    if let Some(name) = &wire.preset {
+        match Preference::preset(name) {
+            Some(preset) => preference = preset,
+            None => {
+                let names = Preference::PRESETS.map(|(it, _)| it).join(", ");
+                let message = format!("this preset is not known; the presets are {names}");
+                found.push(Violation::new("preference.preset", message));
+            }
+        }
+    }
+    let figures = [
+        (
+            "preference.cost_per_quality_usd",
+            wire.cost_per_quality_usd,
+            &mut preference.cost_per_quality_usd,
+        ),
+        (
+            "preference.latency_per_quality_ms",
+            wire.latency_per_quality_ms,
+            &mut preference.latency_per_quality_ms,
+        ),
+    ];
+    for (field, value, place) in figures {
+        let Some(value) = value else { continue };
+        if value.is_finite() && value > 0.0 {
+            *place = value;
+        } else {
+            found.push(Violation::new(field, format!("{value} is not a number above zero")));
+        }
+    }
+    preference
+}
+
+fn min_quality(
+    default: Option<Probability>,
+    wire: Option<f64>,
+    found: &mut Vec<Violation>,
+) -> Option<Probability> {
+    let asked = wire.and_then(|it| chance("min_quality", it, found));
+    let both = default.into_iter().chain(asked);
+    both.reduce(|a, b| if b > a { b } else { a })
+}
+
+fn candidates(
+    defaults: &Candidates,
+    wire: Option<&proto::Candidates>,
+    fleet: &Fleet,
+    found: &mut Vec<Violation>,
+) -> Candidates {
+    let Some(wire) = wire else { return defaults.clone() };
+    let asked = names("candidates.allow", &wire.allow, fleet, found);
+    let mut deny = defaults.deny.clone();
+    deny.extend(names("candidates.deny", &wire.deny, fleet, found));
+    let order = names("candidates.order", &wire.order, fleet, found);
+    let order = if order.is_empty() { defaults.order.clone() } else { Order::Given(order) };
+    Candidates { allow: both_allow(&defaults.allow, asked, found), deny, order }
+}
+
+fn both_allow(
+    defaults: &[ModelName],
+    asked: Vec<ModelName>,
+    found: &mut Vec<Violation>,
+) -> Vec<ModelName> {
+    if defaults.is_empty() {
+        return asked;
+    }
+    if asked.is_empty() {
+        return defaults.to_vec();
+    }
+    let both: Vec<_> = asked.into_iter().filter(|it| defaults.contains(it)).collect();
+    if both.is_empty() {
+        // An empty list would mean everyone.
+        let allowed = defaults.iter().map(ModelName::as_str).collect::<Vec<_>>().join(", ");
+        let message = format!("this server allows none of these; it allows {allowed}");
+        found.push(Violation::new("candidates.allow", message));
+    }
+    both
+}
+
+fn names(
+    field: &str,
+    wire: &[String],
+    fleet: &Fleet,
+    found: &mut Vec<Violation>,
+) -> Vec<ModelName> {
+    if wire.len() > NAMES_MAX {
+        let message = format!("{} names, at most {NAMES_MAX} are allowed", wire.len());
+        found.push(Violation::new(field, message));
+    }
+    let mut names = Vec::with_capacity(wire.len().min(NAMES_MAX));
+    for (at, text) in wire.iter().enumerate().take(NAMES_MAX) {
+        match ModelName::new(text) {
+            Err(why) => found.push(Violation::new(format!("{field}[{at}]"), why.to_string())),
+            Ok(name) if fleet.has_model(&name) => names.push(name),
+            Ok(name) => found.push(Violation::new(format!("{field}[{at}]"), unknown(&name, fleet))),
+        }
+    }
+    names
+}
+
+fn unknown(name: &ModelName, fleet: &Fleet) -> String {
+    let models = fleet.models();
+    let alike = |it: &str| strsim::jaro_winkler(it, name.as_str());
+    let nearest = models.iter().map(|it| it.name.as_str());
+    let nearest = nearest.max_by(|a, b| alike(a).total_cmp(&alike(b)));
+    match nearest.filter(|it| alike(it) >= ALIKE_MIN) {
+        Some(nearest) => {
+            format!("the model `{name}` is not served here; did you mean `{nearest}`?")
+        }
+        None => format!("the model `{name}` is not served here; ListModels tells which are"),
+    }
+}
+
+fn fallback(
+    default: FallbackPolicy,
+    wire: Option<&proto::Fallback>,
+    found: &mut Vec<Violation>,
+) -> FallbackPolicy {
+    let Some(wire) = wire else { return default };
+    if wire.candidates_max == Some(0) {
+        let message = "0 candidates cannot answer; 1 means no fallback";
+        found.push(Violation::new("fallback.candidates_max", message));
+    }
+    let asked = wire.candidates_max.map_or(default.candidates_max, |it| it as usize);
+    FallbackPolicy {
+        candidates_max: asked.min(default.candidates_max),
+        on_content_filter: wire.on_content_filter.unwrap_or(default.on_content_filter),
+        ..default
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::testing;
+
+    fn merged(wire: proto::RouteRequest) -> Policy {
+        policy_for(&Policy::default(), &wire, &testing::fleet()).unwrap()
+    }
+
+    fn found(defaults: &Policy, wire: proto::RouteRequest) -> Vec<Violation> {
+        policy_for(defaults, &wire, &testing::fleet()).err().unwrap_or_default()
+    }
+
+    fn budget(budget: proto::Budget) -> proto::RouteRequest {
+        proto::RouteRequest { budget: Some(budget), ..Default::default() }
+    }
+
+    #[test]
+    fn an_empty_request_keeps_the_defaults() {
+        assert_eq!(merged(proto::RouteRequest::default()), Policy::default());
+        let empty = proto::RouteRequest {
+            budget: Some(proto::Budget::default()),
+            preference: Some(proto::Preference::default()),
+            candidates: Some(proto::Candidates::default()),
+            fallback: Some(proto::Fallback::default()),
+            ..Default::default()
+        };
+        assert_eq!(merged(empty), Policy::default());
+    }
+
+    #[test]
+    fn limits_tighten_and_never_loosen() {
+        let check = |asked_ms: f64, wanted_ms: u64| {
+            let wire =
+                budget(proto::Budget { max_latency_ms: Some(asked_ms), ..Default::default() });
+            assert_eq!(merged(wire).budget.max_latency, Duration::from_millis(wanted_ms));
+        };
+        check(2_500.0, 2_500);
+        check(1e300, 60_000);
+        let mut defaults = Policy::default();
+        defaults.budget.max_cost_usd = Some(Usd::clamped(0.01));
+        defaults.min_quality = Some(Probability::clamped(0.5));
+        let wire = proto::RouteRequest {
+            min_quality: Some(0.4),
+            fallback: Some(proto::Fallback {
+                candidates_max: Some(9),
+                on_content_filter: Some(true),
+            }),
+            ..budget(proto::Budget { max_cost_usd: Some(1.0), ..Default::default() })
+        };
+        let policy = policy_for(&defaults, &wire, &testing::fleet()).unwrap();
+        assert_eq!(policy.budget.max_cost_usd, defaults.budget.max_cost_usd);
+        assert_eq!(policy.min_quality, defaults.min_quality);
+        assert_eq!(policy.fallback.candidates_max, defaults.fallback.candidates_max);
+        assert!(policy.fallback.on_content_filter);
+    }
+
+    #[test]
+    fn preferences_are_a_preset_with_figures_replaced() {
+        let wire = proto::Preference {
+            preset: Some("cost".into()),
+            latency_per_quality_ms: Some(1.0),
+            ..Default::default()
+        };
+        let policy = merged(proto::RouteRequest { preference: Some(wire), ..Default::default() });
+        let wanted = Preference { latency_per_quality_ms: 1.0, ..Preference::COST };
+        assert_eq!(policy.preference, wanted);
+    }
+
+    #[test]
+    fn every_violation_is_reported() {
+        let wire = proto::RouteRequest {
+            budget: Some(proto::Budget {
+                max_cost_usd: Some(-1.0),
+                max_latency_ms: Some(0.0),
+                max_ttft_ms: Some(f64::NAN),
+                confidence: Some(2.0),
+            }),
+            preference: Some(proto::Preference {
+                preset: Some("cheap".into()),
+                cost_per_quality_usd: Some(0.0),
+                latency_per_quality_ms: Some(f64::INFINITY),
+            }),
+            min_quality: Some(f64::NAN),
+            candidates: Some(proto::Candidates {
+                allow: vec!["smal".into()],
+                deny: vec!["".into()],
+                order: vec!["zzz".into()],
+            }),
+            fallback: Some(proto::Fallback { candidates_max: Some(0), ..Default::default() }),
+            ..Default::default()
+        };
+        let found = found(&Policy::default(), wire);
+        let fields: Vec<_> = found.iter().map(|it| it.field.as_str()).collect();
+        let wanted = [
+            "budget.max_cost_usd",
+            "budget.max_latency_ms",
+            "budget.max_ttft_ms",
+            "budget.confidence",
+            "preference.preset",
+            "preference.cost_per_quality_usd",
+            "preference.latency_per_quality_ms",
+            "min_quality",
+            "candidates.allow[0]",
+            "candidates.deny[0]",
+            "candidates.order[0]",
+            "fallback.candidates_max",
+        ];
+        assert_eq!(fields, wanted);
+        assert!(found[8].message.contains("`smal`") && found[8].message.contains("`small`"));
+        assert!(!found[10].message.contains("did you mean"));
+    }
+
+    #[test]
+    fn both_allow_lists_hold() {
+        let mut defaults = Policy::default();
+        defaults.candidates.allow = vec![ModelName::new("small").unwrap()];
+        let allow = |name: &str| proto::RouteRequest {
+            candidates: Some(proto::Candidates { allow: vec![name.into()], ..Default::default() }),
+            ..Default::default()
+        };
+        assert_eq!(found(&defaults, allow("small")), []);
+        assert_eq!(found(&defaults, allow("large"))[0].field, "candidates.allow");
+    }
+}

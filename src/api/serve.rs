@@ -1,0 +1,80 @@
+//! The server: one listener, our service, health and reflection, until told to stop.
+//!
+//! In: a bound listener and a stop signal. Out: nothing, once the last request has ended.
+//! Invariant: a request that panics takes only itself down; every message and every connection's
+//! number of requests is bounded. Not here: which address, and what stops it.
+
+use std::any::Any;
+use std::future::Future;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::body::Body;
+use tonic::transport::Server;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use super::grpc::Grpc;
+use super::proto::pointsman_server::PointsmanServer;
+use super::{proto, status};
+use crate::pipeline::Pipeline;
+use crate::ranking::Policy;
+
+/// Longest message taken, in bytes: above every limit of validation, so that a prompt that is too
+/// long gets a violation with the path of its field and not a bare "out of range".
+const REQUEST_BYTES_MAX: usize = 32 << 20;
+/// Most requests at the same time on one connection; more of them wait at the caller's end.
+const STREAMS_MAX: u32 = 1_024;
+
+/// A server that could not start or had to end.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The descriptors in this binary do not decode.
+    #[error("the reflection service cannot be built")]
+    Reflection(#[from] tonic_reflection::server::Error),
+    /// The listener or the protocol failed.
+    #[error("the server failed")]
+    Transport(#[from] tonic::transport::Error),
+}
+
+/// Serves until `shutdown` ends, and then until the last request under way has its answer.
+///
+/// # Errors
+/// [`ServeError`] when it cannot start or the listener fails.
+pub async fn serve(
+    listener: TcpListener,
+    pipeline: Arc<Pipeline>,
+    defaults: Policy,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), ServeError> {
+    let (reporter, health) = tonic_health::server::health_reporter();
+    reporter.set_serving::<PointsmanServer<Grpc>>().await;
+    let service = PointsmanServer::new(Grpc { pipeline, defaults })
+        .max_decoding_message_size(REQUEST_BYTES_MAX);
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    let stopping = async move {
+        shutdown.await;
+        // Load balancers look here; who is connected already still gets his answers.
+        reporter.set_not_serving::<PointsmanServer<Grpc>>().await;
+    };
+    Server::builder()
+        .max_concurrent_streams(STREAMS_MAX)
+        .tcp_nodelay(true)
+        .layer(CatchPanicLayer::custom(after_panic))
+        .add_service(health)
+        .add_service(reflection().build_v1()?)
+        .add_service(reflection().build_v1alpha()?)
+        .add_service(service)
+        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), stopping)
+        .await?;
+    Ok(())
+}
+
+/// What the caller of a handler that panicked is told. The panic hook has logged the place.
+fn after_panic(_panic: Box<dyn Any + Send + 'static>) -> http::Response<Body> {
+    status::panicked().into_http()
+}

@@ -1,0 +1,99 @@
+//! Small values for the tests of this layer. Used by tests only.
+
+use std::sync::Arc;
+
+use super::proto;
+use crate::catalog::{Deployment, Fleet, Model, Source, Speed};
+use crate::dispatch::{ChainEnd, ChainFailure, Dispatched};
+use crate::domain::{
+    AbilitySet, Attempt, DecisionId, FailureClass, ModelName, Price, Probability, ProviderName,
+    TokenPrice, Usage, Usd,
+};
+use crate::pipeline::{Decision, Routed};
+use crate::prediction::{Forecast, LogNormal, Prediction, QualityEstimate};
+use crate::ranking::{Excluded, Exclusion, Ranked, Ranking, Refusal};
+
+/// `small@one` and `large@one`.
+pub(super) fn fleet() -> Fleet {
+    let one = ProviderName::new("one").unwrap();
+    let deployments = ["small", "large"].map(|name| {
+        let price = TokenPrice::per_million(1.0).unwrap();
+        let model = Model {
+            name: ModelName::new(name).unwrap(),
+            vendor: "nobody".into(),
+            context_window: 8_192,
+            max_output_tokens: 1_024,
+            abilities: AbilitySet::EMPTY,
+            price: Price { input: price, cached: None, output: price },
+            released: "2025-01".into(),
+            source: Source { page: "none".into(), as_of: "2025-01".into() },
+            served_by: Default::default(),
+            learned_as: None,
+            quality_prior: None,
+            speed: Speed::default(),
+        };
+        Deployment::new(&Arc::new(model), &one, name.to_owned())
+    });
+    Fleet::new(deployments.to_vec()).unwrap()
+}
+
+/// One user turn.
+pub(super) fn request(text: &str) -> proto::RouteRequest {
+    let part = proto::Part { content: Some(proto::part::Content::Text(text.into())) };
+    let message = proto::Message { role: proto::Role::User.into(), parts: vec![part] };
+    proto::RouteRequest { messages: vec![message], ..Default::default() }
+}
+
+fn prediction(deployment: &Deployment) -> Prediction {
+    let tokens = LogNormal { mu: 100.0_f64.ln(), sigma: 0.0, cap: 1_000.0 };
+    Prediction {
+        deployment: deployment.id.clone(),
+        quality: QualityEstimate { mean: Probability::clamped(0.5), spread: 0.1 },
+        input_tokens: 10.0,
+        output_tokens: tokens,
+        cost_usd: Forecast { fixed: 0.001, per_token: 1e-6, tokens },
+        ttft_ms: 200.0,
+        latency_s: Forecast { fixed: 0.2, per_token: 0.01, tokens },
+    }
+}
+
+fn decision(verdict: Result<Ranking, Refusal>) -> Decision {
+    let id = DecisionId::fresh();
+    Decision { id, artifact_version: "test".into(), encoder_exit: 0, verdict, decide_us: 1.0 }
+}
+
+/// `small@one` was chosen.
+pub(super) fn decided() -> Decision {
+    let deployment = Arc::clone(&fleet().deployments()[0]);
+    let prediction = prediction(&deployment);
+    let entry = Ranked { deployment, prediction, utility: 0.4, propensity: Probability::ONE };
+    decision(Ok(Ranking { entries: vec![entry], excluded: vec![], seed: 1 }))
+}
+
+/// Nobody was allowed.
+pub(super) fn refused() -> Decision {
+    let excluded = |it: &Arc<Deployment>| Excluded {
+        deployment: it.id.clone(),
+        reasons: vec![Exclusion::NotAllowed],
+        prediction: prediction(it),
+    };
+    let excluded = fleet().deployments().iter().map(excluded).collect();
+    decision(Err(Refusal { excluded }))
+}
+
+/// A decision whose one attempt failed, where a failure is given.
+pub(super) fn routed(decision: Decision, failure: Option<ChainFailure>) -> Routed {
+    let attempt = Attempt {
+        deployment: fleet().deployments()[0].id.clone(),
+        failure: Some(FailureClass::Overloaded),
+        status: Some(503),
+        start_ms: 2.0,
+        total_ms: 30.0,
+        ttft_ms: None,
+        usage: Usage::default(),
+        cost_usd: Usd::clamped(0.0001),
+    };
+    let dispatched =
+        failure.map(|it| Dispatched { end: ChainEnd::Failed(it), attempts: vec![attempt] });
+    Routed { decision, dispatched, total_ms: 33.0, recorded: true }
+}

@@ -1,0 +1,276 @@
+//! Answers and decisions, from our own shape to the wire.
+//!
+//! In: what the pipeline gave. Out: wire messages. Invariant: every enum is a full match, so a new
+//! variant needs a name on the wire before it compiles. Not here: errors (see [`super::status`]).
+
+use super::proto::{self, part::Content};
+use crate::catalog::{Deployment, Fleet};
+use crate::dispatch::ChainEnd;
+use crate::domain::{
+    Attempt, ChatResponse, DeploymentId, FailureClass, FinishReason, Text, ToolCall, Usage,
+};
+use crate::pipeline::{Decision, Routed};
+use crate::prediction;
+use crate::ranking::{Availability, Excluded, Exclusion, Ranked, Unavailable};
+
+/// An answer with its attempts and its decision; `None` when nobody answered.
+pub(super) fn route_response(routed: &Routed) -> Option<proto::RouteResponse> {
+    let dispatched = routed.dispatched.as_ref()?;
+    let ChainEnd::Served { deployment, response } = &dispatched.end else { return None };
+    Some(proto::RouteResponse {
+        message: Some(answer(response.clone())),
+        finish_reason: finish_reason(response.finish).into(),
+        usage: Some(usage(&dispatched.usage())),
+        cost_usd: dispatched.cost_usd().get(),
+        served_model: deployment.model.name.to_string(),
+        deployment: deployment.id.to_string(),
+        provider: deployment.provider.to_string(),
+        attempts: dispatched.attempts.iter().map(attempt).collect(),
+        decision: Some(decision(&routed.decision)),
+        outcome_recorded: routed.recorded,
+        total_ms: routed.total_ms,
+    })
+}
+
+/// A choice, also where nobody could be chosen.
+pub(super) fn rank_response(of: &Decision) -> proto::RankResponse {
+    let refusal = of.verdict.as_ref().err().map(ToString::to_string);
+    proto::RankResponse { decision: Some(decision(of)), refusal }
+}
+
+/// A choice and what it was made from.
+pub(super) fn decision(of: &Decision) -> proto::Decision {
+    let (ranking, excluded) = match &of.verdict {
+        Ok(ranking) => (ranking.entries.as_slice(), &ranking.excluded),
+        Err(refusal) => ([].as_slice(), &refusal.excluded),
+    };
+    proto::Decision {
+        id: of.id.to_string(),
+        artifact_version: of.artifact_version.clone(),
+        encoder_exit: of.encoder_exit.into(),
+        ranking: ranking.iter().map(ranked).collect(),
+        excluded: excluded.iter().map(self::excluded).collect(),
+        seed: of.id.seed(),
+        decide_us: of.decide_us,
+        explanation: None,
+    }
+}
+
+fn ranked(of: &Ranked) -> proto::RankedCandidate {
+    proto::RankedCandidate {
+        deployment: of.deployment.id.to_string(),
+        model: of.deployment.model.name.to_string(),
+        provider: of.deployment.provider.to_string(),
+        prediction: Some(prediction(&of.prediction)),
+        utility: of.utility,
+        propensity: of.propensity.get(),
+    }
+}
+
+fn excluded(of: &Excluded) -> proto::ExcludedCandidate {
+    let reason =
+        |it: &Exclusion| proto::Exclusion { limit: limit(it).into(), message: it.to_string() };
+    proto::ExcludedCandidate {
+        deployment: of.deployment.to_string(),
+        reasons: of.reasons.iter().map(reason).collect(),
+        prediction: Some(prediction(&of.prediction)),
+    }
+}
+
+fn limit(of: &Exclusion) -> proto::Limit {
+    match of {
+        Exclusion::Abilities { .. } => proto::Limit::Abilities,
+        Exclusion::Window { .. } => proto::Limit::ContextWindow,
+        Exclusion::Unavailable(_) => proto::Limit::Unavailable,
+        Exclusion::NotAllowed => proto::Limit::NotAllowed,
+        Exclusion::Cost { .. } => proto::Limit::MaxCostUsd,
+        Exclusion::Latency { .. } => proto::Limit::MaxLatencyMs,
+        Exclusion::Ttft { .. } => proto::Limit::MaxTtftMs,
+        Exclusion::Quality { .. } => proto::Limit::MinQuality,
+    }
+}
+
+fn prediction(of: &prediction::Prediction) -> proto::Prediction {
+    proto::Prediction {
+        quality: of.quality.mean.get(),
+        quality_spread: of.quality.spread,
+        input_tokens: of.input_tokens,
+        output_tokens: of.output_tokens.mean(),
+        cost_usd: of.cost_usd.mean(),
+        cost_usd_p90: of.cost_usd.quantile(0.9),
+        latency_ms: of.latency_s.mean() * 1_000.0,
+        latency_ms_p90: of.latency_s.quantile(0.9) * 1_000.0,
+        ttft_ms: of.ttft_ms,
+    }
+}
+
+/// One call, as the caller is told of it.
+pub(super) fn attempt(of: &Attempt) -> proto::Attempt {
+    let failure = of.failure.map_or(proto::FailureClass::Unspecified, failure_class);
+    proto::Attempt {
+        deployment: of.deployment.to_string(),
+        failure: failure.into(),
+        status: of.status.map(u32::from),
+        start_ms: of.start_ms,
+        total_ms: of.total_ms,
+        ttft_ms: of.ttft_ms,
+        usage: Some(usage(&of.usage)),
+        cost_usd: of.cost_usd.get(),
+    }
+}
+
+fn failure_class(of: FailureClass) -> proto::FailureClass {
+    use proto::FailureClass as Wire;
+    match of {
+        FailureClass::RateLimited => Wire::RateLimited,
+        FailureClass::Overloaded => Wire::Overloaded,
+        FailureClass::Connection => Wire::Connection,
+        FailureClass::FirstTokenLate => Wire::FirstTokenLate,
+        FailureClass::Stalled => Wire::Stalled,
+        FailureClass::Deadline => Wire::Deadline,
+        FailureClass::Auth => Wire::Auth,
+        FailureClass::ModelMissing => Wire::ModelMissing,
+        FailureClass::ContextTooLong => Wire::ContextTooLong,
+        FailureClass::Unsupported => Wire::Unsupported,
+        FailureClass::ContentFiltered => Wire::ContentFiltered,
+        FailureClass::InvalidRequest => Wire::InvalidRequest,
+        FailureClass::EmptyAnswer => Wire::EmptyAnswer,
+        FailureClass::Malformed => Wire::Malformed,
+        FailureClass::StreamCut => Wire::StreamCut,
+        FailureClass::OverBudget => Wire::OverBudget,
+    }
+}
+
+fn finish_reason(of: FinishReason) -> proto::FinishReason {
+    match of {
+        FinishReason::Stop => proto::FinishReason::Stop,
+        FinishReason::Length => proto::FinishReason::Length,
+        FinishReason::ToolCalls => proto::FinishReason::ToolCalls,
+        FinishReason::ContentFilter => proto::FinishReason::ContentFilter,
+    }
+}
+
+fn usage(of: &Usage) -> proto::Usage {
+    proto::Usage {
+        input_tokens: of.input_tokens,
+        cached_tokens: of.cached_tokens,
+        output_tokens: of.output_tokens,
+        reasoning_tokens: of.reasoning_tokens,
+    }
+}
+
+fn answer(response: ChatResponse) -> proto::Message {
+    let text = response.text.map(Text::into_string).map(Content::Text);
+    let calls = response.tool_calls.into_iter().map(|it| Content::ToolCall(tool_call(it)));
+    let parts = text.into_iter().chain(calls).map(|it| proto::Part { content: Some(it) });
+    proto::Message { role: proto::Role::Assistant.into(), parts: parts.collect() }
+}
+
+fn tool_call(of: ToolCall) -> proto::ToolCall {
+    proto::ToolCall { id: of.id, name: of.name, arguments: of.arguments.into_string() }
+}
+
+/// The fleet by model, with what cannot be called now and why.
+pub(super) fn models(fleet: &Fleet, availability: &Availability) -> proto::ListModelsResponse {
+    let models = fleet.models().into_iter().map(|model| {
+        let own = fleet.deployments().iter().filter(|it| it.model.name == model.name);
+        proto::Model {
+            name: model.name.to_string(),
+            vendor: model.vendor.clone(),
+            context_window: model.context_window,
+            max_output_tokens: model.max_output_tokens,
+            abilities: model.abilities.iter().map(|it| it.as_str().to_owned()).collect(),
+            released: model.released.clone(),
+            deployments: own.map(|it| deployment(it, availability)).collect(),
+        }
+    });
+    proto::ListModelsResponse { models: models.collect() }
+}
+
+fn deployment(of: &Deployment, availability: &Availability) -> proto::Deployment {
+    proto::Deployment {
+        id: of.id.to_string(),
+        provider: of.provider.to_string(),
+        model_id: of.model_id.clone(),
+        input_usd_per_million: of.price.input.usd_per_million(),
+        cached_usd_per_million: of.price.cached.map(|it| it.usd_per_million()),
+        output_usd_per_million: of.price.output.usd_per_million(),
+        last_resort: of.last_resort,
+        unavailable: unavailable(&of.id, availability),
+    }
+}
+
+fn unavailable(id: &DeploymentId, availability: &Availability) -> Option<String> {
+    availability.of(id).map(|it| match it {
+        Unavailable::NoKey(place) => format!("no API key in {place}"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::testing;
+    use crate::domain::AbilitySet;
+
+    #[test]
+    fn failure_classes_keep_their_names() {
+        for class in FailureClass::ALL {
+            let name = format!("FAILURE_CLASS_{}", class.as_str().to_uppercase());
+            assert_eq!(failure_class(class).as_str_name(), name);
+        }
+    }
+
+    #[test]
+    fn limits_keep_their_names() {
+        let half = crate::domain::Probability::clamped(0.5);
+        let all = [
+            Exclusion::Abilities { missing: AbilitySet::EMPTY },
+            Exclusion::Window { needed_tokens: 2, window_tokens: 1 },
+            Exclusion::Unavailable(Unavailable::NoKey("X".into())),
+            Exclusion::NotAllowed,
+            Exclusion::Cost { chance: half, likely_usd: 1.0 },
+            Exclusion::Latency { chance: half, likely_ms: 1.0 },
+            Exclusion::Ttft { likely_ms: 1.0 },
+            Exclusion::Quality { expected: half },
+        ];
+        for exclusion in all {
+            let name = format!("LIMIT_{}", exclusion.limit().to_uppercase());
+            assert_eq!(limit(&exclusion).as_str_name(), name);
+        }
+    }
+
+    #[test]
+    fn answers_keep_text_then_tool_calls() {
+        let response = ChatResponse {
+            text: Some("hello".into()),
+            tool_calls: vec![ToolCall { id: "1".into(), name: "f".into(), arguments: "{}".into() }],
+            finish: FinishReason::ToolCalls,
+            usage: Usage::default(),
+        };
+        let message = answer(response);
+        assert_eq!(message.role(), proto::Role::Assistant);
+        let kinds: Vec<_> = message.parts.into_iter().filter_map(|it| it.content).collect();
+        assert!(matches!(&kinds[..], [Content::Text(_), Content::ToolCall(_)]));
+    }
+
+    #[test]
+    fn a_refused_decision_lists_everyone() {
+        let wire = rank_response(&testing::refused());
+        let decision = wire.decision.unwrap();
+        assert_eq!((decision.ranking.len(), decision.excluded.len()), (0, 2));
+        assert_eq!(decision.excluded[0].reasons[0].limit(), proto::Limit::NotAllowed);
+        assert!(wire.refusal.is_some_and(|it| it.contains("not_allowed excludes 2")));
+    }
+
+    #[test]
+    fn models_tell_where_they_are_served_and_what_is_missing() {
+        let fleet = testing::fleet();
+        let mut availability = Availability::default();
+        let first = fleet.deployments()[0].id.clone();
+        availability.mark(first, Unavailable::NoKey("OPENAI_API_KEY".into()));
+        let models = models(&fleet, &availability).models;
+        assert_eq!(models.len(), 2);
+        let deployment = &models[0].deployments[0];
+        assert_eq!(deployment.unavailable.as_deref(), Some("no API key in OPENAI_API_KEY"));
+    }
+}

@@ -1,0 +1,118 @@
+//! Choosing: everything between a request and its ranking, and what is learned from speeds.
+//!
+//! In: a request and a policy. Out: [`Considered`]: the decision and what it was made from.
+//! Invariant: [`Judge::consider`] changes nothing; only [`Judge::learn`] does. Not here: the
+//! network, the log.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use super::{Decision, PipelineError};
+use crate::catalog::Fleet;
+use crate::dispatch::Dispatched;
+use crate::domain::{Attempt, ChatRequest, DecisionId};
+use crate::encoder::{Encoded, Encoder};
+use crate::features::{self, Features};
+use crate::prediction::{Asked, LiveStats, Prediction, Predictor, SpeedSample};
+use crate::ranking::{Availability, Candidate, Need, Policy, Ranking, rank};
+
+/// Everything that choosing needs, and the speeds measured so far.
+pub(super) struct Judge {
+    pub(super) fleet: Fleet,
+    pub(super) availability: Availability,
+    encoder: Encoder,
+    predictor: Predictor,
+    live: Mutex<LiveStats>,
+}
+
+/// A decision, and what it was made from.
+pub(super) struct Considered {
+    pub(super) decision: Decision,
+    pub(super) features: Features,
+    pub(super) encoded: Encoded,
+    pub(super) need: Need,
+    /// The latency factors that the predictions hold, in the fleet's order.
+    factors: Vec<f64>,
+}
+
+impl Judge {
+    pub(super) fn new(
+        fleet: Fleet,
+        availability: Availability,
+        encoder: Encoder,
+        predictor: Predictor,
+    ) -> Self {
+        Self { fleet, availability, encoder, predictor, live: Mutex::default() }
+    }
+
+    /// Predicts for everyone and ranks.
+    pub(super) fn consider(
+        &self,
+        request: &ChatRequest,
+        policy: &Policy,
+    ) -> Result<Considered, PipelineError> {
+        let start = Instant::now();
+        let id = DecisionId::fresh();
+        let max_output_tokens = request.sampling.max_output_tokens;
+        let need = Need { abilities: request.abilities_needed(), max_output_tokens };
+        let features = features::extract(request);
+        let encoded = self.encoder.encode(request)?;
+        let (predictions, factors) = self.predict(&features, &encoded, max_output_tokens);
+        let deployments = self.fleet.deployments().iter().cloned();
+        let candidates = deployments
+            .zip(predictions)
+            .map(|(deployment, prediction)| Candidate { deployment, prediction })
+            .collect();
+        let verdict = rank(candidates, policy, &need, &self.availability, id.seed());
+        let decision = Decision {
+            id,
+            artifact_version: self.predictor.version().to_owned(),
+            encoder_exit: encoded.exit,
+            verdict,
+            decide_us: start.elapsed().as_secs_f64() * 1e6,
+        };
+        Ok(Considered { decision, features, encoded, need, factors })
+    }
+
+    fn predict(
+        &self,
+        features: &Features,
+        encoded: &Encoded,
+        max_output_tokens: Option<u64>,
+    ) -> (Vec<Prediction>, Vec<f64>) {
+        let fleet = self.fleet.deployments();
+        let asked = Asked { max_output_tokens };
+        let live = self.live();
+        let predictions = self.predictor.predict(features, encoded, fleet, asked, &live);
+        let factors = fleet.iter().map(|it| live.latency_factor(&it.id)).collect();
+        (predictions, factors)
+    }
+
+    /// Takes in how fast the deployment that answered was.
+    pub(super) fn learn(&self, considered: &Considered, dispatched: &Dispatched) {
+        let Ok(ranking) = &considered.decision.verdict else { return };
+        for attempt in dispatched.attempts.iter().filter(|it| it.failure.is_none()) {
+            let fleet = self.fleet.deployments().iter();
+            let place = fleet.zip(&considered.factors).find(|(it, _)| it.id == attempt.deployment);
+            let sample = place.and_then(|(_, factor)| speed_sample(attempt, ranking, *factor));
+            if let Some(sample) = sample {
+                self.live().observe(&attempt.deployment, sample);
+            }
+        }
+    }
+
+    /// The speeds measured so far. They are plain numbers, whole after every step, so a thread
+    /// that panicked while holding them did no harm.
+    fn live(&self) -> MutexGuard<'_, LiveStats> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What was measured, beside what was predicted for as many tokens before the live factor.
+fn speed_sample(attempt: &Attempt, ranking: &Ranking, factor: f64) -> Option<SpeedSample> {
+    let ranked = ranking.entries.iter().find(|it| it.deployment.id == attempt.deployment)?;
+    let forecast = &ranked.prediction.latency_s;
+    let tokens = attempt.usage.output_tokens as f64;
+    let predicted_s = (forecast.fixed + forecast.per_token * tokens) / factor;
+    Some(SpeedSample { measured_s: attempt.total_ms / 1_000.0, predicted_s })
+}

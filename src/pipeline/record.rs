@@ -1,0 +1,83 @@
+//! What became of a request, as the log keeps it.
+//!
+//! In: the call, the decision, how it ended. Out: an [`OutcomeRecord`]. Invariant: everything that
+//! ranking read is in it, so that the decision can be recomputed. Pure.
+
+use super::Call;
+use super::consider::{Considered, Judge};
+use crate::dispatch::{ChainEnd, ChainFailure, Dispatched};
+use crate::domain::{DeploymentId, Usage, Usd};
+use crate::features::FEATURE_SCHEMA;
+use crate::outcome::{Choice, OutcomeRecord, PromptPrivacy, RECORD_VERSION, RecordedPrompt};
+
+/// A call that has ended.
+pub(super) struct Ended<'a> {
+    /// What was asked.
+    pub(super) call: &'a Call,
+    /// What was tried; `None` after a refusal.
+    pub(super) dispatched: Option<&'a Dispatched>,
+    /// When it arrived, milliseconds since 1970 UTC.
+    pub(super) at_unix_ms: u64,
+    /// From arrival to the end, milliseconds.
+    pub(super) total_ms: f64,
+}
+
+impl Ended<'_> {
+    /// The record of it.
+    pub(super) fn record(
+        &self,
+        judge: &Judge,
+        considered: &Considered,
+        prompts: PromptPrivacy,
+    ) -> OutcomeRecord {
+        let decision = &considered.decision;
+        let fleet = judge.fleet.deployments();
+        let Choice { candidates, ranked, excluded } =
+            Choice::of(fleet, &judge.availability, &decision.verdict);
+        OutcomeRecord {
+            version: RECORD_VERSION,
+            decision: decision.id,
+            at_unix_ms: self.at_unix_ms,
+            request_id: self.call.request_id.clone(),
+            session_id: self.call.session_id.clone(),
+            metadata: self.call.metadata.clone(),
+            artifact_version: decision.artifact_version.clone(),
+            encoder_exit: decision.encoder_exit,
+            feature_schema: FEATURE_SCHEMA,
+            features: considered.features.as_slice().to_vec(),
+            embedding: considered.encoded.embedding.as_slice().to_vec(),
+            policy: self.call.policy.clone(),
+            need: considered.need,
+            seed: decision.id.seed(),
+            candidates,
+            ranked,
+            excluded,
+            attempts: self.dispatched.map(|it| it.attempts.clone()).unwrap_or_default(),
+            end: end(self.dispatched).to_owned(),
+            served: self.dispatched.and_then(served).cloned(),
+            usage: self.dispatched.map_or_else(Usage::default, Dispatched::usage),
+            cost_usd: self.dispatched.map_or(Usd::ZERO, Dispatched::cost_usd),
+            total_ms: self.total_ms,
+            decide_us: decision.decide_us,
+            prompt: RecordedPrompt::of(&self.call.request, prompts),
+        }
+    }
+}
+
+fn served(dispatched: &Dispatched) -> Option<&DeploymentId> {
+    match &dispatched.end {
+        ChainEnd::Served { deployment, .. } => Some(&deployment.id),
+        ChainEnd::Failed(_) => None,
+    }
+}
+
+fn end(dispatched: Option<&Dispatched>) -> &'static str {
+    match dispatched.map(|it| &it.end) {
+        None => "refused",
+        Some(ChainEnd::Served { .. }) => "served",
+        Some(ChainEnd::Failed(ChainFailure::Exhausted)) => "exhausted",
+        Some(ChainEnd::Failed(ChainFailure::Deadline)) => "deadline",
+        Some(ChainEnd::Failed(ChainFailure::OverBudget)) => "over_budget",
+        Some(ChainEnd::Failed(ChainFailure::CallerError(class))) => class.as_str(),
+    }
+}
