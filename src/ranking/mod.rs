@@ -6,6 +6,8 @@
 
 pub mod invariants;
 mod policy;
+#[cfg(test)]
+mod properties;
 mod rank;
 mod verdict;
 

@@ -174,3 +174,84 @@ impl fmt::Display for Refusal {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Ability;
+    use crate::prediction::{Forecast, LogNormal, QualityEstimate};
+
+    fn chance(value: f64) -> Probability {
+        Probability::clamped(value)
+    }
+
+    /// One exclusion of each kind, with its limit and its words.
+    fn all() -> Vec<(Exclusion, &'static str, &'static str)> {
+        let missing = AbilitySet::EMPTY.with(Ability::Tools);
+        let no_key = Unavailable::NoKey("OPENAI_API_KEY".into());
+        vec![
+            (Exclusion::Abilities { missing }, "abilities", "lacks tools"),
+            (
+                Exclusion::Window { needed_tokens: 9_000, window_tokens: 8_192 },
+                "context_window",
+                "needs 9000 tokens, holds 8192",
+            ),
+            (Exclusion::Unavailable(no_key), "unavailable", "no API key in OPENAI_API_KEY"),
+            (Exclusion::NotAllowed, "not_allowed", "not among the candidates allowed"),
+            (
+                Exclusion::Cost { chance: chance(0.42), likely_usd: 0.0123 },
+                "max_cost_usd",
+                "cost: 42 % sure to fit, likely up to $0.012300",
+            ),
+            (
+                Exclusion::Latency { chance: chance(0.5), likely_ms: 1_234.5 },
+                "max_latency_ms",
+                "latency: 50 % sure to fit, likely up to 1234 ms",
+            ),
+            (
+                Exclusion::Ttft { likely_ms: 700.4 },
+                "max_ttft_ms",
+                "first token expected after 700 ms",
+            ),
+            (
+                Exclusion::Quality { expected: chance(0.314) },
+                "min_quality",
+                "expected quality 0.31",
+            ),
+        ]
+    }
+
+    fn excluded(reasons: Vec<Exclusion>) -> Excluded {
+        let deployment = DeploymentId::new("m@p").unwrap();
+        let tokens = LogNormal { mu: 1.0, sigma: 0.0, cap: 10.0 };
+        let forecast = Forecast { fixed: 0.0, per_token: 0.0, tokens };
+        let prediction = Prediction {
+            deployment: deployment.clone(),
+            quality: QualityEstimate { mean: Probability::ONE, spread: 0.0 },
+            input_tokens: 1.0,
+            output_tokens: tokens,
+            cost_usd: forecast,
+            ttft_ms: 1.0,
+            latency_s: forecast,
+        };
+        Excluded { deployment, reasons, prediction }
+    }
+
+    #[test]
+    fn every_exclusion_has_words_with_its_figures() {
+        for (exclusion, limit, words) in all() {
+            assert_eq!(exclusion.limit(), limit);
+            assert_eq!(exclusion.to_string(), words, "{limit}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_counts_the_limits_most_first() {
+        let slow = || Exclusion::Ttft { likely_ms: 1.0 };
+        let everyone = [vec![Exclusion::NotAllowed, slow()], vec![slow()]];
+        let refusal = Refusal { excluded: everyone.map(excluded).to_vec() };
+        let wanted = "none of 2 candidates passes the limits: max_ttft_ms excludes 2, \
+                      not_allowed excludes 1";
+        assert_eq!(refusal.to_string(), wanted);
+    }
+}

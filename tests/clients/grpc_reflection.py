@@ -1,0 +1,97 @@
+"""Calls a running server with nothing but what it tells of itself by reflection.
+
+Usage: grpc_reflection.py ADDRESS, for instance of `pointsman demo`. Starts nothing. Exits with 0
+when everything holds. Needs grpcio, grpcio-reflection and grpcio-health-checking.
+"""
+
+import sys
+
+import grpc
+from google.protobuf import json_format
+from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.message_factory import GetMessageClass
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
+    ProtoReflectionDescriptorDatabase,
+)
+
+SERVICE = "pointsman.v1.Pointsman"
+METHODS = {"Route", "Rank", "RankBatch", "Feedback", "ListModels"}
+TIMEOUT_S = 30
+
+
+class Client:
+    """The service, from its reflected descriptors."""
+
+    def __init__(self, channel):
+        self.channel = channel
+        self.database = ProtoReflectionDescriptorDatabase(channel)
+        self.service = DescriptorPool(self.database).FindServiceByName(SERVICE)
+
+    def call(self, name, request):
+        method = self.service.methods_by_name[name]
+        answer = GetMessageClass(method.output_type)
+        stub = self.channel.unary_unary(
+            f"/{SERVICE}/{name}",
+            request_serializer=lambda it: it.SerializeToString(),
+            response_deserializer=answer.FromString,
+        )
+        message = json_format.ParseDict(request, GetMessageClass(method.input_type)())
+        return stub(message, timeout=TIMEOUT_S)
+
+
+def ask(text):
+    return {"messages": [{"role": "ROLE_USER", "parts": [{"text": text}]}]}
+
+
+def check(holds, what):
+    if not holds:
+        raise SystemExit(f"grpc_reflection: {what}")
+    print(f"ok: {what}")
+
+
+def main(address):
+    with grpc.insecure_channel(address) as channel:
+        grpc.channel_ready_future(channel).result(timeout=TIMEOUT_S)
+        client = Client(channel)
+        services = set(client.database.get_services())
+        check(SERVICE in services and "grpc.health.v1.Health" in services, f"services: {services}")
+        check(METHODS <= set(client.service.methods_by_name), "every method is described")
+
+        health = health_pb2_grpc.HealthStub(channel)
+        told = health.Check(health_pb2.HealthCheckRequest(service=SERVICE), timeout=TIMEOUT_S)
+        check(told.status == health_pb2.HealthCheckResponse.SERVING, "it is serving")
+
+        models = client.call("ListModels", {}).models
+        check(len(models) >= 2, f"{len(models)} models are listed")
+
+        ranked = client.call("Rank", {"request": ask("Which of two ropes holds more, and why?")})
+        ranking = ranked.decision.ranking
+        check(len(ranking) == len(models), f"Rank orders all {len(models)}")
+        utilities = [it.utility for it in ranking]
+        check(utilities == sorted(utilities, reverse=True), "best first")
+
+        answer = client.call("Route", ask("Name three rivers that flow north."))
+        check(answer.message.parts[0].text != "", "Route answers")
+        check(len(answer.attempts) >= 1, f"{len(answer.attempts)} attempt(s) are named")
+        check(answer.attempts[-1].deployment == answer.deployment, "the last one answered")
+        total = sum(it.cost_usd for it in answer.attempts)
+        check(abs(answer.cost_usd - total) < 1e-9, f"the cost is the attempts' sum: {total} USD")
+
+        feedback = {"decisionId": answer.decision.id, "score": 1.0, "idempotencyKey": "ci"}
+        check(client.call("Feedback", feedback).newly_stored, "feedback is stored")
+        check(not client.call("Feedback", feedback).newly_stored, "and stored once")
+
+        try:
+            client.call("Route", {"messages": []})
+        except grpc.RpcError as error:
+            check(error.code() == grpc.StatusCode.INVALID_ARGUMENT, "no messages: INVALID_ARGUMENT")
+            check("messages" in error.details(), "and the field is named")
+        else:
+            check(False, "an empty request was answered")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        raise SystemExit(__doc__)
+    main(sys.argv[1])

@@ -1,0 +1,115 @@
+//! Nothing that a caller or an operator keeps to himself is ever printed by `Debug`.
+#![expect(clippy::unwrap_used, reason = "a test may stop on the first surprise")]
+
+mod support;
+
+use std::fmt::Debug;
+
+use pointsman::api::proto::{self, part};
+use pointsman::domain::{
+    ChatRequest, ChatResponse, FinishReason, Image, ImageSource, Message, Part, ResponseFormat,
+    Tool, ToolCall, Usage,
+};
+use pointsman::outcome::{PromptPrivacy, RecordedPrompt};
+use pointsman::providers::{ApiKey, HttpCaller, Protocol, Provider};
+use pointsman::{config, domain};
+use secrecy::SecretString;
+
+/// Stands in every place that must not be printed, and nowhere else.
+const MARKER: &str = "kestrel-4711";
+
+/// Neither form of `Debug` may hold the marker.
+fn check(what: &str, value: &dyn Debug) {
+    for printed in [format!("{value:?}"), format!("{value:#?}")] {
+        assert!(!printed.contains(MARKER), "{what} prints its content: {printed}");
+    }
+}
+
+fn json() -> domain::Json {
+    serde_json::json!({"type": "object", "properties": {MARKER: {"description": MARKER}}}).into()
+}
+
+fn tool_call() -> ToolCall {
+    ToolCall { id: "1".into(), name: "find".into(), arguments: MARKER.into() }
+}
+
+fn chat_request() -> ChatRequest {
+    let image = |source| Part::Image(Image { source });
+    let data = ImageSource::Base64 { media_type: "image/png".into(), data: MARKER.into() };
+    ChatRequest {
+        messages: vec![
+            Message::System(MARKER.into()),
+            Message::User(vec![
+                Part::Text(MARKER.into()),
+                image(ImageSource::Url(MARKER.into())),
+                image(data),
+            ]),
+            Message::Assistant { text: Some(MARKER.into()), tool_calls: vec![tool_call()] },
+            Message::ToolResult { tool_call_id: "1".into(), text: MARKER.into() },
+        ],
+        tools: vec![Tool { name: "find".into(), description: MARKER.into(), parameters: json() }],
+        response_format: ResponseFormat::JsonSchema { name: "answer".into(), schema: json() },
+        ..ChatRequest::default()
+    }
+}
+
+#[test]
+fn prompts_and_answers_are_not_printed() {
+    check("a chat request", &chat_request());
+    check("a validation error", &chat_request().validate());
+    let response = ChatResponse {
+        text: Some(MARKER.into()),
+        tool_calls: vec![tool_call()],
+        finish: FinishReason::Stop,
+        usage: Usage::default(),
+    };
+    check("a chat response", &response);
+    let prompt = RecordedPrompt::of(&chat_request(), PromptPrivacy::Full);
+    check("a recorded prompt", &prompt);
+}
+
+#[test]
+fn wire_messages_are_not_printed() {
+    let mut wire = support::ask(MARKER);
+    wire.tools = vec![proto::Tool {
+        name: "find".into(),
+        description: MARKER.into(),
+        parameters: MARKER.into(),
+    }];
+    wire.response_format =
+        Some(proto::ResponseFormat { schema: MARKER.into(), ..Default::default() });
+    check("a message", &wire.messages[0]);
+    check("a part", &wire.messages[0].parts[0]);
+    check("a tool", &wire.tools[0]);
+    check("a format", &wire.response_format);
+    check("a route request", &wire);
+    check("a rank request", &proto::RankRequest { request: Some(wire.clone()) });
+    check("a batch", &proto::RankBatchRequest { requests: vec![wire.clone()] });
+    let message = wire.messages.remove(0);
+    check(
+        "a route response",
+        &proto::RouteResponse { message: Some(message), ..Default::default() },
+    );
+    let call = proto::ToolCall { arguments: MARKER.into(), ..Default::default() };
+    check("a tool call", &proto::Part { content: Some(part::Content::ToolCall(call)) });
+    let result = proto::ToolResult { text: MARKER.into(), ..Default::default() };
+    check("a tool result", &proto::Part { content: Some(part::Content::ToolResult(result)) });
+    let feedback = proto::FeedbackRequest { comment: Some(MARKER.into()), ..Default::default() };
+    check("a feedback", &feedback);
+}
+
+#[test]
+fn keys_are_not_printed() {
+    let provider = Provider {
+        name: domain::ProviderName::new("house").unwrap(),
+        protocol: Protocol::OpenAi,
+        base_url: "http://127.0.0.1:9/v1".into(),
+        key: ApiKey::Set(SecretString::from(MARKER)),
+    };
+    check("a provider", &provider);
+    check("a caller", &HttpCaller::new(vec![provider]).unwrap());
+    let pasted = format!("[[provider]]\nname = \"house\"\napi_key = \"{MARKER}\"\n");
+    let problems = config::from_toml(&pasted, &|_| None).err().unwrap();
+    check("a config's problems", &problems);
+    assert!(!problems.to_string().contains(MARKER), "{problems}");
+}

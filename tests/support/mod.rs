@@ -1,0 +1,190 @@
+//! A whole server in this process: simulated providers, the pipeline, gRPC on a port of its own.
+//!
+//! In: models. Out: [`House`], with a client and everything a test wants to look at. Invariant: all
+//! on loopback with ports that the system gives; it ends when the test says so. Not here: any
+//! assertion.
+#![allow(dead_code, reason = "each test program uses a part of it")]
+#![allow(clippy::unwrap_used, reason = "a test may stop on the first surprise")]
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use pointsman::api::proto::pointsman_client::PointsmanClient;
+use pointsman::api::proto::{self, part};
+use pointsman::config::{self, Config};
+use pointsman::encoder::Encoder;
+use pointsman::outcome::OutcomeLog;
+use pointsman::pipeline::{Pipeline, PipelineParts};
+use pointsman::prediction::Predictor;
+use pointsman::providers::HttpCaller;
+use pointsman::simulator::{CallLog, OutputTokens, SimulatedModel, Simulator};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tonic::transport::Channel;
+
+/// The provider's name in the config of tests.
+pub(crate) const PROVIDER: &str = "simulated";
+/// The longest that anything here may take before it counts as hanging.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A model as the server is told of it. Qualities far apart and the preference for quality make the
+/// order certain: the better is ranked first.
+#[derive(Clone, Copy)]
+pub(crate) struct Row {
+    /// Its name, for callers and at the provider.
+    pub(crate) name: &'static str,
+    /// Believed mean quality.
+    pub(crate) quality: f64,
+    /// USD per million input tokens.
+    pub(crate) input: f64,
+    /// USD per million output tokens.
+    pub(crate) output: f64,
+}
+
+/// Three models, best first.
+pub(crate) const ROWS: [Row; 3] = [
+    Row { name: "best", quality: 0.95, input: 3.0, output: 15.0 },
+    Row { name: "middle", quality: 0.75, input: 0.5, output: 2.0 },
+    Row { name: "small", quality: 0.55, input: 0.1, output: 0.4 },
+];
+
+/// The deployment's id of a model here.
+pub(crate) fn deployment(name: &str) -> String {
+    format!("{name}@{PROVIDER}")
+}
+
+/// A config file for [`ROWS`] behind one simulator.
+pub(crate) fn config_text(base_url: &str, listen: SocketAddr, store: &Path) -> String {
+    let models = ROWS.map(|Row { name, quality, input, output }| {
+        format!(
+            "[[model]]\nname = \"{name}\"\nquality_prior = {quality}\ncontext_window = 131072\n\
+             max_output_tokens = 4096\nabilities = [\"tools\", \"json_object\"]\n\
+             [[model.deployment]]\nprovider = \"{PROVIDER}\"\nmodel_id = \"{name}\"\n\
+             price = {{ input = {input:?}, output = {output:?} }}\n\
+             speed = {{ ttft_ms = 20, tokens_per_s = 2000 }}\n"
+        )
+    });
+    format!(
+        "[server]\nlisten = \"{listen}\"\n[policy]\npreference = \"quality\"\n\
+         [outcomes]\nstore = \"sqlite://{}\"\nprompts = \"hash\"\n\
+         [[provider]]\nname = \"{PROVIDER}\"\nprotocol = \"openai\"\nbase_url = \"{base_url}\"\n{}",
+        store.display(),
+        models.concat()
+    )
+}
+
+/// Healthy models that answer at once, with answers of some 40 tokens.
+pub(crate) fn instant_models() -> Vec<SimulatedModel> {
+    let output_tokens = OutputTokens { median: 40.0, sigma: 0.3 };
+    ROWS.map(|it| SimulatedModel { output_tokens, ..SimulatedModel::instant(it.name) }).to_vec()
+}
+
+/// A port on loopback that the system gives.
+pub(crate) async fn listener() -> TcpListener {
+    TcpListener::bind(("127.0.0.1", 0)).await.unwrap()
+}
+
+/// A simulator on a port of its own.
+pub(crate) async fn simulator(models: Vec<SimulatedModel>) -> Simulator {
+    Simulator::start(models, 7, listener().await)
+}
+
+/// The parts of a config put together, as `pointsman serve` does.
+pub(crate) fn pipeline_of(config: Config) -> Pipeline {
+    let encoder = Encoder::shipped().unwrap();
+    let predictor = Predictor::shipped(&encoder).unwrap();
+    let caller = HttpCaller::new(config.providers).unwrap();
+    let log = OutcomeLog::open(&config.log).unwrap();
+    let Config { fleet, availability, .. } = config;
+    Pipeline::new(PipelineParts { fleet, availability, encoder, predictor, caller, log })
+}
+
+/// A server with a simulator behind it.
+pub(crate) struct House {
+    /// The providers.
+    pub(crate) simulator: Simulator,
+    /// Where the server listens.
+    pub(crate) address: SocketAddr,
+    /// A connection to it.
+    pub(crate) client: PointsmanClient<Channel>,
+    /// The file of outcomes.
+    pub(crate) store: PathBuf,
+    stop: oneshot::Sender<()>,
+    served: JoinHandle<Result<(), pointsman::api::ServeError>>,
+    _folder: TempDir,
+}
+
+impl House {
+    /// Starts everything.
+    pub(crate) async fn start(models: Vec<SimulatedModel>) -> Self {
+        let simulator = simulator(models).await;
+        let (listener, folder) = (listener().await, tempfile::tempdir().unwrap());
+        let address = listener.local_addr().unwrap();
+        let store = folder.path().join("outcomes.db");
+        let text = config_text(&simulator.base_url(), address, &store);
+        let config = config::from_toml(&text, &|_| None).unwrap_or_else(|it| panic!("{it}"));
+        let policy = config.policy.clone();
+        let pipeline = Arc::new(pipeline_of(config));
+        let (stop, stopped) = oneshot::channel();
+        let shutdown = async move { drop(stopped.await) };
+        let served = tokio::spawn(pointsman::api::serve(listener, pipeline, policy, shutdown));
+        let client = PointsmanClient::new(channel(address).await);
+        Self { simulator, address, client, store, stop, served, _folder: folder }
+    }
+
+    /// Rows of a table of the outcome file.
+    pub(crate) fn stored(&self, table: &str) -> u64 {
+        let file = rusqlite::Connection::open(&self.store).unwrap();
+        let count = format!("SELECT count(*) FROM {table}");
+        file.query_row(&count, [], |row| row.get::<_, i64>(0)).unwrap().unsigned_abs()
+    }
+
+    /// What the simulator's calls cost by the price list of [`ROWS`], USD.
+    pub(crate) fn spent(&self) -> f64 {
+        self.simulator.calls().iter().map(price_of).sum()
+    }
+
+    /// Ends the server, then the simulator; fails when the server does not end.
+    pub(crate) async fn stop(self) {
+        drop(self.client);
+        self.stop.send(()).unwrap();
+        let served = tokio::time::timeout(PATIENCE, self.served).await;
+        served.unwrap().unwrap().unwrap();
+        self.simulator.stop().await;
+    }
+}
+
+/// A connection, once the server takes one.
+pub(crate) async fn channel(address: SocketAddr) -> Channel {
+    let endpoint = Channel::from_shared(format!("http://{address}")).unwrap();
+    endpoint.connect_timeout(PATIENCE).connect().await.unwrap()
+}
+
+/// What one call cost by the price list of [`ROWS`], USD.
+pub(crate) fn price_of(call: &CallLog) -> f64 {
+    let row = ROWS.iter().find(|it| it.name == call.model_id).unwrap();
+    let (input, output) = (call.prompt_tokens as f64, call.completion_tokens as f64);
+    (input * row.input + output * row.output) / 1e6
+}
+
+/// A request of one user turn.
+pub(crate) fn ask(text: &str) -> proto::RouteRequest {
+    let part = proto::Part { content: Some(part::Content::Text(text.to_owned())) };
+    let message = proto::Message { role: proto::Role::User.into(), parts: vec![part] };
+    proto::RouteRequest { messages: vec![message], ..Default::default() }
+}
+
+/// A prompt that no other number gives.
+pub(crate) fn prompt(number: usize) -> String {
+    const KINDS: [&str; 4] = [
+        "Add these numbers and explain each step",
+        "Write a short letter to a neighbour about a fallen tree",
+        "Name the capital cities that lie on this river",
+        "Rewrite this loop so that it stops at the first match",
+    ];
+    format!("{}, please. Case {number}.", KINDS[number % KINDS.len()])
+}
