@@ -86,3 +86,71 @@ impl Encoder {
         Ok(ids)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Message, Text};
+
+    fn encoder() -> Encoder {
+        Encoder::shipped().expect("the shipped encoder")
+    }
+
+    fn vector(encoder: &Encoder, request: &ChatRequest) -> Vec<f32> {
+        encoder.encode(request).expect("encoded").embedding.as_slice().to_vec()
+    }
+
+    fn cosine(a: &[f32], b: &[f32]) -> f32 {
+        let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
+        dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
+    }
+
+    #[test]
+    fn near_meanings_are_near() {
+        let encoder = encoder();
+        let of = |text: &str| vector(&encoder, &ChatRequest::from_prompt(text));
+        let sum = of("Write a Rust function that sums a list of integers.");
+        let product = of("Write a Python function that multiplies a list of numbers.");
+        let poem = of("Compose a short poem about the autumn sea.");
+        assert!(cosine(&sum, &product) > cosine(&sum, &poem) + 0.1);
+    }
+
+    #[test]
+    fn the_known_ids_of_a_sentence_are_found() {
+        // The ids that the reference tokenizer of BERT gives for this sentence.
+        let ids = encoder().tokenize("Hello, world!").expect("ids");
+        assert_eq!(ids, [7592, 1010, 2088, 999]);
+    }
+
+    #[test]
+    fn long_texts_are_read_at_both_ends_in_bounded_time() {
+        let encoder = encoder();
+        let filler = "lorem ipsum dolor sit amet ".repeat(40_000);
+        let of = |text: String| vector(&encoder, &ChatRequest::from_prompt(text));
+        let plain = of(filler.clone());
+        assert_ne!(plain, of(format!("Translate: {filler}")));
+        assert_ne!(plain, of(format!("{filler} Translate this.")));
+        let encoded = encoder.encode(&ChatRequest::from_prompt(filler)).expect("encoded");
+        assert!((150_000..400_000).contains(&encoded.tokens), "{}", encoded.tokens);
+    }
+
+    #[test]
+    fn the_system_prompt_has_a_share_and_no_more() {
+        let encoder = encoder();
+        let user = ChatRequest::from_prompt("What is the capital of Norway?");
+        let mut both = user.clone();
+        both.messages.insert(0, Message::System(Text::from("You write SQL for accountants.")));
+        let (alone, mixed) = (vector(&encoder, &user), vector(&encoder, &both));
+        assert_ne!(alone, mixed);
+        assert!(cosine(&alone, &mixed) > 0.9);
+    }
+
+    #[test]
+    fn anything_can_be_encoded() {
+        let encoder = encoder();
+        for text in ["", " ", "\u{0}", "🦀🦀🦀", "[CLS] [SEP]", &"é".repeat(5_000)] {
+            let found = vector(&encoder, &ChatRequest::from_prompt(text));
+            assert!(found.iter().all(|it| it.is_finite()), "{text:?}");
+        }
+    }
+}

@@ -12,6 +12,8 @@ mod live;
 mod manifest;
 mod predictor;
 mod tensors;
+#[cfg(test)]
+mod tests;
 mod trunk;
 
 pub use artifact::{Artifact, MANIFEST_FILE, WEIGHTS_FILE, sha256_hex};

@@ -42,7 +42,7 @@ struct Digest {
 /// A loaded artifact, ready to predict.
 #[derive(Debug)]
 pub struct Predictor {
-    artifact: Artifact,
+    pub(super) artifact: Artifact,
     rows: HashMap<String, usize>,
     prior_shift: PriorShift,
 }
@@ -171,7 +171,7 @@ impl Predictor {
     }
 
     /// How far the prior's intercept moves so that a model's mean quality is what its entry says.
-    fn shift(&self, model: &Model) -> f64 {
+    pub(super) fn shift(&self, model: &Model) -> f64 {
         let learned = model.learned_as.as_ref().is_some_and(|it| self.rows.contains_key(it));
         match &model.quality_prior {
             Some(prior) if !learned => self.prior_shift.to(prior.value.get()),

@@ -1,0 +1,144 @@
+//! The shipped artifact, through the predictor: what it knows, and what it believes of strangers.
+
+use std::sync::Arc;
+
+use super::{LiveStats, Prediction, Predictor, Prompt, SpeedSample};
+use crate::catalog::{Catalog, Deployment, Model, QualityPrior};
+use crate::domain::{ChatRequest, Price, Probability, ProviderName};
+use crate::encoder::Encoder;
+use crate::features;
+
+struct Bench {
+    encoder: Encoder,
+    predictor: Predictor,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let encoder = Encoder::shipped().expect("the shipped encoder");
+        let predictor = Predictor::shipped(&encoder).expect("the shipped artifact");
+        Self { encoder, predictor }
+    }
+
+    fn predict(&self, text: &str, models: &[Model], live: &LiveStats) -> Vec<Prediction> {
+        let request = ChatRequest::from_prompt(text);
+        let features = features::extract(&request);
+        let encoded = self.encoder.encode(&request).expect("encoded");
+        let prompt = Prompt { features: &features, encoded: &encoded, max_output_tokens: None };
+        self.predictor.predict(&prompt, &fleet(models), live)
+    }
+}
+
+fn fleet(models: &[Model]) -> Vec<Arc<Deployment>> {
+    let provider = ProviderName::new("here").expect("a name");
+    let each = models.iter().map(|it| {
+        let model = Arc::new(it.clone());
+        Arc::new(Deployment::new(&model, &provider, it.name.to_string()))
+    });
+    each.collect()
+}
+
+fn model(learned_as: Option<&str>, prior: Option<f64>) -> Model {
+    let catalog = Catalog::shipped().expect("the shipped catalog");
+    let any = catalog.models().next().expect("a model");
+    Model {
+        learned_as: learned_as.map(str::to_owned),
+        quality_prior: prior.map(|value| QualityPrior {
+            value: Probability::clamped(value),
+            source: "test".into(),
+            as_of: "2026-11".into(),
+        }),
+        ..Model::clone(any)
+    }
+}
+
+const PROMPTS: [&str; 4] = [
+    "Hi there, how are you today?",
+    "Prove that the square root of 2 is irrational, then generalise to every prime.",
+    "Fix this: fn main() { let x: i32 = \"a\"; }",
+    "Which of these is a mammal?\nA. trout\nB. bat\nC. eagle\nD. newt",
+];
+
+#[test]
+fn the_catalog_names_only_models_that_the_artifact_knows() {
+    let bench = Bench::new();
+    let known = |name: &String| bench.predictor.manifest().models.iter().any(|it| it.name == *name);
+    let catalog = Catalog::shipped().expect("the shipped catalog");
+    for model in catalog.models() {
+        assert!(
+            model.learned_as.as_ref().is_none_or(known),
+            "{}: {:?}",
+            model.name,
+            model.learned_as
+        );
+    }
+}
+
+#[test]
+fn a_stronger_model_is_predicted_better_on_every_prompt() {
+    let bench = Bench::new();
+    let pair = [model(Some("o3-mini"), None), model(Some("gemma-2-2b-it"), None)];
+    for prompt in PROMPTS {
+        let found = bench.predict(prompt, &pair, &LiveStats::default());
+        assert!(found[0].quality.mean > found[1].quality.mean, "{prompt}: {found:?}");
+    }
+}
+
+#[test]
+fn a_stranger_starts_where_its_prior_says_and_knows_less() {
+    let bench = Bench::new();
+    let strangers = [0.2, 0.5, 0.8].map(|it| model(None, Some(it)));
+    let found = bench.predict(PROMPTS[1], &strangers, &LiveStats::default());
+    assert!(found[0].quality.mean < found[1].quality.mean);
+    assert!(found[1].quality.mean < found[2].quality.mean);
+    let known = bench.predict(PROMPTS[1], &[model(Some("o3-mini"), None)], &LiveStats::default());
+    assert!(found[1].quality.spread > known[0].quality.spread);
+}
+
+#[test]
+fn the_mean_over_everyday_prompts_is_the_prior() {
+    let bench = Bench::new();
+    let shift = |value: f64| bench.predictor.shift(&model(None, Some(value)));
+    let (quality, _) = bench.predictor.heads(None);
+    for value in [0.1, 0.45, 0.7, 0.9] {
+        let shift = shift(value);
+        let (rows, _) = bench.predictor.artifact.reference.as_chunks();
+        let each = rows.iter().map(|it| quality.estimate(&super::with_one(it), shift).mean.get());
+        let mean = each.sum::<f64>() / rows.len() as f64;
+        assert!((mean - value).abs() < 0.01, "{value}: {mean}");
+    }
+}
+
+#[test]
+fn numbers_are_finite_and_money_follows_the_price() {
+    let bench = Bench::new();
+    let free = Model { price: Price::FREE, ..model(None, None) };
+    for prompt in PROMPTS.into_iter().chain(["", &"9".repeat(300_000)]) {
+        let found = bench.predict(
+            prompt,
+            &[model(Some("gpt-4o-2024-08-06"), None), free.clone()],
+            &LiveStats::default(),
+        );
+        for it in &found {
+            let numbers =
+                [it.cost_usd.mean(), it.latency_s.quantile(0.99), it.output_tokens.mean()];
+            assert!(numbers.iter().all(|it| it.is_finite() && *it >= 0.0), "{it:?}");
+        }
+        assert!(found[0].cost_usd.mean() > 0.0);
+        assert_eq!(found[1].cost_usd.mean(), 0.0);
+    }
+}
+
+#[test]
+fn measured_slowness_is_believed() {
+    let bench = Bench::new();
+    let models = [model(Some("o3-mini"), None)];
+    let mut live = LiveStats::default();
+    let before = bench.predict(PROMPTS[0], &models, &live);
+    for _ in 0..50 {
+        live.observe(&before[0].deployment, SpeedSample { measured_s: 3.0, predicted_s: 1.0 });
+    }
+    let after = bench.predict(PROMPTS[0], &models, &live);
+    let ratio = after[0].latency_s.mean() / before[0].latency_s.mean();
+    assert!((2.0..3.0).contains(&ratio), "{ratio}");
+}
