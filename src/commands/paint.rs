@@ -54,11 +54,12 @@ impl Paint {
     }
 }
 
-/// An amount in at most eight characters: `$0.00012`, `$0.0312`, `$12.30`.
+/// An amount in at most nine characters: `<$0.00001`, `$0.00012`, `$0.0312`, `$12.30`.
 pub fn usd(amount: f64) -> String {
     match amount {
         it if it >= 1.0 => format!("${it:.2}"),
         it if it >= 0.01 => format!("${it:.4}"),
+        it if it > 0.0 && it < 0.000_01 => "<$0.00001".to_owned(),
         it => format!("${it:.5}"),
     }
 }

@@ -46,8 +46,8 @@ pub(super) const CAST: [Role; 4] = [
         name: "demo-reasoner",
         provider: "east",
         plays: "o3-mini",
-        faults: "status:429:1s=0.05",
-        faults_in_words: "5 % of calls",
+        faults: "status:503=0.1, status:429:1s=0.02",
+        faults_in_words: "12 % of calls",
     },
     Role {
         name: "demo-small",

@@ -1,6 +1,6 @@
 //! What the demo prints.
 //!
-//! In: the stage, rows, the summary. Out: lines of at most 110 characters. Invariant: one line per
+//! In: the stage, rows, the summary. Out: lines of at most 120 characters. Invariant: one line per
 //! prompt, flushed when it is known; nothing is ever overwritten, so that it reads well in a file.
 
 use std::io::Write;
@@ -16,7 +16,7 @@ use crate::commands::paint::{Paint, Tone, fit, time, usd};
 /// Places of each ranking that are shown.
 const PLACES: usize = 3;
 const RANKING_WIDTH: usize = 40;
-const CALLS_WIDTH: usize = 34;
+const CALLS_WIDTH: usize = 42;
 /// Longest bar, in characters.
 const BAR_WIDTH: f64 = 30.0;
 
@@ -180,6 +180,10 @@ fn fallbacks(of: &Summary) -> String {
     let failed: usize = of.failures.iter().map(|it| it.count).sum();
     let classes: Vec<_> =
         of.failures.iter().map(|it| format!("{} {}", it.count, it.name)).collect();
-    let list = if classes.is_empty() { String::new() } else { format!(": {}", classes.join(", ")) };
-    format!("{} prompts answered by a later choice; {failed} calls failed{list}", of.fell_back)
+    let list =
+        if classes.is_empty() { String::new() } else { format!(" ({})", classes.join(", ")) };
+    format!(
+        "prompts answered by a later choice: {}; calls that failed: {failed}{list}",
+        of.fell_back
+    )
 }
