@@ -19,3 +19,4 @@ mod to_proto;
 
 pub use policy::policy_for;
 pub use serve::{ServeError, serve};
+pub use to_proto::rank_response;

@@ -33,7 +33,7 @@ pub(super) fn route_response(routed: &Routed) -> Option<proto::RouteResponse> {
 }
 
 /// A choice, also where nobody could be chosen.
-pub(super) fn rank_response(of: &Decision) -> proto::RankResponse {
+pub fn rank_response(of: &Decision) -> proto::RankResponse {
     let refusal = of.verdict.as_ref().err().map(ToString::to_string);
     proto::RankResponse { decision: Some(decision(of)), refusal }
 }

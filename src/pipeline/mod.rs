@@ -168,6 +168,11 @@ impl Pipeline {
         self.log.feedback(feedback).await
     }
 
+    /// Writes what waits, and closes the log.
+    pub async fn close(self) {
+        self.log.close().await;
+    }
+
     /// Who may be asked.
     pub fn fleet(&self) -> &Fleet {
         &self.judge.fleet

@@ -1,0 +1,225 @@
+//! The command line.
+//!
+//! In: what was typed. Out: [`Cli`]. Invariant: every value is checked where it is declared. Not
+//! here: what the commands do.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::ranking::Preference;
+use crate::simulator::{Fault, FaultRates, InvalidFault, parse_rates, parse_script};
+
+/// Picks the right LLM for every request, falls back along the learned ranking, learns from
+/// outcomes.
+#[derive(Debug, Parser)]
+#[command(name = "pointsman", version, arg_required_else_help = true)]
+pub struct Cli {
+    /// Write logs as JSON, one object per line.
+    #[arg(long, global = true)]
+    pub log_json: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve, with a config file or with whatever the environment has API keys for.
+    Serve(ServeArgs),
+    /// Tell every problem of a config, or what it would serve.
+    Check(CheckArgs),
+    /// Show which model a prompt would go to, and why. Calls nobody, spends nothing.
+    Rank(RankArgs),
+    /// Send a prompt through a running server and show what happened on the way.
+    Route(RouteArgs),
+    /// Run made-up models that misbehave on request, for staging.
+    Simulate(SimulateArgs),
+    /// See it work: four made-up models, a real server, no keys needed.
+    Demo(DemoArgs),
+}
+
+/// For `serve`.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// The config file; without one, the environment is searched for API keys.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Where to listen, instead of where the config says.
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<SocketAddr>,
+}
+
+/// For `check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// The config file; without one, the environment is searched for API keys.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Write JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What is wanted of whoever answers.
+#[derive(Debug, Args)]
+pub struct WishArgs {
+    /// quality, balanced, cost or latency.
+    #[arg(long, value_name = "P", value_parser = preset)]
+    pub preference: Option<String>,
+    /// The most that all attempts together may cost, USD.
+    #[arg(long, value_name = "X")]
+    pub max_cost_usd: Option<f64>,
+    /// The longest that everything together may take, milliseconds.
+    #[arg(long, value_name = "N")]
+    pub max_latency_ms: Option<f64>,
+    /// Only these models, by their names here; may be given often, or with commas.
+    #[arg(long, value_name = "MODEL", value_delimiter = ',')]
+    pub allow: Vec<String>,
+}
+
+/// For `rank`.
+#[derive(Debug, Args)]
+pub struct RankArgs {
+    /// The prompt; `-` reads standard input.
+    pub prompt: String,
+    /// The config file; without one, the environment is searched for API keys.
+    #[arg(long, value_name = "FILE", conflicts_with = "server")]
+    pub config: Option<PathBuf>,
+    /// Ask this running server, for instance http://127.0.0.1:8080, instead of ranking here.
+    #[arg(long, value_name = "URL")]
+    pub server: Option<String>,
+    /// What is wanted.
+    #[command(flatten)]
+    pub wish: WishArgs,
+    /// How many places to show.
+    #[arg(long, value_name = "N", default_value_t = 12)]
+    pub top: usize,
+    /// Write JSON, whole.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// For `route`.
+#[derive(Debug, Args)]
+pub struct RouteArgs {
+    /// The prompt; `-` reads standard input.
+    pub prompt: String,
+    /// The running server.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
+    pub server: String,
+    /// What is wanted.
+    #[command(flatten)]
+    pub wish: WishArgs,
+    /// The most output tokens.
+    #[arg(long, value_name = "N")]
+    pub max_output_tokens: Option<u64>,
+}
+
+/// For `simulate`.
+#[derive(Debug, Args)]
+pub struct SimulateArgs {
+    /// Where to listen.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8089")]
+    pub listen: SocketAddr,
+    /// Names of the models; may be given often, or with commas.
+    #[arg(long, alias = "model", value_name = "A,B", value_delimiter = ',', required = true)]
+    pub models: Vec<String>,
+    /// Median time to the first token.
+    #[arg(long, value_name = "TIME", default_value = "200ms", value_parser = humantime::parse_duration)]
+    pub ttft: Duration,
+    /// Median speed.
+    #[arg(long, value_name = "N", default_value_t = 80.0, value_parser = positive)]
+    pub tokens_per_s: f64,
+    /// Median length of the answers, in tokens.
+    #[arg(long, value_name = "N", default_value_t = 120.0, value_parser = positive)]
+    pub output_tokens: f64,
+    /// Share of calls that fail, by fault: "status:503=0.02, reset=0.01".
+    #[arg(long, value_name = "RATES", default_value = "", value_parser = rates)]
+    pub faults: FaultRates,
+    /// Faults of each model's first calls, in order: "reset*3, status:429:2s, hang".
+    #[arg(long, value_name = "FAULTS", default_value = "", value_parser = script)]
+    pub script: Script,
+    /// Another seed, other answers, times and faults.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+}
+
+/// Faults in the order of the calls they befall.
+#[derive(Debug, Clone)]
+pub struct Script(pub Vec<Fault>);
+
+/// For `demo`.
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// How many prompts to route.
+    #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub requests: u32,
+    /// Another seed, other times and faults.
+    #[arg(long, default_value_t = 7)]
+    pub seed: u64,
+    /// End after the summary instead of staying up.
+    #[arg(long)]
+    pub exit: bool,
+    /// Where to listen; by default 127.0.0.1:8080, or any free port.
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<SocketAddr>,
+}
+
+fn preset(name: &str) -> Result<String, String> {
+    let names = Preference::PRESETS.map(|(it, _)| it);
+    let known = names.contains(&name).then(|| name.to_owned());
+    known.ok_or_else(|| format!("the preferences are {}", names.join(", ")))
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    let number: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if number.is_finite() && number > 0.0 { Ok(number) } else { Err("must be above zero".into()) }
+}
+
+fn rates(text: &str) -> Result<FaultRates, InvalidFault> {
+    parse_rates(text)
+}
+
+fn script(text: &str) -> Result<Script, InvalidFault> {
+    parse_script(text).map(Script)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn what_is_typed_is_understood_or_refused_with_the_reason() {
+        let check = |line: &str, wanted: Result<(), &str>| {
+            let read = Cli::try_parse_from(line.split_whitespace()).map(|_| ());
+            match (read.map_err(|it| it.to_string()), wanted) {
+                (Ok(()), Ok(())) => {}
+                (Err(message), Err(part)) => assert!(message.contains(part), "{line}: {message}"),
+                (read, _) => panic!("{line}: {read:?}"),
+            }
+        };
+        check("pointsman serve --listen 127.0.0.1:0", Ok(()));
+        check("pointsman serve --listen 8080", Err("--listen"));
+        check("pointsman check --config a.toml --json", Ok(()));
+        check("pointsman rank - --preference cost --max-cost-usd 0.01 --top 3", Ok(()));
+        check("pointsman rank hi --preference cheap", Err("balanced"));
+        check("pointsman rank hi --config a --server http://b", Err("cannot be used with"));
+        check("pointsman simulate --models a,b --faults status:503=0.02 --script reset*3", Ok(()));
+        check("pointsman simulate --model a --model b", Ok(()));
+        check("pointsman simulate --models a --faults sneeze=0.1", Err("sneeze"));
+        check("pointsman simulate --models a --tokens-per-s 0", Err("above zero"));
+        check("pointsman demo --requests 0", Err("--requests"));
+        check("pointsman demo --exit --seed 3", Ok(()));
+    }
+}

@@ -1,0 +1,138 @@
+//! `pointsman check`: every problem of a config at once, or what it would serve.
+//!
+//! In: a config file or the environment. Out: text or JSON; exit code 1 where there are problems.
+//! Invariant: starts nothing, calls nobody, writes no file.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use serde_json::{Value, json};
+
+use super::args::CheckArgs;
+use super::{CommandError, assemble};
+use crate::catalog::Deployment;
+use crate::config::{Config, Problems};
+use crate::ranking::{Availability, Unavailable};
+
+pub(super) fn check(args: &CheckArgs, out: &mut dyn Write) -> Result<ExitCode, CommandError> {
+    let config = match assemble::config(args.config.as_deref()) {
+        Ok(config) => config,
+        Err(CommandError::Config(problems)) => {
+            tell_problems(&problems, args, out)?;
+            return Ok(ExitCode::FAILURE);
+        }
+        Err(other) => return Err(other),
+    };
+    if let Some(folder) = &config.artifact {
+        assemble::brain(Some(folder))?;
+    }
+    match args.json {
+        true => writeln!(out, "{:#}", summary_json(&config))?,
+        false => summary(&config, out)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn tell_problems(
+    problems: &Problems,
+    args: &CheckArgs,
+    out: &mut dyn Write,
+) -> std::io::Result<()> {
+    if !args.json {
+        return writeln!(out, "{problems}\n{} problem(s)", problems.iter().len());
+    }
+    let each = problems.iter().map(|it| {
+        json!({ "path": it.place.path, "line": it.place.line, "message": it.fault.to_string() })
+    });
+    writeln!(out, "{:#}", json!({ "ok": false, "problems": each.collect::<Vec<_>>() }))
+}
+
+fn summary(config: &Config, out: &mut dyn Write) -> std::io::Result<()> {
+    for line in &config.found {
+        writeln!(out, "{line}")?;
+    }
+    let all = config.fleet.deployments();
+    let width = all.iter().map(|it| it.id.as_str().len()).max().unwrap_or(0);
+    writeln!(out)?;
+    for it in all {
+        let state = state(it, &config.availability);
+        let resort = if it.last_resort { ", last resort" } else { "" };
+        writeln!(out, "{:<width$}  {state}{resort}", it.id.as_str())?;
+    }
+    let ready = all.iter().filter(|it| config.availability.of(&it.id).is_none()).count();
+    writeln!(
+        out,
+        "\n{ready} of {} deployments ready, {} models; would listen on {}, outcomes in {}",
+        all.len(),
+        config.fleet.models().len(),
+        config.listen,
+        config.log.path.display()
+    )
+}
+
+fn state(deployment: &Deployment, availability: &Availability) -> String {
+    match availability.of(&deployment.id) {
+        None => "ready".to_owned(),
+        Some(Unavailable::NoKey(place)) => format!("no key: {place} is not set"),
+    }
+}
+
+fn summary_json(config: &Config) -> Value {
+    let each = config.fleet.deployments().iter().map(|it| {
+        json!({
+            "id": it.id.as_str(),
+            "model": it.model.name.as_str(),
+            "provider": it.provider.as_str(),
+            "ready": config.availability.of(&it.id).is_none(),
+            "state": state(it, &config.availability),
+            "last_resort": it.last_resort,
+        })
+    });
+    json!({
+        "ok": true,
+        "listen": config.listen.to_string(),
+        "outcomes": config.log.path.display().to_string(),
+        "found": config.found,
+        "deployments": each.collect::<Vec<_>>(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(text: &str, json: bool) -> (ExitCode, String) {
+        let folder = super::super::scratch::Scratch::new().unwrap();
+        let path = folder.path().join("pointsman.toml");
+        std::fs::write(&path, text).unwrap();
+        let mut out = Vec::new();
+        let code = check(&CheckArgs { config: Some(path), json }, &mut out).unwrap();
+        (code, String::from_utf8(out).unwrap())
+    }
+
+    const GOOD: &str = "[[provider]]\nname = \"house\"\nbase_url = \"http://127.0.0.1:9/v1\"\n\
+                        [[model]]\nname = \"gpt-4o-mini\"\n[[model.deployment]]\n\
+                        provider = \"house\"\nmodel_id = \"x\"\n";
+    const BAD: &str = "[server]\nlisten = \"nowhere\"\n[polcy]\n";
+
+    #[test]
+    fn problems_are_told_with_their_places_and_a_failing_code() {
+        let (code, text) = run(BAD, false);
+        assert_eq!(code, ExitCode::FAILURE);
+        assert!(text.contains("server.listen (line 2)") && text.contains("polcy"), "{text}");
+        let (code, text) = run(BAD, true);
+        let json: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!((code, json["ok"].as_bool()), (ExitCode::FAILURE, Some(false)));
+        assert!(json["problems"].as_array().is_some_and(|it| it.len() >= 2), "{text}");
+    }
+
+    #[test]
+    fn a_sound_config_is_summed_up() {
+        let (code, text) = run(GOOD, false);
+        assert_eq!(code, ExitCode::SUCCESS);
+        assert!(text.contains("gpt-4o-mini@house  ready"), "{text}");
+        assert!(text.contains("1 of 1 deployments ready"), "{text}");
+        let json: Value = serde_json::from_str(&run(GOOD, true).1).unwrap();
+        assert_eq!(json["deployments"][0]["ready"], true);
+    }
+}

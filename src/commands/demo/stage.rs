@@ -1,0 +1,181 @@
+//! Four providers and a server, all on this machine.
+//!
+//! In: [`Show`], prompts. Out: [`Stage`]: a client that is connected to the server. Invariant: every
+//! port is one of this machine's own; the outcome log is in a folder that goes when the stage does.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::Show;
+use super::cast::{self, CAST};
+use super::prompts::Prompt;
+use crate::api::{self, ServeError, proto};
+use crate::catalog::Fleet;
+use crate::commands::assemble::{self, Served};
+use crate::commands::client::{self, Client};
+use crate::commands::scratch::Scratch;
+use crate::commands::{CommandError, stop};
+use crate::domain::ProviderName;
+use crate::outcome::LogSettings;
+use crate::pipeline::Pipeline;
+use crate::providers::{ApiKey, Protocol, Provider};
+use crate::ranking::Availability;
+use crate::simulator::Simulator;
+
+/// Where the server listens if it can: the default of `pointsman serve`.
+const USUAL: (Ipv4Addr, u16) = (Ipv4Addr::LOCALHOST, 8080);
+const ANY: (Ipv4Addr, u16) = (Ipv4Addr::LOCALHOST, 0);
+/// Nobody waits long for a demo to end; its longest calls take a few seconds.
+const DRAIN_MAX: Duration = Duration::from_secs(5);
+
+/// What runs while the demo does.
+pub(super) struct Stage {
+    fleet: Fleet,
+    artifact: String,
+    address: SocketAddr,
+    client: Client,
+    simulators: Vec<Simulator>,
+    pipeline: Arc<Pipeline>,
+    server: JoinHandle<Option<Result<(), ServeError>>>,
+    tell: watch::Sender<bool>,
+    log: LogSettings,
+    scratch: Scratch,
+}
+
+impl Stage {
+    /// Starts everything. The server comes first, so that it can say how long the answers of each
+    /// model are expected to be; that is how long they are made up.
+    pub(super) async fn set(show: &Show, prompts: &[Prompt]) -> Result<Self, CommandError> {
+        let scratch = Scratch::new()?;
+        let log = scratch.log();
+        let fleet = cast::fleet()?;
+        let listeners = listeners().await?;
+        let brain = assemble::brain(None)?;
+        let artifact = brain.1.version().to_owned();
+        let served = Served {
+            fleet: fleet.clone(),
+            availability: Availability::default(),
+            providers: providers(&listeners)?,
+            log: log.clone(),
+        };
+        let pipeline = Arc::new(assemble::pipeline(brain, served)?);
+        let listener = front(show.listen).await?;
+        let address = listener.local_addr()?;
+        let (tell, stopping) = watch::channel(false);
+        let told = stop::told(stopping.clone());
+        let serving = api::serve(listener, Arc::clone(&pipeline), cast::policy(), told);
+        let server = tokio::spawn(stop::drained(serving, stopping, DRAIN_MAX));
+        let mut client = client::connect(&format!("http://{address}")).await?;
+        let means = mean_tokens(&mut client, prompts, &fleet).await?;
+        let mut simulators = Vec::with_capacity(CAST.len());
+        let parts = CAST.iter().zip(fleet.deployments()).zip(means).zip(listeners);
+        for (((role, deployment), mean), listener) in parts {
+            let model = cast::simulated(role, deployment, mean)?;
+            simulators.push(Simulator::start(vec![model], show.seed, listener));
+        }
+        Ok(Self {
+            fleet,
+            artifact,
+            address,
+            client,
+            simulators,
+            pipeline,
+            server,
+            tell,
+            log,
+            scratch,
+        })
+    }
+
+    pub(super) fn fleet(&self) -> &Fleet {
+        &self.fleet
+    }
+
+    /// The router artifact that predicts.
+    pub(super) fn artifact(&self) -> &str {
+        &self.artifact
+    }
+
+    /// Where the server listens.
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(super) fn client(&mut self) -> &mut Client {
+        &mut self.client
+    }
+
+    pub(super) fn log_path(&self) -> &Path {
+        &self.log.path
+    }
+
+    /// Stops everything, and takes the log away.
+    pub(super) async fn clear(self) -> Result<(), CommandError> {
+        let Self { client, simulators, pipeline, server, tell, scratch, .. } = self;
+        drop(client);
+        tell.send_replace(true);
+        // A server that panicked has said so; there is nothing left to stop.
+        let ended = server.await.ok().flatten();
+        futures_util::future::join_all(simulators.into_iter().map(Simulator::stop)).await;
+        if let Some(pipeline) = Arc::into_inner(pipeline) {
+            pipeline.close().await;
+        }
+        drop(scratch);
+        ended.unwrap_or(Ok(())).map_err(CommandError::from)
+    }
+}
+
+async fn listeners() -> Result<Vec<TcpListener>, CommandError> {
+    let mut bound = Vec::with_capacity(CAST.len());
+    for _ in &CAST {
+        bound.push(assemble::bind(ANY.into()).await?);
+    }
+    Ok(bound)
+}
+
+async fn front(wanted: Option<SocketAddr>) -> Result<TcpListener, CommandError> {
+    if let Some(address) = wanted {
+        return assemble::bind(address).await;
+    }
+    match assemble::bind(USUAL.into()).await {
+        Ok(listener) => Ok(listener),
+        Err(_) => assemble::bind(ANY.into()).await,
+    }
+}
+
+fn providers(listeners: &[TcpListener]) -> Result<Vec<Provider>, CommandError> {
+    let provider = |(role, listener): (&cast::Role, &TcpListener)| {
+        Ok(Provider {
+            name: ProviderName::new(role.provider)?,
+            protocol: Protocol::OpenAi,
+            base_url: format!("http://{}/v1", listener.local_addr()?),
+            key: ApiKey::NotNeeded,
+        })
+    };
+    CAST.iter().zip(listeners).map(provider).collect()
+}
+
+/// Expected length of each model's answers to these prompts, in the order of the fleet.
+async fn mean_tokens(
+    client: &mut Client,
+    prompts: &[Prompt],
+    fleet: &Fleet,
+) -> Result<Vec<f64>, CommandError> {
+    let requests = prompts.iter().map(|it| it.request.clone()).collect();
+    let batch = proto::RankBatchRequest { requests };
+    let ranked = client.rank_batch(batch).await?.into_inner().responses;
+    let all: Vec<_> = ranked.iter().filter_map(|it| it.decision.as_ref()).collect();
+    let mean = |id: &str| {
+        let own = all.iter().flat_map(|it| &it.ranking).filter(|it| it.deployment == id);
+        let tokens: Vec<_> =
+            own.filter_map(|it| it.prediction).map(|it| it.output_tokens).collect();
+        tokens.iter().sum::<f64>() / tokens.len().max(1) as f64
+    };
+    Ok(fleet.deployments().iter().map(|it| mean(it.id.as_str())).collect())
+}

@@ -1,0 +1,42 @@
+//! What a person types: `pointsman serve | check | rank | route | simulate | demo`.
+//!
+//! In: [`args::Cli`]. Out: an exit code, text on standard output, logs and errors on standard
+//! error. Invariant: the topmost layer: nothing imports it but `main.rs`; it puts parts together
+//! and prints, and decides nothing about requests. Keys and prompts are never printed.
+
+pub mod args;
+mod assemble;
+mod check;
+mod client;
+pub mod demo;
+mod error;
+pub mod paint;
+mod rank;
+mod route;
+mod scratch;
+mod serve;
+mod simulate;
+mod stop;
+mod verdict;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use args::{Cli, Command};
+pub use error::CommandError;
+use paint::Paint;
+
+/// Runs one command to its end. What it has to say goes to `out`.
+///
+/// # Errors
+/// [`CommandError`]: what could not be read, started, reached or answered.
+pub async fn run(cli: Cli, out: &mut dyn Write, paint: Paint) -> Result<ExitCode, CommandError> {
+    match cli.command {
+        Command::Serve(it) => serve::serve(&it, out).await.map(|()| ExitCode::SUCCESS),
+        Command::Check(it) => check::check(&it, out),
+        Command::Rank(it) => rank::rank(&it, out, paint).await,
+        Command::Route(it) => route::route(&it, out, paint).await,
+        Command::Simulate(it) => simulate::simulate(&it, out).await.map(|()| ExitCode::SUCCESS),
+        Command::Demo(it) => demo::demo(&it, out, paint).await.map(|()| ExitCode::SUCCESS),
+    }
+}
