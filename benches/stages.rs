@@ -17,7 +17,7 @@ use pointsman::catalog::Deployment;
 use pointsman::domain::ChatRequest;
 use pointsman::encoder::{Encoded, Encoder};
 use pointsman::features::{self, Features};
-use pointsman::prediction::{Asked, LiveStats, Prediction, Predictor};
+use pointsman::prediction::{LiveStats, Prediction, Predictor, Prompt};
 use pointsman::ranking::{Availability, Candidate, Need, Policy, Ranking, rank};
 
 /// The size with a target.
@@ -60,7 +60,8 @@ impl Stages {
         encoded: &Encoded,
         fleet: &[Arc<Deployment>],
     ) -> Vec<Prediction> {
-        self.predictor.predict(features, encoded, fleet, Asked::default(), &self.live)
+        let prompt = Prompt { features, encoded, max_output_tokens: None };
+        self.predictor.predict(&prompt, fleet, &self.live)
     }
 
     fn rank(&self, fleet: &[Arc<Deployment>], predictions: Vec<Prediction>) -> Ranking {

@@ -46,7 +46,7 @@ pub(super) fn read(
         let head = &system[..system.floor_char_boundary(SYSTEM_BYTES)];
         windows.system = framed(tokenizer, head, "")?;
     }
-    let read_bytes = user.len().min(USER_BYTES).max(1) as f64;
+    let read_bytes = user.len().clamp(1, USER_BYTES) as f64;
     let tokens_per_byte = (windows.user.len() as f64 - 2.0).max(1.0) / read_bytes;
     windows.whole_tokens = whole_tokens(request, tokens_per_byte.clamp(0.1, 2.0));
     Ok(windows)

@@ -13,7 +13,7 @@ use crate::dispatch::Dispatched;
 use crate::domain::{Attempt, ChatRequest, DecisionId};
 use crate::encoder::{Encoded, Encoder};
 use crate::features::{self, Features};
-use crate::prediction::{Asked, LiveStats, Prediction, Predictor, SpeedSample};
+use crate::prediction::{LiveStats, Prediction, Predictor, Prompt, SpeedSample};
 use crate::ranking::{Availability, Candidate, Need, Policy, Ranking, rank};
 
 /// Everything that choosing needs, and the speeds measured so far.
@@ -81,9 +81,9 @@ impl Judge {
         max_output_tokens: Option<u64>,
     ) -> (Vec<Prediction>, Vec<f64>) {
         let fleet = self.fleet.deployments();
-        let asked = Asked { max_output_tokens };
+        let prompt = Prompt { features, encoded, max_output_tokens };
         let live = self.live();
-        let predictions = self.predictor.predict(features, encoded, fleet, asked, &live);
+        let predictions = self.predictor.predict(&prompt, fleet, &live);
         let factors = fleet.iter().map(|it| live.latency_factor(&it.id)).collect();
         (predictions, factors)
     }

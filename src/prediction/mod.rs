@@ -19,5 +19,5 @@ pub use forecast::{Forecast, LogNormal, Prediction, QualityEstimate};
 pub use head::{QualityHead, TokensHead, packed_len, with_one};
 pub use live::{LiveStats, SpeedSample};
 pub use manifest::{ArtifactError, DataFacts, FORMAT_VERSION, Figures, LearnedModel, Manifest};
-pub use predictor::{Asked, Predictor};
+pub use predictor::{Predictor, Prompt};
 pub use trunk::{LATENT, Trunk};

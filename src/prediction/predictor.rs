@@ -21,11 +21,22 @@ use crate::features::Features;
 
 const HEAD: usize = LATENT + 1;
 
-/// What the request asks of the answer's size.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Asked {
+/// A prompt as the predictor sees it.
+#[derive(Debug, Clone, Copy)]
+pub struct Prompt<'a> {
+    /// What was counted.
+    pub features: &'a Features,
+    /// What was read.
+    pub encoded: &'a Encoded,
     /// The most output tokens, if the caller said.
     pub max_output_tokens: Option<u64>,
+}
+
+/// A prompt after the trunk, as the heads see it.
+struct Digest {
+    latent: [f32; HEAD],
+    input_tokens: f64,
+    max_output_tokens: u64,
 }
 
 /// A loaded artifact, ready to predict.
@@ -74,18 +85,17 @@ impl Predictor {
     /// What each deployment would do, in the order given.
     pub fn predict(
         &self,
-        features: &Features,
-        encoded: &Encoded,
+        prompt: &Prompt<'_>,
         fleet: &[Arc<Deployment>],
-        asked: Asked,
         live: &LiveStats,
     ) -> Vec<Prediction> {
-        let latent = self.latent(features, encoded);
-        let tokens = encoded.tokens as f64;
-        let each = fleet.iter().map(|it| {
-            let factor = live.latency_factor(&it.id);
-            self.predict_one(it, &latent, tokens, asked, factor)
-        });
+        let digest = Digest {
+            latent: self.latent(prompt.features, prompt.encoded),
+            input_tokens: prompt.encoded.tokens as f64,
+            max_output_tokens: prompt.max_output_tokens.unwrap_or(u64::MAX),
+        };
+        let each =
+            fleet.iter().map(|it| self.predict_one(it, &digest, live.latency_factor(&it.id)));
         each.collect()
     }
 
@@ -125,16 +135,15 @@ impl Predictor {
     fn predict_one(
         &self,
         deployment: &Deployment,
-        latent: &[f32; HEAD],
-        input_tokens: f64,
-        asked: Asked,
+        digest: &Digest,
         latency_factor: f64,
     ) -> Prediction {
         let model = &deployment.model;
         let (quality, tokens) = self.heads(model.learned_as.as_deref());
-        let quality = quality.estimate(latent, self.shift(model));
-        let cap = asked.max_output_tokens.unwrap_or(u64::MAX).min(model.max_output_tokens) as f64;
-        let output_tokens = LogNormal { mu: tokens.mu(latent), sigma: tokens.sigma, cap };
+        let quality = quality.estimate(&digest.latent, self.shift(model));
+        let cap = digest.max_output_tokens.min(model.max_output_tokens) as f64;
+        let output_tokens = LogNormal { mu: tokens.mu(&digest.latent), sigma: tokens.sigma, cap };
+        let input_tokens = digest.input_tokens;
         let speed = deployment.speed;
         let speed_sigma = self.artifact.manifest.latency_sigma;
         let ttft_ms = speed.ttft_ms * latency_factor;

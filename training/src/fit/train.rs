@@ -93,8 +93,8 @@ impl Best {
     }
 
     fn restore(&self, network: &Network) -> Result<()> {
-        let pairs = network.variables().into_iter().zip(&self.variables);
-        Ok(pairs.map(|(it, best)| Var::set(&it, best)).collect::<candle_core::Result<()>>()?)
+        let mut pairs = network.variables().into_iter().zip(&self.variables);
+        Ok(pairs.try_for_each(|(it, best)| Var::set(&it, best))?)
     }
 }
 
