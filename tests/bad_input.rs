@@ -1,5 +1,5 @@
 //! Bad input, each with an error that names the field, the key or the file.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may stop on the first surprise")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may stop on the first surprise")]
 
 mod support;
 
