@@ -1,6 +1,6 @@
 //! What a caller sees when providers fail: an answer from the next one, or one error with every
 //! attempt in it.
-#![expect(clippy::unwrap_used, reason = "a test may stop on the first surprise")]
+#![allow(clippy::unwrap_used, reason = "a test may stop on the first surprise")]
 
 mod support;
 

@@ -2,7 +2,7 @@
 //!
 //! A real process under load is killed with SIGKILL; what it told its callers was recorded has to
 //! be in the file, and the next process has to start from that file.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may stop on the first surprise")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may stop on the first surprise")]
 
 mod support;
 

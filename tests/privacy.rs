@@ -1,5 +1,5 @@
 //! Nothing that a caller or an operator keeps to himself is ever printed by `Debug`.
-#![expect(clippy::unwrap_used, reason = "a test may stop on the first surprise")]
+#![allow(clippy::unwrap_used, reason = "a test may stop on the first surprise")]
 
 mod support;
 

@@ -1,5 +1,5 @@
 //! Every call of the service once, over a real connection, with simulated providers behind it.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may stop on the first surprise")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may stop on the first surprise")]
 
 mod support;
 

@@ -4,7 +4,7 @@
 //! In: the source files as text. Out: every fault at once, with its file and line. Invariant: a new
 //! module or a new top-level entry fails until it has its place in a table below. Not here: what
 //! clippy and rustfmt know.
-#![expect(clippy::unwrap_used, reason = "a test may stop on the first surprise")]
+#![allow(clippy::unwrap_used, reason = "a test may stop on the first surprise")]
 
 use std::path::{Path, PathBuf};
 
@@ -44,6 +44,8 @@ const TOP: [&str; 9] = [
 ];
 /// What builds and runs leave at the top; never committed (see `.gitignore`).
 const LEFT_OVER: [&str; 2] = ["target", "data"];
+/// Words that may stand before `fn`, besides `pub` in its forms.
+const BEFORE_FN: [&str; 4] = ["async", "const", "unsafe", "extern"];
 const FILE_LINES_MAX: usize = 400;
 const FUNCTION_LINES_MAX: usize = 70;
 
@@ -219,10 +221,9 @@ fn functions(text: &str) -> Vec<(usize, usize)> {
     let lines: Vec<&str> = text.lines().collect();
     let indent = |line: &str| line.len() - line.trim_start().len();
     let begins = |line: &str| {
-        let words = line.trim_start();
-        let head = words.split('(').next().unwrap_or_default();
-        let code = !words.starts_with("//") && !head.contains(['"', '=', '\'']);
-        code && (head.starts_with("fn ") || head.contains(" fn "))
+        let words = line.split_whitespace().take_while(|it| *it != "fn");
+        line.contains("fn ")
+            && words.into_iter().all(|it| it.starts_with("pub") || BEFORE_FN.contains(&it))
     };
     let mut found = Vec::new();
     for (at, line) in lines.iter().enumerate().filter(|(_, line)| begins(line)) {

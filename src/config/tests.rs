@@ -286,7 +286,7 @@ fn keys_come_from_files_too() {
 fn without_models_whatever_has_a_key_is_served() {
     let catalog = Catalog::parse(CATALOG).unwrap();
     let rows = builtin_rows().unwrap();
-    let config = discover::discover(&catalog, &rows, &keys).ok().expect("openai");
+    let config = discover::discover(&catalog, &rows, &keys).expect("openai");
     assert_eq!(config.found, ["openai: OPENAI_API_KEY is set, 1 model"]);
     assert_eq!(good("").found, config.found);
     let nothing = discover::discover(&catalog, &rows, &|_| None).err().expect("nothing");

@@ -206,6 +206,9 @@ fn check_laws(drafts: &[Draft], policy: &Policy, need: &Need, down: usize, seed:
 }
 
 proptest! {
+    // A failing case is printed, shrunk; a file beside the sources would only be forgotten.
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn the_ranking_is_a_permutation_of_those_who_pass_every_limit(
         drafts in drafts(), policy in policy(), need in need(), down in 0_usize..3, seed: u64,

@@ -137,7 +137,7 @@ fn lacking(deployment: &Deployment, need: &Need) -> Option<Exclusion> {
 fn too_long(deployment: &Deployment, prediction: &Prediction, need: &Need) -> Option<Exclusion> {
     let likely = prediction.output_tokens.quantile(0.5) as u64;
     let output = need.max_output_tokens.unwrap_or(likely).min(deployment.model.max_output_tokens);
-    let needed_tokens = prediction.input_tokens.ceil() as u64 + output;
+    let needed_tokens = (prediction.input_tokens.ceil() as u64).saturating_add(output);
     let window_tokens = deployment.model.context_window;
     let over = needed_tokens > window_tokens;
     over.then_some(Exclusion::Window { needed_tokens, window_tokens })

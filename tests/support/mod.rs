@@ -4,7 +4,7 @@
 //! on loopback with ports that the system gives; it ends when the test says so. Not here: any
 //! assertion.
 #![allow(dead_code, reason = "each test program uses a part of it")]
-#![allow(clippy::unwrap_used, reason = "a test may stop on the first surprise")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may stop on the first surprise")]
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

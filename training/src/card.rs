@@ -79,6 +79,10 @@ fn write_card(out: &mut String, manifest: &Manifest, figures: &Figures) -> std::
             100.0 * tokens.coverage_90
         )?;
     }
+    write_limits(out)
+}
+
+fn write_limits(out: &mut String) -> std::fmt::Result {
     writeln!(out, "\n## Limits\n")?;
     writeln!(
         out,

@@ -1,6 +1,6 @@
 """Calls a running server with nothing but what it tells of itself by reflection.
 
-Usage: grpc_reflection.py ADDRESS, for instance of `pointsman demo`. Starts nothing. Exits with 0
+Usage: reflected_client.py ADDRESS, for instance of `pointsman demo`. Starts nothing. Exits with 0
 when everything holds. Needs grpcio, grpcio-reflection and grpcio-health-checking.
 """
 
@@ -46,7 +46,7 @@ def ask(text):
 
 def check(holds, what):
     if not holds:
-        raise SystemExit(f"grpc_reflection: {what}")
+        raise SystemExit(f"reflected_client: {what}")
     print(f"ok: {what}")
 
 
