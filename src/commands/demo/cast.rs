@@ -53,8 +53,8 @@ pub(super) const CAST: [Role; 4] = [
         name: "demo-small",
         provider: "south",
         plays: "gpt-4o-mini-2024-07-18",
-        faults: "status:503=0.2, reset=0.1, malformed=0.05",
-        faults_in_words: "35 % of calls",
+        faults: "status:503=0.3, reset=0.1, malformed=0.1",
+        faults_in_words: "half of all calls",
     },
     Role {
         name: "demo-tiny",
@@ -85,12 +85,13 @@ fn deployment(role: &Role, catalog: &Catalog) -> Result<Deployment, CommandError
     Ok(made)
 }
 
-/// The default policy, with a second worth what [`SPEED_UP`] seconds are worth outside.
+/// The preset `cost`, under which easy and hard prompts part most visibly, with a second worth what
+/// [`SPEED_UP`] seconds are worth outside.
 pub(super) fn policy() -> Policy {
-    let mut policy = Policy::default();
-    let Preference { latency_per_quality_ms, .. } = policy.preference;
-    policy.preference.latency_per_quality_ms = latency_per_quality_ms / SPEED_UP;
-    policy
+    let Preference { cost_per_quality_usd, latency_per_quality_ms } = Preference::COST;
+    let latency_per_quality_ms = latency_per_quality_ms / SPEED_UP;
+    let preference = Preference { cost_per_quality_usd, latency_per_quality_ms };
+    Policy { preference, ..Policy::default() }
 }
 
 /// How a role is simulated; `mean_tokens` is what its answers have on average.
