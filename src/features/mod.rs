@@ -71,7 +71,7 @@ impl Features {
     }
 }
 
-/// Counts what there is to count. Long texts are read at both ends only (see [`text`]), so the
+/// Counts what there is to count. Long texts are read at both ends only (see `text`), so the
 /// time is bounded whatever the request's size.
 pub fn extract(request: &ChatRequest) -> Features {
     let user = TextCounts::of(request.last_user_texts().map(Text::as_str));

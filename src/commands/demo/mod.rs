@@ -2,7 +2,7 @@
 //!
 //! In: how many prompts, a seed. Out: a live table and a summary; then a server to try things on.
 //! Invariant: a real server, a real client and real HTTP calls; only the four models are made up
-//! (see [`mod@cast`]), and every figure shown was predicted, measured or billed on the way.
+//! (see `cast`), and every figure shown was predicted, measured or billed on the way.
 
 mod cast;
 mod play;
