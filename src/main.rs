@@ -11,7 +11,20 @@ use pointsman::commands::args::{Cli, Command};
 use pointsman::commands::{self, paint::Paint};
 use tracing_subscriber::EnvFilter;
 
-fn main() -> anyhow::Result<ExitCode> {
+fn main() -> ExitCode {
+    match run() {
+        Ok(code) => code,
+        Err(error) => {
+            // The causes, one a line; no backtrace: these are told to a person, not to us.
+            for (depth, cause) in error.chain().enumerate() {
+                eprintln!("{} {cause}", if depth == 0 { "error:" } else { "  because:" });
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> anyhow::Result<ExitCode> {
     let cli = Cli::parse();
     start_logs(&cli);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

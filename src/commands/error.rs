@@ -35,7 +35,7 @@ pub enum CommandError {
     #[error("the prompt on standard input is longer than {PROMPT_BYTES_MAX} bytes")]
     PromptTooLong,
     /// A config with problems, or nothing to serve.
-    #[error("{0}")]
+    #[error(transparent)]
     Config(#[from] Problems),
     /// The encoder's files.
     #[error("the encoder cannot be loaded")]

@@ -44,7 +44,7 @@ impl Backoff {
 
 /// The predicted median time to the whole answer.
 pub(super) fn median(ranked: &Ranked) -> Duration {
-    let seconds = ranked.prediction.latency_s.quantile(0.5).max(0.0);
+    let seconds = ranked.prediction.latency_s.median().max(0.0);
     Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
 }
 

@@ -32,6 +32,11 @@ impl LogNormal {
         (below + above).min(self.cap)
     }
 
+    /// The number of tokens that is exceeded half of the time.
+    pub fn median(&self) -> f64 {
+        self.mu.exp().min(self.cap)
+    }
+
     /// The number of tokens that is not exceeded with probability `p`.
     pub fn quantile(&self, p: f64) -> f64 {
         (self.mu + self.sigma * normal_quantile(p)).exp().min(self.cap)
@@ -67,6 +72,11 @@ impl Forecast {
     /// Its expected value.
     pub fn mean(&self) -> f64 {
         self.fixed + self.per_token * self.tokens.mean()
+    }
+
+    /// The value that is exceeded half of the time.
+    pub fn median(&self) -> f64 {
+        self.fixed + self.per_token * self.tokens.median()
     }
 
     /// The value not exceeded with probability `p`.

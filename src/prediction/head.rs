@@ -40,7 +40,10 @@ impl QualityHead<'_> {
         // mean of a sigmoid under a Gaussian.
         let moderated = logit / (1.0 + std::f64::consts::PI / 8.0 * variance).sqrt();
         let mean = sigmoid(moderated);
-        let spread = mean * (1.0 - mean) * variance.sqrt();
+        // Daunizeau (2017), "Semi-analytical approximations to statistical moments of sigmoid and
+        // softmax mappings of normal variables", for the deviation; never above a half.
+        let doubt = 1.0 - 1.0 / (1.0 + 0.368 * variance).sqrt();
+        let spread = (mean * (1.0 - mean) * doubt).sqrt();
         QualityEstimate { mean: Probability::clamped(mean), spread }
     }
 

@@ -135,7 +135,7 @@ fn lacking(deployment: &Deployment, need: &Need) -> Option<Exclusion> {
 
 /// Room is needed for the prompt and for what the caller asked for, or else one likely answer.
 fn too_long(deployment: &Deployment, prediction: &Prediction, need: &Need) -> Option<Exclusion> {
-    let likely = prediction.output_tokens.quantile(0.5) as u64;
+    let likely = prediction.output_tokens.median() as u64;
     let output = need.max_output_tokens.unwrap_or(likely).min(deployment.model.max_output_tokens);
     let needed_tokens = (prediction.input_tokens.ceil() as u64).saturating_add(output);
     let window_tokens = deployment.model.context_window;
@@ -147,16 +147,20 @@ fn too_dear(prediction: &Prediction, policy: &Policy) -> Option<Exclusion> {
     let limit = policy.budget.max_cost_usd?.get();
     let confidence = policy.budget.confidence;
     let chance = Probability::clamped(prediction.cost_usd.chance_within(limit));
-    let likely_usd = prediction.cost_usd.quantile(confidence.get());
-    (chance < confidence).then_some(Exclusion::Cost { chance, likely_usd })
+    (chance < confidence).then(|| Exclusion::Cost {
+        chance,
+        likely_usd: prediction.cost_usd.quantile(confidence.get()),
+    })
 }
 
 fn too_slow(prediction: &Prediction, policy: &Policy) -> Option<Exclusion> {
     let limit = policy.budget.max_latency.as_secs_f64();
     let confidence = policy.budget.confidence;
     let chance = Probability::clamped(prediction.latency_s.chance_within(limit));
-    let likely_ms = prediction.latency_s.quantile(confidence.get()) * 1_000.0;
-    (chance < confidence).then_some(Exclusion::Latency { chance, likely_ms })
+    (chance < confidence).then(|| Exclusion::Latency {
+        chance,
+        likely_ms: prediction.latency_s.quantile(confidence.get()) * 1_000.0,
+    })
 }
 
 fn first_token_late(prediction: &Prediction, policy: &Policy) -> Option<Exclusion> {
