@@ -1,7 +1,7 @@
 //! How far a long job is: a bar on a terminal, plain lines elsewhere, nothing for a short job.
 //!
 //! In: steps done, from any thread. Out: standard error. Invariant: a job of under
-//! [`SILENT_FOR`] prints nothing. Not here: results, which go to standard output.
+//! two seconds prints nothing. Not here: results, which go to standard output.
 
 use std::io::{IsTerminal, stderr};
 use std::sync::Mutex;

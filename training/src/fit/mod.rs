@@ -1,6 +1,6 @@
 //! `pointsman-train fit`: a labelled table to an artifact.
 //!
-//! In: a [`Dataset`] and [`FitSettings`]. Out: an [`Artifact`] whose figures were measured on rows
+//! In: a [`crate::dataset::Dataset`] and [`FitSettings`]. Out: an artifact whose figures were measured on rows
 //! held out by question text. Invariant: the same data, seed and program give the same bytes. Not
 //! here: the metrics themselves (see [`crate::metrics`]) and the controls beside them.
 

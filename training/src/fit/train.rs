@@ -54,8 +54,7 @@ pub(crate) fn train(
             adam.backward_step(&loss)?;
         }
         let loss = validation_loss(network, lessons, settings)?;
-        bar.set_message(format!("validation loss {loss:.4}"));
-        bar.inc(1);
+        tell(&bar, epoch, loss);
         if best.is_stale(loss, network, settings.patience)? {
             break;
         }
@@ -69,6 +68,15 @@ fn bar(epochs: usize) -> ProgressBar {
     let style = ProgressStyle::with_template("training {bar:30} epoch {pos}/{len} {msg} {elapsed}");
     ProgressBar::new(epochs as u64)
         .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+/// Moves the bar on a terminal; elsewhere prints a line, since a bar that nobody sees says nothing.
+fn tell(bar: &ProgressBar, epoch: usize, loss: f64) {
+    bar.set_message(format!("validation loss {loss:.4}"));
+    bar.inc(1);
+    if bar.is_hidden() {
+        eprintln!("training: epoch {}, validation loss {loss:.4}", epoch + 1);
+    }
 }
 
 /// The best state so far, and how long ago it was.
