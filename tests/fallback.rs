@@ -16,9 +16,9 @@ use tonic::{Code, Status};
 use tonic_types::pb;
 
 /// Requests under way at the same time.
-const AT_ONCE: usize = 32;
+const AT_ONCE: usize = 64;
 const ROUTED: usize = 1_000;
-const FAILED: usize = 200;
+const FAILED: usize = 1_000;
 
 type Answer = Result<RouteResponse, Status>;
 

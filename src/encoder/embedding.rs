@@ -5,7 +5,7 @@
 //! applied once per text and not once per token. Shapes: word table `[vocabulary, 384]` int8 with a
 //! scale per row, positions `[512, 384]` f32 with the type row added in.
 
-use pulp::Arch;
+use pulp::{Arch, Simd, WithSimd};
 
 use super::window::TOKENS_MAX;
 
@@ -92,8 +92,7 @@ impl EmbeddingLayer {
     /// out. No token gives zeros.
     pub fn mean(&self, ids: &[u32]) -> Embedding {
         let mut sum = [0.0_f32; WIDTH];
-        // The loops below, compiled once more for AVX2 where the machine has it.
-        let tokens = Arch::new().dispatch(|| self.add_tokens(ids, &mut sum));
+        let tokens = Arch::new().dispatch(AddTokens { layer: self, ids, sum: &mut sum });
         let share = 1.0 / tokens.max(1) as f32;
         let bias_share = if tokens == 0 { 0.0 } else { 1.0 };
         let scaled = sum.iter().zip(self.gain.iter().zip(&self.bias));
@@ -101,41 +100,64 @@ impl EmbeddingLayer {
             scaled.map(|(sum, (gain, bias))| sum * share * gain + bias * bias_share).collect(),
         )
     }
+}
 
-    /// Adds each token's normalised row, before gain and bias; returns how many there were.
+/// Adds each token's normalised row, before gain and bias; gives back how many there were. A value
+/// and not a closure, so that its loops are compiled for AVX2 too, where the machine has it.
+struct AddTokens<'a> {
+    layer: &'a EmbeddingLayer,
+    ids: &'a [u32],
+    sum: &'a mut [f32; WIDTH],
+}
+
+impl WithSimd for AddTokens<'_> {
+    type Output = usize;
+
     #[inline(always)]
-    fn add_tokens(&self, ids: &[u32], sum: &mut [f32; WIDTH]) -> usize {
-        let (words, _) = self.words.values.as_chunks::<WIDTH>();
-        let (positions, _) = self.positions.as_chunks::<WIDTH>();
+    fn with_simd<S: Simd>(self, _simd: S) -> usize {
+        let QuantizedRows { values, scales } = &self.layer.words;
+        let (words, _) = values.as_chunks::<WIDTH>();
+        let (positions, _) = self.layer.positions.as_chunks::<WIDTH>();
         let mut tokens = 0;
         let mut row = [0.0_f32; WIDTH];
-        for (id, position) in ids.iter().zip(positions).take(TOKENS_MAX) {
+        // What the rows' means add up to, to be taken off every float at the end.
+        let mut means = 0.0;
+        for (id, position) in self.ids.iter().zip(positions).take(TOKENS_MAX) {
             let at = *id as usize;
-            let (Some(word), Some(scale)) = (words.get(at), self.words.scales.get(at)) else {
-                continue;
-            };
-            for ((row, word), position) in row.iter_mut().zip(word).zip(position) {
-                *row = f32::from(*word) * scale + position;
+            let (Some(word), Some(scale)) = (words.get(at), scales.get(at)) else { continue };
+            let (mean, inverse) = read_row(word, *scale, position, &mut row);
+            for (sum, row) in self.sum.iter_mut().zip(&row) {
+                *sum += row * inverse;
             }
-            let (mean, inverse) = moments(&row);
-            for (sum, row) in sum.iter_mut().zip(&row) {
-                *sum += (row - mean) * inverse;
-            }
+            means += mean * inverse;
             tokens += 1;
         }
+        self.sum.iter_mut().for_each(|it| *it -= means);
         tokens
     }
 }
 
-/// A row's mean and one over its standard deviation, in 16 lanes so that the sums vectorise.
+/// Floats that are summed side by side, so that the sums vectorise.
+const LANES: usize = 16;
+
+/// Writes `word * scale + position` to `row`; gives its mean and one over its standard deviation.
 #[inline(always)]
-fn moments(row: &[f32; WIDTH]) -> (f32, f32) {
-    let (mut sums, mut squares) = ([0.0_f32; 16], [0.0_f32; 16]);
-    let (lanes, _) = row.as_chunks::<16>();
-    for lane in lanes {
-        for ((sum, square), value) in sums.iter_mut().zip(&mut squares).zip(lane) {
-            *sum += value;
-            *square += value * value;
+fn read_row(
+    word: &[i8; WIDTH],
+    scale: f32,
+    position: &[f32; WIDTH],
+    row: &mut [f32; WIDTH],
+) -> (f32, f32) {
+    let (mut sums, mut squares) = ([0.0_f32; LANES], [0.0_f32; LANES]);
+    let (words, _) = word.as_chunks::<LANES>();
+    let (positions, _) = position.as_chunks::<LANES>();
+    let (rows, _) = row.as_chunks_mut::<LANES>();
+    for ((row, word), position) in rows.iter_mut().zip(words).zip(positions) {
+        for lane in 0..LANES {
+            let value = f32::from(word[lane]) * scale + position[lane];
+            row[lane] = value;
+            sums[lane] += value;
+            squares[lane] += value * value;
         }
     }
     let mean = sums.iter().sum::<f32>() / WIDTH as f32;

@@ -2,10 +2,9 @@
 //!
 //! In: 384 + [`crate::features::COUNT`] floats. Out: z, [`LATENT`] floats. Shapes: standardise `[D]`,
 //! hidden `[D, H]` with ReLU, latent `[H, 32]`. Weights are stored input-major, so that each input
-//! adds its row to all outputs: that loop vectorises, and inputs of zero (an absent feature) are
-//! skipped.
+//! adds its row to the outputs: that loop vectorises, 32 outputs at a time in registers.
 
-use pulp::Arch;
+use pulp::{Arch, Simd, WithSimd};
 
 use super::manifest::ArtifactError;
 use super::tensors::{Reader, Writer};
@@ -75,23 +74,49 @@ impl Trunk {
         let mut hidden = self.hidden_bias.clone();
         let mut latent = [0.0; LATENT];
         latent.copy_from_slice(&self.latent_bias);
-        Arch::new().dispatch(|| {
-            add_rows(inputs, &self.hidden_weight, &mut hidden);
-            for value in &mut hidden {
-                *value = value.max(0.0);
-            }
-            add_rows(&hidden, &self.latent_weight, &mut latent);
-        });
+        let arch = Arch::new();
+        let weights = &self.hidden_weight;
+        arch.dispatch(AddRows { inputs, weights, outputs: &mut hidden });
+        for value in &mut hidden {
+            *value = value.max(0.0);
+        }
+        let weights = &self.latent_weight;
+        arch.dispatch(AddRows { inputs: &hidden, weights, outputs: &mut latent });
         latent
     }
 }
 
-/// `outputs += inputs * weights`, weights being `[inputs, outputs]`.
-#[inline(always)]
-fn add_rows(inputs: &[f32], weights: &[f32], outputs: &mut [f32]) {
-    for (input, row) in inputs.iter().zip(weights.chunks_exact(outputs.len())) {
-        if *input != 0.0 {
-            for (output, weight) in outputs.iter_mut().zip(row) {
+/// `outputs += inputs * weights`, weights being `[inputs, outputs]`. A value and not a closure, so
+/// that its loops are compiled for AVX2 too, where the machine has it.
+struct AddRows<'a> {
+    inputs: &'a [f32],
+    weights: &'a [f32],
+    outputs: &'a mut [f32],
+}
+
+/// Outputs that are kept in registers while all inputs pass.
+const BLOCK: usize = 32;
+
+impl WithSimd for AddRows<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _simd: S) {
+        let width = self.outputs.len();
+        let (blocks, rest) = self.outputs.as_chunks_mut::<BLOCK>();
+        for (at, block) in blocks.iter_mut().enumerate() {
+            let mut sums = *block;
+            for (input, row) in self.inputs.iter().zip(self.weights.chunks_exact(width)) {
+                let row = row[at * BLOCK..].first_chunk::<BLOCK>();
+                for (sum, weight) in sums.iter_mut().zip(row.into_iter().flatten()) {
+                    *sum += input * weight;
+                }
+            }
+            *block = sums;
+        }
+        let start = width - rest.len();
+        for (input, row) in self.inputs.iter().zip(self.weights.chunks_exact(width)) {
+            for (output, weight) in rest.iter_mut().zip(&row[start..]) {
                 *output += input * weight;
             }
         }

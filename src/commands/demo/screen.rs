@@ -133,6 +133,8 @@ impl Screen<'_> {
         let heading = format!("\nThe server stays up at http://{address}. From another terminal:");
         self.line(Tone::Strong, &heading)?;
         let message = r#"{"messages":[{"role":"ROLE_USER","parts":[{"text":"Is 391 prime?"}]}],"explain":true}"#;
+        // As it was called, so that the lines work where `cargo run` built it and nothing is installed.
+        let program = std::env::args().next().unwrap_or_else(|| "pointsman".to_owned());
         let own = if address.port() == 8080 {
             String::new()
         } else {
@@ -140,9 +142,9 @@ impl Screen<'_> {
         };
         writeln!(
             self.out,
-            "\n  pointsman rank --server http://{address} \"Prove that there are infinitely many primes\"\n  \
-             pointsman route{own} --preference cost \"Say hello in Welsh\"\n  \
-             pointsman route{own} --max-cost-usd 0.00001 \"Write a long poem\"\n\n  \
+            "\n  {program} rank --server http://{address} \"Prove that there are infinitely many primes\"\n  \
+             {program} route{own} --preference quality \"Say hello in Welsh\"\n  \
+             {program} route{own} --max-cost-usd 0.00001 \"Write a long poem\"\n\n  \
              grpcurl -plaintext {address} pointsman.v1.Pointsman/ListModels\n  \
              grpcurl -plaintext -d '{message}' \\\n    {address} pointsman.v1.Pointsman/Route\n"
         )?;
