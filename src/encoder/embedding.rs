@@ -137,8 +137,9 @@ impl WithSimd for AddTokens<'_> {
     }
 }
 
-/// Floats that are summed side by side, so that the sums vectorise.
-const LANES: usize = 16;
+/// Floats that are summed side by side, so that the sums vectorise; 32 took 19 us for 128 tokens
+/// where 16 took 32 us.
+const LANES: usize = 32;
 
 /// Writes `word * scale + position` to `row`; gives its mean and one over its standard deviation.
 #[inline(always)]

@@ -2,7 +2,7 @@
 //!
 //! In: 384 + [`crate::features::COUNT`] floats. Out: z, [`LATENT`] floats. Shapes: standardise `[D]`,
 //! hidden `[D, H]` with ReLU, latent `[H, 32]`. Weights are stored input-major, so that each input
-//! adds its row to the outputs: that loop vectorises, 32 outputs at a time in registers.
+//! adds its row to the outputs: that loop vectorises.
 
 use pulp::{Arch, Simd, WithSimd};
 
@@ -94,29 +94,14 @@ struct AddRows<'a> {
     outputs: &'a mut [f32],
 }
 
-/// Outputs that are kept in registers while all inputs pass.
-const BLOCK: usize = 32;
-
 impl WithSimd for AddRows<'_> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _simd: S) {
-        let width = self.outputs.len();
-        let (blocks, rest) = self.outputs.as_chunks_mut::<BLOCK>();
-        for (at, block) in blocks.iter_mut().enumerate() {
-            let mut sums = *block;
-            for (input, row) in self.inputs.iter().zip(self.weights.chunks_exact(width)) {
-                let row = row[at * BLOCK..].first_chunk::<BLOCK>();
-                for (sum, weight) in sums.iter_mut().zip(row.into_iter().flatten()) {
-                    *sum += input * weight;
-                }
-            }
-            *block = sums;
-        }
-        let start = width - rest.len();
-        for (input, row) in self.inputs.iter().zip(self.weights.chunks_exact(width)) {
-            for (output, weight) in rest.iter_mut().zip(&row[start..]) {
+        let rows = self.weights.chunks_exact(self.outputs.len());
+        for (input, row) in self.inputs.iter().zip(rows) {
+            for (output, weight) in self.outputs.iter_mut().zip(row) {
                 *output += input * weight;
             }
         }
