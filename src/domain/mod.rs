@@ -8,6 +8,7 @@ mod ability;
 mod answer;
 mod attempt;
 mod chat;
+mod checksum;
 mod failure;
 mod ids;
 mod money;
@@ -22,6 +23,7 @@ pub use chat::{
     ChatRequest, Image, ImageSource, Message, Part, ResponseFormat, Sampling, Tool, ToolCall,
     ToolChoice,
 };
+pub use checksum::sha256_hex;
 pub use failure::{Again, BreakerEffect, FailureClass, Handling, Next};
 pub use ids::{DecisionId, DeploymentId, InvalidName, ModelName, ProviderName};
 pub use money::{MoneyError, Price, TokenPrice, Usd};

@@ -6,11 +6,11 @@
 use std::path::{Path, PathBuf};
 
 use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, TensorView};
-use sha2::{Digest, Sha256};
 
 use super::embedding::{EmbeddingLayer, QuantizedRows, WIDTH};
 use super::tokens::{TokenizerError, WordPiece};
 use super::window::TOKENS_MAX;
+use crate::domain::sha256_hex;
 
 /// The weights' file name.
 pub const WEIGHTS_FILE: &str = "encoder.safetensors";
@@ -93,7 +93,7 @@ pub(super) fn open(folder: &Path) -> Result<Parts, EncoderError> {
 
 fn parts(folder: &Path, weights: &[u8], tokenizer: &str) -> Result<Parts, EncoderError> {
     let path = folder.join(WEIGHTS_FILE);
-    let checksum = Sha256::digest(weights).iter().map(|it| format!("{it:02x}")).collect();
+    let checksum = sha256_hex(weights);
     let layer = layer(&path, weights)?;
     let tokenizer = WordPiece::parse(tokenizer)
         .map_err(|source| EncoderError::Tokenizer { path: folder.join(TOKENIZER_FILE), source })?;

@@ -6,9 +6,8 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
-use crate::domain::{ChatRequest, Image, ImageSource, Message, Part, Text, ToolCall};
+use crate::domain::{ChatRequest, Image, ImageSource, Message, Part, Text, ToolCall, sha256_hex};
 
 /// How much of a prompt the operator lets us keep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -86,10 +85,6 @@ fn part(part: &Part) -> Value {
 
 fn tool_call(call: &ToolCall) -> Value {
     json!({ "arguments": call.arguments.as_str(), "id": call.id, "name": call.name })
-}
-
-fn sha256_hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|it| format!("{it:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -5,12 +5,11 @@
 
 use std::path::Path;
 
-use sha2::{Digest, Sha256};
-
-use super::head::packed_len;
+use super::head::{HEAD, packed_len};
 use super::manifest::{ArtifactError, FORMAT_VERSION, Manifest};
 use super::tensors::{Reader, Writer};
 use super::trunk::{LATENT, Trunk};
+use crate::domain::sha256_hex;
 use crate::features::FEATURE_SCHEMA;
 
 /// The manifest's file name.
@@ -20,7 +19,6 @@ pub const WEIGHTS_FILE: &str = "router.safetensors";
 
 const SHIPPED_MANIFEST: &[u8] = include_bytes!("../../models/default/manifest.json");
 const SHIPPED_WEIGHTS: &[u8] = include_bytes!("../../models/default/router.safetensors");
-const HEAD: usize = LATENT + 1;
 
 /// A trained router.
 #[derive(Debug, Clone, PartialEq)]
@@ -145,9 +143,4 @@ fn checked(path: &Path, json: &[u8], encoder: &str) -> Result<Manifest, Artifact
         return Err(ArtifactError::Encoder { path, found, wanted });
     }
     Ok(manifest)
-}
-
-/// SHA-256 in hex.
-pub fn sha256_hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|it| format!("{it:02x}")).collect()
 }

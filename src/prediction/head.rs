@@ -9,16 +9,16 @@ use super::trunk::LATENT;
 use crate::domain::Probability;
 
 /// Weights of a head: one per latent float, and the intercept.
-const WEIGHTS: usize = LATENT + 1;
+pub const HEAD: usize = LATENT + 1;
 
 /// Floats of a covariance's lower triangle, packed.
 pub const fn packed_len() -> usize {
-    WEIGHTS * (WEIGHTS + 1) / 2
+    HEAD * (HEAD + 1) / 2
 }
 
 /// z with a 1 for the intercept.
-pub fn with_one(latent: &[f32; LATENT]) -> [f32; WEIGHTS] {
-    let mut extended = [1.0; WEIGHTS];
+pub fn with_one(latent: &[f32; LATENT]) -> [f32; HEAD] {
+    let mut extended = [1.0; HEAD];
     extended[..LATENT].copy_from_slice(latent);
     extended
 }
@@ -34,7 +34,7 @@ pub struct QualityHead<'a> {
 
 impl QualityHead<'_> {
     /// The expected quality and its spread; `shift` moves the intercept.
-    pub fn estimate(&self, latent: &[f32; WEIGHTS], shift: f64) -> QualityEstimate {
+    pub fn estimate(&self, latent: &[f32; HEAD], shift: f64) -> QualityEstimate {
         let (logit, variance) = (self.logit(latent) + shift, self.variance(latent));
         // MacKay (1992), "The evidence framework applied to classification networks", eq. 10: the
         // mean of a sigmoid under a Gaussian.
@@ -47,12 +47,12 @@ impl QualityHead<'_> {
         QualityEstimate { mean: Probability::clamped(mean), spread }
     }
 
-    fn logit(&self, latent: &[f32; WEIGHTS]) -> f64 {
+    fn logit(&self, latent: &[f32; HEAD]) -> f64 {
         f64::from(dot(self.mean, latent))
     }
 
     /// `z' C z`, from the packed lower triangle.
-    fn variance(&self, latent: &[f32; WEIGHTS]) -> f64 {
+    fn variance(&self, latent: &[f32; HEAD]) -> f64 {
         let mut at = 0;
         let mut sum = 0.0_f64;
         for (row, value) in latent.iter().enumerate() {
@@ -76,7 +76,7 @@ pub struct TokensHead<'a> {
 
 impl TokensHead<'_> {
     /// Mean of the logarithm, between 1 token and a million.
-    pub fn mu(&self, latent: &[f32; WEIGHTS]) -> f64 {
+    pub fn mu(&self, latent: &[f32; HEAD]) -> f64 {
         f64::from(dot(self.mean, latent)).clamp(0.0, 13.8)
     }
 }
@@ -95,26 +95,26 @@ mod tests {
 
     #[test]
     fn the_packed_product_matches_the_full_one() {
-        let latent: [f32; WEIGHTS] = std::array::from_fn(|it| (it as f32 * 0.7).sin());
+        let latent: [f32; HEAD] = std::array::from_fn(|it| (it as f32 * 0.7).sin());
         let cell = |row: usize, column: usize| {
             let (high, low) = (row.max(column), row.min(column));
             ((high * 7 + low * 3) as f32).cos() * 0.01 + f32::from(u8::from(row == column))
         };
         let packed: Vec<f32> =
-            (0..WEIGHTS).flat_map(|row| (0..=row).map(move |column| cell(row, column))).collect();
+            (0..HEAD).flat_map(|row| (0..=row).map(move |column| cell(row, column))).collect();
         assert_eq!(packed.len(), packed_len());
-        let naive: f64 = (0..WEIGHTS)
-            .flat_map(|row| (0..WEIGHTS).map(move |column| (row, column)))
+        let naive: f64 = (0..HEAD)
+            .flat_map(|row| (0..HEAD).map(move |column| (row, column)))
             .map(|(row, column)| f64::from(latent[row] * cell(row, column) * latent[column]))
             .sum();
-        let head = QualityHead { mean: &[0.0; WEIGHTS], covariance: &packed };
+        let head = QualityHead { mean: &[0.0; HEAD], covariance: &packed };
         assert!((head.variance(&latent) - naive).abs() < 1e-4, "{}", head.variance(&latent));
     }
 
     #[test]
     fn doubt_pulls_quality_towards_a_half() {
         let latent = with_one(&[0.0; LATENT]);
-        let mut mean = [0.0; WEIGHTS];
+        let mut mean = [0.0; HEAD];
         mean[LATENT] = 3.0;
         let mut covariance = vec![0.0; packed_len()];
         let sure = QualityHead { mean: &mean, covariance: &covariance }.estimate(&latent, 0.0);

@@ -16,9 +16,9 @@ mod tensors;
 mod tests;
 mod trunk;
 
-pub use artifact::{Artifact, MANIFEST_FILE, WEIGHTS_FILE, sha256_hex};
+pub use artifact::{Artifact, MANIFEST_FILE, WEIGHTS_FILE};
 pub use forecast::{Forecast, LogNormal, Prediction, QualityEstimate};
-pub use head::{QualityHead, TokensHead, packed_len, with_one};
+pub use head::{HEAD, QualityHead, TokensHead, packed_len, with_one};
 pub use live::{LiveStats, SpeedSample};
 pub use manifest::{ArtifactError, DataFacts, FORMAT_VERSION, Figures, LearnedModel, Manifest};
 pub use predictor::{Predictor, Prompt};

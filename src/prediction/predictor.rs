@@ -11,15 +11,13 @@ use std::sync::Arc;
 
 use super::artifact::Artifact;
 use super::forecast::{Forecast, LogNormal, Prediction};
-use super::head::{QualityHead, TokensHead, packed_len, with_one};
+use super::head::{HEAD, QualityHead, TokensHead, packed_len, with_one};
 use super::live::LiveStats;
 use super::manifest::{ArtifactError, Manifest};
 use super::trunk::LATENT;
 use crate::catalog::{Deployment, Model};
 use crate::encoder::{Encoded, Encoder};
 use crate::features::Features;
-
-const HEAD: usize = LATENT + 1;
 
 /// A prompt as the predictor sees it.
 #[derive(Debug, Clone, Copy)]

@@ -9,11 +9,11 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::{DType, Device, Tensor};
+use pointsman::domain::sha256_hex;
 use pointsman::encoder::{
     EmbeddingLayer, QuantizedRows, TOKENIZER_FILE, TOKENS_MAX, WEIGHTS_FILE, WIDTH,
     canonical_tokenizer, write_weights,
 };
-use pointsman::prediction::sha256_hex;
 
 /// SHA-256 of the official `model.safetensors`.
 const OFFICIAL_SHA256: &str = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db";

@@ -4,10 +4,11 @@
 //! (see [`crate::evaluate`]). Invariant: held-out prompts are never looked at.
 
 use anyhow::{Context, Result, ensure};
+use pointsman::domain::sha256_hex;
 use pointsman::encoder::{Encoder, WIDTH};
 use pointsman::features::FEATURE_SCHEMA;
 use pointsman::prediction::{
-    Artifact, DataFacts, FORMAT_VERSION, Figures, LATENT, LearnedModel, Manifest, Trunk, sha256_hex,
+    Artifact, DataFacts, FORMAT_VERSION, Figures, LATENT, LearnedModel, Manifest, Trunk,
 };
 use rand::SeedableRng;
 use rand::seq::SliceRandom;

@@ -7,12 +7,11 @@
 
 use anyhow::{Context, Result};
 use nalgebra::{DMatrix, DVector};
-use pointsman::prediction::LATENT;
+use pointsman::prediction::{HEAD, LATENT};
 
 use super::network::Network;
 use super::targets::TargetRow;
 
-const HEAD: usize = LATENT + 1;
 /// Variance that every direction of the prior has at least: 32 directions from some hundred models.
 const PRIOR_VARIANCE_MIN: f64 = 0.05;
 /// How many labels a model needs to have a say in the prior.
