@@ -30,11 +30,17 @@ fn json() -> domain::Json {
 }
 
 fn tool_call() -> ToolCall {
-    ToolCall { id: "1".into(), name: "find".into(), arguments: MARKER.into() }
+    ToolCall { id: "1".into(), name: "find".into(), arguments: MARKER.into(), seal: None }
+}
+
+fn reasoning() -> domain::Reasoning {
+    let provider = domain::ProviderName::new("house").unwrap();
+    let seal = domain::Seal { provider, value: MARKER.into() };
+    domain::Reasoning { text: Some(MARKER.into()), seal: Some(seal) }
 }
 
 fn chat_request() -> ChatRequest {
-    let image = |source| Part::Image(Image { source });
+    let image = |source| Part::Image(Image::new(source));
     let data = ImageSource::Base64 { media_type: "image/png".into(), data: MARKER.into() };
     ChatRequest {
         messages: vec![
@@ -44,11 +50,24 @@ fn chat_request() -> ChatRequest {
                 image(ImageSource::Url(MARKER.into())),
                 image(data),
             ]),
-            Message::Assistant { text: Some(MARKER.into()), tool_calls: vec![tool_call()] },
-            Message::ToolResult { tool_call_id: "1".into(), text: MARKER.into() },
+            Message::Assistant {
+                reasoning: vec![reasoning()],
+                text: Some(MARKER.into()),
+                tool_calls: vec![tool_call()],
+            },
+            Message::tool_result("1", MARKER),
         ],
-        tools: vec![Tool { name: "find".into(), description: MARKER.into(), parameters: json() }],
-        response_format: ResponseFormat::JsonSchema { name: "answer".into(), schema: json() },
+        tools: vec![Tool {
+            name: "find".into(),
+            description: MARKER.into(),
+            parameters: json(),
+            strict: None,
+        }],
+        response_format: ResponseFormat::JsonSchema {
+            name: "answer".into(),
+            schema: json(),
+            strict: None,
+        },
         ..ChatRequest::default()
     }
 }
@@ -59,7 +78,9 @@ fn prompts_and_answers_are_not_printed() {
     check("a validation error", &chat_request().validate());
     let response = ChatResponse {
         text: Some(MARKER.into()),
+        reasoning: vec![reasoning()],
         tool_calls: vec![tool_call()],
+        logprobs: Some(json()),
         finish: FinishReason::Stop,
         usage: Usage::default(),
     };
@@ -100,12 +121,9 @@ fn wire_messages_are_not_printed() {
 
 #[test]
 fn keys_are_not_printed() {
-    let provider = Provider {
-        name: domain::ProviderName::new("house").unwrap(),
-        protocol: Protocol::OpenAi,
-        base_url: "http://127.0.0.1:9/v1".into(),
-        key: ApiKey::Set(SecretString::from(MARKER)),
-    };
+    let name = domain::ProviderName::new("house").unwrap();
+    let key = ApiKey::Set(SecretString::from(MARKER));
+    let provider = Provider::new(name, Protocol::OpenAi, "http://127.0.0.1:9/v1".into(), key);
     check("a provider", &provider);
     check("a caller", &HttpCaller::new(vec![provider]).unwrap());
     let pasted = format!("[[provider]]\nname = \"house\"\napi_key = \"{MARKER}\"\n");

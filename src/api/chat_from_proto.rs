@@ -23,7 +23,14 @@ pub(super) fn chat_request(
     let tool_choice = tool_choice(wire.tool_choice.take(), found);
     let response_format = response_format(wire.response_format.take(), found);
     let sampling = sampling(wire.sampling.take());
-    let request = ChatRequest { messages, tools, tool_choice, response_format, sampling };
+    let request = ChatRequest {
+        messages,
+        tools,
+        tool_choice,
+        response_format,
+        sampling,
+        ..ChatRequest::default()
+    };
     found.extend(request.validate().err().unwrap_or_default());
     request
 }
@@ -94,7 +101,7 @@ impl Turn {
                 return stand_in();
             }
         };
-        Part::Image(Image { source })
+        Part::Image(Image::new(source))
     }
 
     fn assistant(self, parts: Vec<proto::Part>, found: &mut Vec<Violation>) -> Message {
@@ -106,6 +113,7 @@ impl Turn {
                     id: call.id,
                     name: call.name,
                     arguments: call.arguments.into(),
+                    seal: None,
                 }),
                 other => {
                     self.stray(index, other.as_ref(), found);
@@ -114,7 +122,7 @@ impl Turn {
             }
         }
         let text = (!texts.is_empty()).then(|| texts.join("\n").into());
-        Message::Assistant { text, tool_calls }
+        Message::Assistant { reasoning: vec![], text, tool_calls }
     }
 
     fn tool_result(self, parts: Vec<proto::Part>, found: &mut Vec<Violation>) -> Message {
@@ -124,13 +132,11 @@ impl Turn {
             Some(Content::Text(_) | Content::Image(_) | Content::ToolCall(_)) | None => None,
         });
         match (results.next(), count) {
-            (Some(it), 1) => {
-                Message::ToolResult { tool_call_id: it.tool_call_id, text: it.text.into() }
-            }
+            (Some(it), 1) => Message::tool_result(it.tool_call_id, it.text),
             _ => {
                 let message = "a TOOL message has exactly one part, a tool_result";
                 found.push(Violation::new(format!("messages[{}].parts", self.at), message));
-                Message::ToolResult { tool_call_id: "?".into(), text: Text::default() }
+                Message::tool_result("?", Text::default())
             }
         }
     }
@@ -160,7 +166,8 @@ fn tool(at: usize, wire: proto::Tool, found: &mut Vec<Violation>) -> Tool {
     } else {
         json(&format!("tools[{at}].parameters"), &wire.parameters, found)
     };
-    Tool { name: wire.name, description: wire.description.into(), parameters: parameters.into() }
+    let description = wire.description.into();
+    Tool { name: wire.name, description, parameters: parameters.into(), strict: None }
 }
 
 /// Reads JSON; where it does not parse, an empty object stands in.
@@ -218,7 +225,7 @@ fn response_format(
 fn json_schema(wire: proto::ResponseFormat, found: &mut Vec<Violation>) -> ResponseFormat {
     let schema: Json = json("response_format.schema", &wire.schema, found).into();
     let name = if wire.name.is_empty() { "answer".to_owned() } else { wire.name };
-    ResponseFormat::JsonSchema { name, schema }
+    ResponseFormat::JsonSchema { name, schema, strict: None }
 }
 
 fn sampling(wire: Option<proto::Sampling>) -> Sampling {
@@ -229,6 +236,7 @@ fn sampling(wire: Option<proto::Sampling>) -> Sampling {
         max_output_tokens: wire.max_output_tokens,
         stop: wire.stop,
         seed: wire.seed,
+        ..Sampling::default()
     }
 }
 
@@ -277,16 +285,18 @@ mod tests {
         let source = ImageSource::Url("https://x.example/1".into());
         let wanted = [
             Message::System("a\nb".into()),
-            Message::User(vec![Part::Text("c".into()), Part::Image(Image { source })]),
+            Message::User(vec![Part::Text("c".into()), Part::Image(Image::new(source))]),
             Message::Assistant {
+                reasoning: vec![],
                 text: Some("d".into()),
                 tool_calls: vec![ToolCall {
                     id: "1".into(),
                     name: "f".into(),
                     arguments: "{}".into(),
+                    seal: None,
                 }],
             },
-            Message::ToolResult { tool_call_id: "1".into(), text: "42".into() },
+            Message::tool_result("1", "42"),
         ];
         assert_eq!(request.messages, wanted);
     }
@@ -347,7 +357,7 @@ mod tests {
         check(proto::ResponseFormatKind::Unspecified, "", ResponseFormat::Text);
         check(proto::ResponseFormatKind::JsonObject, "", ResponseFormat::JsonObject);
         let schema = serde_json::json!({"type": "object"}).into();
-        let wanted = ResponseFormat::JsonSchema { name: "answer".into(), schema };
+        let wanted = ResponseFormat::JsonSchema { name: "answer".into(), schema, strict: None };
         check(proto::ResponseFormatKind::JsonSchema, r#"{"type": "object"}"#, wanted);
     }
 }

@@ -113,6 +113,7 @@ fn failed(failure: ChainFailure, attempts: &[Attempt]) -> Row {
         ChainFailure::OverBudget => {
             (Code::ResourceExhausted, "OVER_BUDGET", "what is left of the money pays no candidate")
         }
+        ChainFailure::Cancelled => (Code::Cancelled, "CANCELLED", "the caller left"),
         ChainFailure::CallerError(class) => {
             let what = "the provider refused the request, as others would";
             (caller_error(class), "CALLER_ERROR", what)
@@ -133,6 +134,7 @@ fn caller_error(class: FailureClass) -> Code {
         }
         FailureClass::ContentFiltered => Code::FailedPrecondition,
         FailureClass::Deadline => Code::DeadlineExceeded,
+        FailureClass::Cancelled => Code::Cancelled,
         FailureClass::OverBudget => Code::ResourceExhausted,
         FailureClass::RateLimited
         | FailureClass::Overloaded
@@ -168,7 +170,8 @@ fn passes_by_itself(failure: Option<FailureClass>) -> bool {
             | FailureClass::InvalidRequest
             | FailureClass::EmptyAnswer
             | FailureClass::Malformed
-            | FailureClass::OverBudget,
+            | FailureClass::OverBudget
+            | FailureClass::Cancelled,
         )
         | None => false,
     }
@@ -207,7 +210,9 @@ pub(super) fn broken(error: &PipelineError) -> Status {
     tracing::error!(%error, "a request could not be decided");
     match error {
         PipelineError::Encoder(_) => Status::internal("the prompt could not be encoded"),
-        PipelineError::Worker(_) => Status::internal("choosing was interrupted by a fault"),
+        PipelineError::Worker(_) | PipelineError::Interrupted => {
+            Status::internal("the request was interrupted by a fault")
+        }
     }
 }
 

@@ -93,7 +93,10 @@ pub(super) fn routed(decision: Decision, failure: Option<ChainFailure>) -> Route
         usage: Usage::default(),
         cost_usd: Usd::clamped(0.0001),
     };
-    let dispatched =
-        failure.map(|it| Dispatched { end: ChainEnd::Failed(it), attempts: vec![attempt] });
+    let dispatched = failure.map(|it| Dispatched {
+        end: ChainEnd::Failed(it),
+        attempts: vec![attempt],
+        dropped: vec![],
+    });
     Routed { decision, dispatched, total_ms: 33.0, recorded: true }
 }

@@ -138,6 +138,7 @@ fn failure_class(of: FailureClass) -> proto::FailureClass {
         FailureClass::Malformed => Wire::Malformed,
         FailureClass::StreamCut => Wire::StreamCut,
         FailureClass::OverBudget => Wire::OverBudget,
+        FailureClass::Cancelled => Wire::Cancelled,
     }
 }
 
@@ -243,7 +244,14 @@ mod tests {
     fn answers_keep_text_then_tool_calls() {
         let response = ChatResponse {
             text: Some("hello".into()),
-            tool_calls: vec![ToolCall { id: "1".into(), name: "f".into(), arguments: "{}".into() }],
+            reasoning: vec![],
+            tool_calls: vec![ToolCall {
+                id: "1".into(),
+                name: "f".into(),
+                arguments: "{}".into(),
+                seal: None,
+            }],
+            logprobs: None,
             finish: FinishReason::ToolCalls,
             usage: Usage::default(),
         };

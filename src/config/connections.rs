@@ -39,12 +39,9 @@ impl Connections {
     pub(super) fn builtin(rows: &[ProviderRow], env: &Env<'_>) -> Self {
         let connect = |row: &ProviderRow| {
             let key_place = row.api_key_env.clone().map(KeyPlace::Variable);
-            let provider = Provider {
-                name: row.name.clone(),
-                protocol: row.protocol,
-                base_url: row.base_url.clone(),
-                key: key(key_place.as_ref(), env),
-            };
+            let key = key(key_place.as_ref(), env);
+            let (name, base_url) = (row.name.clone(), row.base_url.clone());
+            let provider = Provider::new(name, row.protocol, base_url, key);
             (row.name.clone(), Connection { provider, key_place, configured: false })
         };
         Self(rows.iter().map(connect).collect())
@@ -96,7 +93,7 @@ impl Connections {
             Field::Absent | Field::Bad => base.and_then(|it| it.key_place.clone()),
         };
         let key = key(key_place.as_ref(), env);
-        let provider = Provider { name, protocol, base_url, key };
+        let provider = Provider::new(name, protocol, base_url, key);
         Connection { provider, key_place, configured: true }
     }
 

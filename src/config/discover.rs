@@ -34,7 +34,7 @@ pub(super) fn discover(
 /// own that needs none. Built-in servers of one's own are left out, since they may not be running.
 pub(super) fn deployments(catalog: &Catalog, connections: &Connections) -> Vec<Deployment> {
     let ready = connections.iter().filter(|it| match it.provider.key {
-        ApiKey::Set(_) => true,
+        ApiKey::Set(_) | ApiKey::Aws(_) => true,
         ApiKey::NotNeeded => it.configured,
         ApiKey::Missing { .. } => false,
     });

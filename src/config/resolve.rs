@@ -112,6 +112,7 @@ fn served(fleet: &Fleet, connection: &Connection) -> usize {
 fn finding(connection: &Connection, models: usize) -> String {
     let name = &connection.provider.name;
     let key = match (&connection.provider.key, &connection.key_place) {
+        (ApiKey::Aws(_), _) => "AWS credentials are set".to_owned(),
         (ApiKey::NotNeeded, _) | (ApiKey::Set(_), None) => "no key needed".to_owned(),
         (ApiKey::Set(_), Some(KeyPlace::Variable(variable))) => format!("{variable} is set"),
         (ApiKey::Set(_), Some(KeyPlace::File(path))) => format!("key in {}", path.display()),

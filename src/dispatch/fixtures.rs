@@ -3,7 +3,7 @@
 //! In: a few figures per candidate, a script per model. Out: [`Ranking`], [`Script`]. Invariant:
 //! the script's time is tokio's, so a paused clock makes it instant.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -11,10 +11,11 @@ use tokio::time::Instant;
 
 use crate::catalog::{Deployment, Model};
 use crate::domain::{
-    ChatResponse, DeploymentId, FailureClass, FinishReason, Probability, ProviderName, Usage,
+    ChatResponse, Delta, DeploymentId, FailureClass, FinishReason, Probability, ProviderName,
+    StreamEnd, Usage,
 };
 use crate::prediction::{Forecast, LogNormal, Prediction, QualityEstimate};
-use crate::providers::{CallFailure, Caller, Reply};
+use crate::providers::{CallFailure, Caller, DeltaStream, Reply, StreamItem};
 use crate::ranking::{Ranked, Ranking};
 
 /// What is expected of a candidate; its model is named after its place, `m0`, `m1`, ...
@@ -88,11 +89,13 @@ pub(super) fn answers() -> Turn {
     let usage = Usage { input_tokens: 10, output_tokens: 5, ..Usage::default() };
     let response = ChatResponse {
         text: Some("fine".into()),
+        reasoning: vec![],
         tool_calls: vec![],
+        logprobs: None,
         finish: FinishReason::Stop,
         usage,
     };
-    let reply = Reply { response, status: 200, ttft: None };
+    let reply = Reply { response, status: 200, ttft: None, dropped: vec![] };
     Turn { takes: Duration::from_millis(100), result: Ok(reply) }
 }
 
@@ -145,7 +148,52 @@ impl Script {
     }
 }
 
+/// A script's answer in pieces.
+#[derive(Debug)]
+pub(super) struct ScriptStream {
+    items: VecDeque<Piece>,
+    usage: Usage,
+}
+
+/// A pause, and then this.
+pub(super) type Piece = (Duration, Result<StreamItem, CallFailure>);
+
+impl DeltaStream for ScriptStream {
+    async fn next(&mut self) -> Result<StreamItem, CallFailure> {
+        let cut = (Duration::ZERO, Err(CallFailure::of(FailureClass::StreamCut)));
+        let (pause, item) = self.items.pop_front().unwrap_or(cut);
+        tokio::time::sleep(pause).await;
+        item
+    }
+
+    fn usage(&self) -> Usage {
+        self.usage
+    }
+
+    fn status(&self) -> u16 {
+        200
+    }
+
+    fn dropped(&self) -> &[String] {
+        &[]
+    }
+}
+
 impl Caller for Script {
+    type Stream = ScriptStream;
+
+    async fn open(
+        &self,
+        deployment: &Deployment,
+        request: &crate::domain::ChatRequest,
+    ) -> Result<ScriptStream, CallFailure> {
+        let reply = self.call(deployment, request, Duration::MAX).await?;
+        let ChatResponse { text, finish, usage, .. } = reply.response;
+        let text = text.map(|it| (Duration::ZERO, Ok(StreamItem::Delta(Delta::Text(it)))));
+        let end = (Duration::ZERO, Ok(StreamItem::End(StreamEnd { finish, usage })));
+        Ok(ScriptStream { items: text.into_iter().chain([end]).collect(), usage })
+    }
+
     async fn call(
         &self,
         deployment: &Deployment,

@@ -3,13 +3,15 @@
 //! In: a [`Plan`] (ranking, policy, request, clock) and a [`Caller`](crate::providers::Caller).
 //! Out: [`Dispatched`]: the answer or the named failure, and every attempt made. Invariant: no
 //! attempt starts that cannot be expected to finish inside the time and the money left; the chain
-//! never invents a candidate. Not here: the network, the choice itself, the log. Streams, breakers
-//! and hedging come with streaming.
+//! never invents a candidate. Not here: the network, the choice itself, the log. Breakers and
+//! hedging are not built yet.
 
+mod chain;
 #[cfg(test)]
 mod fixtures;
 mod next;
 mod run;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod timing;
@@ -23,6 +25,7 @@ use crate::domain::{Attempt, ChatRequest, ChatResponse, FailureClass, Usage, Usd
 use crate::ranking::{Policy, Ranking};
 
 pub use run::run;
+pub use stream::{ChainEvent, EVENTS_MAX, stream};
 
 /// What is to be done, and within which limits.
 #[derive(Debug, Clone, Copy)]
@@ -46,6 +49,8 @@ pub struct Dispatched {
     pub end: ChainEnd,
     /// Every call that was made, in order.
     pub attempts: Vec<Attempt>,
+    /// Parameters that whoever answered lacks and was not sent, by their names in OpenAI's dialect.
+    pub dropped: Vec<String>,
 }
 
 /// How a chain of attempts ends.
@@ -57,6 +62,15 @@ pub enum ChainEnd {
         deployment: Arc<Deployment>,
         /// The answer.
         response: ChatResponse,
+    },
+    /// With a part of an answer, which a reader was already given: the rest did not come.
+    Broken {
+        /// Whose.
+        deployment: Arc<Deployment>,
+        /// How it failed.
+        class: FailureClass,
+        /// What was passed on.
+        partial: ChatResponse,
     },
     /// Without one.
     Failed(ChainFailure),
@@ -74,6 +88,9 @@ pub enum ChainFailure {
     /// The money left is too little for any other candidate.
     #[error("the budget leaves no money for another attempt")]
     OverBudget,
+    /// The caller left before the answer was there.
+    #[error("the caller left")]
+    Cancelled,
     /// The request itself is at fault: no other candidate would do better.
     #[error("the request was not accepted: {}", .0.as_str())]
     CallerError(FailureClass),
@@ -86,12 +103,18 @@ impl ChainFailure {
             Self::Exhausted => "exhausted",
             Self::Deadline => "deadline",
             Self::OverBudget => "over_budget",
+            Self::Cancelled => "cancelled",
             Self::CallerError(_) => "caller_error",
         }
     }
 }
 
 impl Dispatched {
+    /// A chain without an answer.
+    fn failed(failure: ChainFailure, attempts: Vec<Attempt>) -> Self {
+        Self { end: ChainEnd::Failed(failure), attempts, dropped: Vec::new() }
+    }
+
     /// What all attempts cost, failed ones included.
     pub fn cost_usd(&self) -> Usd {
         self.attempts.iter().map(|it| it.cost_usd).sum()
@@ -99,12 +122,7 @@ impl Dispatched {
 
     /// What all attempts used, failed ones included.
     pub fn usage(&self) -> Usage {
-        self.attempts.iter().map(|it| it.usage).fold(Usage::default(), |sum, it| Usage {
-            input_tokens: sum.input_tokens.saturating_add(it.input_tokens),
-            cached_tokens: sum.cached_tokens.saturating_add(it.cached_tokens),
-            output_tokens: sum.output_tokens.saturating_add(it.output_tokens),
-            reasoning_tokens: sum.reasoning_tokens.saturating_add(it.reasoning_tokens),
-        })
+        self.attempts.iter().map(|it| it.usage).fold(Usage::default(), Usage::plus)
     }
 }
 
@@ -112,6 +130,9 @@ impl fmt::Display for Dispatched {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.end {
             ChainEnd::Served { deployment, .. } => write!(out, "served by {}", deployment.id)?,
+            ChainEnd::Broken { deployment, class, .. } => {
+                write!(out, "cut off by {} ({})", deployment.id, class.as_str())?;
+            }
             ChainEnd::Failed(failure) => write!(out, "{failure}")?,
         }
         write!(out, " after {} attempts for {}", self.attempts.len(), self.cost_usd())

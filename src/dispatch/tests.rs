@@ -25,12 +25,13 @@ async fn play(figures: &[Figures], policy: &Policy, script: &Script) -> Dispatch
     let max_latency = policy.budget.max_latency;
     let arrived = Instant::now();
     let plan = Plan { ranking: &ranking, policy, request: &request, arrived, max_latency };
-    run(plan, script, 7).await
+    run(plan, script, 7, std::future::pending()).await
 }
 
 fn end(dispatched: &Dispatched) -> Result<String, ChainFailure> {
     match &dispatched.end {
         ChainEnd::Served { deployment, .. } => Ok(deployment.model_id.clone()),
+        ChainEnd::Broken { .. } => unreachable!("a whole answer does not break"),
         ChainEnd::Failed(failure) => Err(*failure),
     }
 }
@@ -53,7 +54,7 @@ fn expected(class: FailureClass) -> (&'static [&'static str], usize, Option<Chai
         | F::StreamCut
         | F::OverBudget => (&["m0", "m1"], 3, None),
         // Nobody's window is larger.
-        F::ContextTooLong | F::ContentFiltered | F::InvalidRequest => {
+        F::ContextTooLong | F::ContentFiltered | F::InvalidRequest | F::Cancelled => {
             (&["m0"], 1, Some(ChainFailure::CallerError(class)))
         }
     }

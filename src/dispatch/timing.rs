@@ -48,6 +48,28 @@ pub(super) fn median(ranked: &Ranked) -> Duration {
     Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
 }
 
+/// The shortest and the longest patience with a deployment that is silent (`failure.md`).
+const PATIENCE: std::ops::RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_secs(15);
+/// How many times its predicted median a first token may take. The forecast has no spread for it
+/// yet; 4.5 medians are the p99 of a log-normal with sigma 0.65.
+const FIRST_TOKEN_MEDIANS: f64 = 4.5;
+/// The longest silence inside an answer: models pause before tool calls and after thinking, and
+/// nothing predicts it; the ceiling of [`PATIENCE`].
+const STALL: Duration = Duration::from_secs(15);
+
+/// How long a deployment may take until the first content of its answer.
+pub(super) fn first_token_limit(ranked: &Ranked) -> Duration {
+    let ms = (ranked.prediction.ttft_ms * FIRST_TOKEN_MEDIANS).max(0.0);
+    let limit = Duration::try_from_secs_f64(ms / 1_000.0).unwrap_or(Duration::MAX);
+    limit.clamp(*PATIENCE.start(), *PATIENCE.end())
+}
+
+/// How long a deployment may be silent after its answer began.
+pub(super) fn stall_limit(_ranked: &Ranked) -> Duration {
+    STALL
+}
+
 /// The time an attempt gets: at most `longest`, and of what is left so much that the next
 /// candidate could still answer; where that is too little for this one, all that is left.
 pub(super) fn share(

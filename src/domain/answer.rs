@@ -6,7 +6,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::chat::ToolCall;
-use super::text::Text;
+use super::reasoning::Reasoning;
+use super::text::{Json, Text};
 
 /// Why a model stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -29,6 +30,9 @@ pub struct Usage {
     pub input_tokens: u64,
     /// Those of the input that came from the provider's cache.
     pub cached_tokens: u64,
+    /// Those of the input that the provider wrote into its cache.
+    #[serde(default)]
+    pub cache_written_tokens: u64,
     /// All output tokens, reasoning included.
     pub output_tokens: u64,
     /// Those of the output that were reasoning.
@@ -40,10 +44,30 @@ pub struct Usage {
 pub struct ChatResponse {
     /// The text; `None` when it only calls tools.
     pub text: Option<Text>,
+    /// What it thought before it answered, as far as the provider shows it.
+    pub reasoning: Vec<Reasoning>,
     /// Tools it wants called, in its order.
     pub tool_calls: Vec<ToolCall>,
     /// Why it stopped.
     pub finish: FinishReason,
     /// What it used.
     pub usage: Usage,
+    /// Log-probabilities of the text, in OpenAI's shape: `{"content": [...]}`.
+    pub logprobs: Option<Json>,
+}
+
+impl Usage {
+    /// Both together.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            input_tokens: self.input_tokens.saturating_add(other.input_tokens),
+            cached_tokens: self.cached_tokens.saturating_add(other.cached_tokens),
+            cache_written_tokens: self
+                .cache_written_tokens
+                .saturating_add(other.cache_written_tokens),
+            output_tokens: self.output_tokens.saturating_add(other.output_tokens),
+            reasoning_tokens: self.reasoning_tokens.saturating_add(other.reasoning_tokens),
+        }
+    }
 }

@@ -5,6 +5,7 @@
 //! here: budgets and preferences, which are the policy's (see [`crate::ranking`]).
 
 use super::ability::{Ability, AbilitySet};
+use super::reasoning::{Effort, Reasoning, Seal};
 use super::text::{Json, Text};
 
 /// Everything a model is asked.
@@ -16,10 +17,22 @@ pub struct ChatRequest {
     pub tools: Vec<Tool>,
     /// Whether it may, must or must not call them.
     pub tool_choice: ToolChoice,
+    /// Whether one answer may call several tools; `None` leaves the provider's default.
+    pub parallel_tool_calls: Option<bool>,
     /// The shape the answer must have.
     pub response_format: ResponseFormat,
     /// How tokens are drawn, and how many.
     pub sampling: Sampling,
+    /// How hard the model thinks before it answers; `None` leaves the provider's default.
+    pub effort: Option<Effort>,
+    /// Whether the caller wants the prompt kept in the provider's cache, where that must be asked
+    /// for.
+    pub cache_prompt: bool,
+    /// The caller's own id of the person it asks for, for the provider's abuse checks.
+    pub user: Option<Text>,
+    /// Fields that this server does not know, an object or null: only providers that speak
+    /// OpenAI's protocol are given them.
+    pub extra: Json,
 }
 
 /// One turn of the conversation.
@@ -31,6 +44,8 @@ pub enum Message {
     User(Vec<Part>),
     /// An earlier answer of a model.
     Assistant {
+        /// What it thought before that.
+        reasoning: Vec<Reasoning>,
         /// What it said, if anything.
         text: Option<Text>,
         /// The tools it called.
@@ -41,7 +56,9 @@ pub enum Message {
         /// The call it answers.
         tool_call_id: String,
         /// Its output.
-        text: Text,
+        parts: Vec<Part>,
+        /// Whether the tool failed, and the output says how.
+        failed: bool,
     },
 }
 
@@ -59,6 +76,19 @@ pub enum Part {
 pub struct Image {
     /// Where its bytes are.
     pub source: ImageSource,
+    /// How closely it is looked at; `None` leaves the provider's default.
+    pub detail: Option<ImageDetail>,
+}
+
+/// How closely a picture is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ImageDetail {
+    /// As the provider sees fit.
+    Auto,
+    /// Coarsely, for few tokens.
+    Low,
+    /// Closely.
+    High,
 }
 
 /// Where a picture's bytes are.
@@ -84,6 +114,8 @@ pub struct Tool {
     pub description: Text,
     /// The JSON schema of its arguments, an object.
     pub parameters: Json,
+    /// Whether the arguments must satisfy the schema; `None` leaves the provider's default.
+    pub strict: Option<bool>,
 }
 
 /// A call that a model asks for.
@@ -95,6 +127,8 @@ pub struct ToolCall {
     pub name: String,
     /// Its arguments, as the JSON text that the model wrote.
     pub arguments: Text,
+    /// What its provider needs to see it again (Gemini's thought signatures).
+    pub seal: Option<Seal>,
 }
 
 /// Whether tools may, must or must not be called.
@@ -125,6 +159,9 @@ pub enum ResponseFormat {
         name: String,
         /// The schema.
         schema: Json,
+        /// Whether the answer must satisfy it (then it is checked), or is only guided by it;
+        /// `None`: it must where the provider's own strict mode takes the schema.
+        strict: Option<bool>,
     },
 }
 
@@ -141,6 +178,14 @@ pub struct Sampling {
     pub stop: Vec<String>,
     /// For providers that try to repeat themselves.
     pub seed: Option<i64>,
+    /// Draw only from so many of the likeliest tokens.
+    pub top_k: Option<u64>,
+    /// -2 to 2.
+    pub frequency_penalty: Option<f64>,
+    /// -2 to 2.
+    pub presence_penalty: Option<f64>,
+    /// Log-probabilities of the answer's tokens, each with so many alternatives, 0 to 20.
+    pub logprobs: Option<u8>,
 }
 
 impl ChatRequest {
@@ -187,19 +232,43 @@ impl ChatRequest {
 impl Message {
     /// Whether a picture is in it.
     pub fn has_image(&self) -> bool {
-        matches!(self, Self::User(parts) if parts.iter().any(|it| matches!(it, Part::Image(_))))
+        self.parts().iter().any(|it| matches!(it, Part::Image(_)))
+    }
+
+    /// The parts of a person's turn or of a tool's result; other turns have none.
+    pub fn parts(&self) -> &[Part] {
+        match self {
+            Self::User(parts) | Self::ToolResult { parts, .. } => parts,
+            Self::System(_) | Self::Assistant { .. } => &[],
+        }
+    }
+
+    /// A tool's result of plain text.
+    pub fn tool_result(tool_call_id: impl Into<String>, text: impl Into<Text>) -> Self {
+        let parts = vec![Part::Text(text.into())];
+        Self::ToolResult { tool_call_id: tool_call_id.into(), parts, failed: false }
     }
 
     /// Bytes of text in it; pictures are not counted.
     pub fn text_bytes(&self) -> usize {
         match self {
-            Self::System(text) | Self::ToolResult { text, .. } => text.len(),
-            Self::User(parts) => parts.iter().map(Part::text_bytes).sum(),
-            Self::Assistant { text, tool_calls } => {
-                let calls: usize = tool_calls.iter().map(|it| it.arguments.len()).sum();
-                calls + text.as_ref().map_or(0, Text::len)
+            Self::System(text) => text.len(),
+            Self::User(parts) | Self::ToolResult { parts, .. } => {
+                parts.iter().map(Part::text_bytes).sum()
+            }
+            Self::Assistant { reasoning, text, tool_calls } => {
+                let thoughts = reasoning.iter().filter_map(|it| it.text.as_ref());
+                let calls = tool_calls.iter().map(|it| &it.arguments);
+                thoughts.chain(calls).chain(text).map(Text::len).sum()
             }
         }
+    }
+}
+
+impl Image {
+    /// A picture that is looked at as the provider sees fit.
+    pub fn new(source: ImageSource) -> Self {
+        Self { source, detail: None }
     }
 }
 
@@ -225,9 +294,10 @@ mod tests {
             name: "clock".into(),
             description: "tells the time".into(),
             parameters: Json::default(),
+            strict: None,
         }];
         let source = ImageSource::Url("https://example.org/cat.png".into());
-        request.messages.push(Message::User(vec![Part::Image(Image { source })]));
+        request.messages.push(Message::User(vec![Part::Image(Image::new(source))]));
         let needed: Vec<_> = request.abilities_needed().iter().collect();
         assert_eq!(needed, [Ability::Tools, Ability::Images, Ability::JsonObject]);
         request.tool_choice = ToolChoice::None;
@@ -238,7 +308,7 @@ mod tests {
     fn the_last_user_turn_is_found_behind_tool_results() {
         let mut request = ChatRequest::from_prompt("first");
         request.messages.push(Message::User(vec![Part::Text("second".into())]));
-        request.messages.push(Message::ToolResult { tool_call_id: "1".into(), text: "42".into() });
+        request.messages.push(Message::tool_result("1", "42"));
         let texts: Vec<_> = request.last_user_texts().map(Text::as_str).collect();
         assert_eq!(texts, ["second"]);
     }

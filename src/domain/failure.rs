@@ -41,6 +41,8 @@ pub enum FailureClass {
     StreamCut,
     /// Its predicted cost exceeds what is left of the money; nothing was called.
     OverBudget,
+    /// Nobody waits for it any more: the caller left.
+    Cancelled,
 }
 
 /// Whether the same deployment is tried again.
@@ -99,7 +101,7 @@ pub struct Handling {
 
 impl FailureClass {
     /// Every class, in the order of the table.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::RateLimited,
         Self::Overloaded,
         Self::Connection,
@@ -116,6 +118,7 @@ impl FailureClass {
         Self::Malformed,
         Self::StreamCut,
         Self::OverBudget,
+        Self::Cancelled,
     ];
 
     /// Its name in answers, logs and metrics.
@@ -137,6 +140,7 @@ impl FailureClass {
             Self::Malformed => "malformed",
             Self::StreamCut => "stream_cut",
             Self::OverBudget => "over_budget",
+            Self::Cancelled => "cancelled",
         }
     }
 
@@ -154,7 +158,7 @@ impl FailureClass {
             Self::ContextTooLong => (Again::Never, Next::LargerWindow, BreakerEffect::None),
             Self::Unsupported => (Again::Never, Next::Any, BreakerEffect::None),
             Self::ContentFiltered => (Again::Never, Next::IfPolicyAllows, BreakerEffect::None),
-            Self::InvalidRequest => (Again::Never, Next::No, BreakerEffect::None),
+            Self::InvalidRequest | Self::Cancelled => (Again::Never, Next::No, BreakerEffect::None),
             Self::EmptyAnswer | Self::Malformed | Self::StreamCut => {
                 (Again::Never, Next::Any, Counts)
             }
@@ -183,7 +187,8 @@ mod tests {
     fn the_callers_own_errors_stop_the_chain() {
         for class in FailureClass::ALL {
             let stops = class.handling().next == Next::No;
-            let wanted = matches!(class, FailureClass::Deadline | FailureClass::InvalidRequest);
+            use FailureClass::{Cancelled, Deadline, InvalidRequest};
+            let wanted = matches!(class, Cancelled | Deadline | InvalidRequest);
             assert_eq!(stops, wanted, "{class:?}");
         }
     }

@@ -9,10 +9,12 @@ mod answer;
 mod attempt;
 mod chat;
 mod checksum;
+mod delta;
 mod failure;
 mod ids;
 mod money;
 mod probability;
+mod reasoning;
 mod text;
 mod validate;
 
@@ -20,13 +22,15 @@ pub use ability::{Ability, AbilitySet, UnknownAbility};
 pub use answer::{ChatResponse, FinishReason, Usage};
 pub use attempt::Attempt;
 pub use chat::{
-    ChatRequest, Image, ImageSource, Message, Part, ResponseFormat, Sampling, Tool, ToolCall,
-    ToolChoice,
+    ChatRequest, Image, ImageDetail, ImageSource, Message, Part, ResponseFormat, Sampling, Tool,
+    ToolCall, ToolChoice,
 };
 pub use checksum::sha256_hex;
+pub use delta::{Assembly, Delta, StreamEnd};
 pub use failure::{Again, BreakerEffect, FailureClass, Handling, Next};
 pub use ids::{DecisionId, DeploymentId, InvalidName, ModelName, ProviderName};
 pub use money::{MoneyError, Price, TokenPrice, Usd};
 pub use probability::{NotAProbability, Probability};
+pub use reasoning::{Effort, Reasoning, Seal};
 pub use text::{Json, Text};
 pub use validate::{PROMPT_BYTES_MAX, Violation};

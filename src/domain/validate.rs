@@ -12,7 +12,9 @@ pub const PROMPT_BYTES_MAX: usize = 4 << 20;
 const IMAGE_BYTES_MAX: usize = 24 << 20;
 const MESSAGES_MAX: usize = 4_096;
 const TOOLS_MAX: usize = 512;
-const STOPS_MAX: usize = 4;
+const STOPS_MAX: usize = 16;
+/// Alternatives per token; OpenAI's own limit.
+const LOGPROBS_MAX: u8 = 20;
 const OUTPUT_TOKENS_MAX: u64 = 1_000_000;
 
 /// One thing wrong with a request.
@@ -119,8 +121,8 @@ fn check_message(at: usize, message: &Message, found: &mut Vec<Violation>) {
                 found.push(Violation::new(format!("messages[{at}]"), "the message is empty"));
             }
         }
-        Message::Assistant { text, tool_calls } => {
-            if text.is_none() && tool_calls.is_empty() {
+        Message::Assistant { reasoning, text, tool_calls } => {
+            if text.is_none() && tool_calls.is_empty() && reasoning.is_empty() {
                 let message = "an assistant message needs text or tool calls";
                 found.push(Violation::new(format!("messages[{at}]"), message));
             }
@@ -135,8 +137,7 @@ fn check_message(at: usize, message: &Message, found: &mut Vec<Violation>) {
 }
 
 fn image_bytes(message: &Message) -> usize {
-    let Message::User(parts) = message else { return 0 };
-    let sizes = parts.iter().map(|it| match it {
+    let sizes = message.parts().iter().map(|it| match it {
         Part::Text(_) => 0,
         Part::Image(image) => match &image.source {
             ImageSource::Url(url) => url.len(),
@@ -155,6 +156,9 @@ fn check_sampling(sampling: &Sampling, found: &mut Vec<Violation>) {
     };
     range("temperature", sampling.temperature, 0.0, 2.0);
     range("top_p", sampling.top_p, 0.0, 1.0);
+    range("frequency_penalty", sampling.frequency_penalty, -2.0, 2.0);
+    range("presence_penalty", sampling.presence_penalty, -2.0, 2.0);
+    range("logprobs", sampling.logprobs.map(f64::from), 0.0, f64::from(LOGPROBS_MAX));
     let tokens = sampling.max_output_tokens;
     if let Some(tokens) = tokens.filter(|it| !(1..=OUTPUT_TOKENS_MAX).contains(it)) {
         let message = format!("{tokens} is not between 1 and {OUTPUT_TOKENS_MAX}");
@@ -188,25 +192,29 @@ mod tests {
             name: name.into(),
             description: "".into(),
             parameters: Json::from(parameters),
+            strict: None,
         };
         let request = ChatRequest {
             messages: vec![
                 Message::User(vec![Part::Text(" ".into())]),
-                Message::Assistant { text: None, tool_calls: vec![] },
-                Message::ToolResult { tool_call_id: "".into(), text: "".into() },
+                Message::Assistant { reasoning: vec![], text: None, tool_calls: vec![] },
+                Message::tool_result("", ""),
             ],
             tools: vec![tool("a", serde_json::json!({})), tool("a", serde_json::json!(1))],
             tool_choice: ToolChoice::Tool("b".into()),
             response_format: ResponseFormat::JsonSchema {
                 name: "x".into(),
                 schema: Json::default(),
+                strict: None,
             },
             sampling: Sampling {
                 temperature: Some(3.0),
                 top_p: Some(f64::NAN),
                 max_output_tokens: Some(0),
+                logprobs: Some(21),
                 ..Sampling::default()
             },
+            ..ChatRequest::default()
         };
         let wanted = [
             "messages[0]",
@@ -218,6 +226,7 @@ mod tests {
             "response_format.schema",
             "sampling.temperature",
             "sampling.top_p",
+            "sampling.logprobs",
             "sampling.max_output_tokens",
         ];
         assert_eq!(fields(&request), wanted);

@@ -144,6 +144,7 @@ mod tests {
             name: "get_weather".into(),
             description: "Tells the weather of a city".into(),
             parameters: Json::from(parameters),
+            strict: None,
         };
         let mut request = ChatRequest::from_prompt("What is the weather in Oslo and in Bergen?");
         request.tools = vec![weather];

@@ -59,13 +59,16 @@ fn message(message: &Message) -> Value {
             let parts: Value = parts.iter().map(part).collect();
             json!({ "parts": parts, "role": "user" })
         }
-        Message::Assistant { text, tool_calls } => {
+        Message::Assistant { reasoning, text, tool_calls } => {
             let calls: Value = tool_calls.iter().map(tool_call).collect();
             let text = text.as_ref().map(Text::as_str);
-            json!({ "role": "assistant", "text": text, "tool_calls": calls })
+            let thoughts = reasoning.iter().filter_map(|it| Some(it.text.as_ref()?.as_str()));
+            let thoughts: Value = thoughts.collect();
+            json!({ "reasoning": thoughts, "role": "assistant", "text": text, "tool_calls": calls })
         }
-        Message::ToolResult { tool_call_id, text } => {
-            json!({ "role": "tool", "text": text.as_str(), "tool_call_id": tool_call_id })
+        Message::ToolResult { tool_call_id, parts, failed } => {
+            let parts: Value = parts.iter().map(part).collect();
+            json!({ "failed": failed, "parts": parts, "role": "tool", "tool_call_id": tool_call_id })
         }
     }
 }
@@ -73,10 +76,10 @@ fn message(message: &Message) -> Value {
 fn part(part: &Part) -> Value {
     match part {
         Part::Text(text) => json!({ "text": text.as_str() }),
-        Part::Image(Image { source: ImageSource::Url(url) }) => {
+        Part::Image(Image { source: ImageSource::Url(url), .. }) => {
             json!({ "image_url": url.as_str() })
         }
-        Part::Image(Image { source: ImageSource::Base64 { media_type, data } }) => {
+        Part::Image(Image { source: ImageSource::Base64 { media_type, data }, .. }) => {
             let sha256 = sha256_hex(data.as_str().as_bytes());
             json!({ "image_sha256": sha256, "media_type": media_type })
         }
@@ -95,10 +98,16 @@ mod tests {
         let data = Text::from(image);
         let source = ImageSource::Base64 { media_type: "image/png".into(), data };
         let mut request = ChatRequest::from_prompt("the secret word");
-        request.messages.push(Message::User(vec![Part::Image(Image { source })]));
+        request.messages.push(Message::User(vec![Part::Image(Image::new(source))]));
         request.messages.push(Message::Assistant {
+            reasoning: vec![],
             text: None,
-            tool_calls: vec![ToolCall { id: "1".into(), name: "f".into(), arguments: "{}".into() }],
+            tool_calls: vec![ToolCall {
+                id: "1".into(),
+                name: "f".into(),
+                arguments: "{}".into(),
+                seal: None,
+            }],
         });
         request
     }

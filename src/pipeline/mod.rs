@@ -7,23 +7,26 @@
 
 mod consider;
 mod record;
+mod route;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
 
 use crate::catalog::Fleet;
-use crate::dispatch::{self, ChainEnd, ChainFailure, Dispatched, Plan};
+use crate::dispatch::{self, ChainEnd, ChainFailure, Dispatched};
 use crate::domain::{ChatRequest, DecisionId};
 use crate::encoder::{Encoder, TokenizerError};
 use crate::outcome::{Feedback, FeedbackReceipt, OutcomeError, OutcomeLog};
 use crate::prediction::Predictor;
 use crate::providers::HttpCaller;
 use crate::ranking::{Availability, Policy, Ranking, Refusal};
-use consider::{Considered, Judge};
+use consider::Judge;
+pub use route::{RouteEvent, RoutedStream};
 
 /// What a pipeline is made of.
 pub struct PipelineParts {
@@ -41,8 +44,16 @@ pub struct PipelineParts {
     pub log: OutcomeLog,
 }
 
-/// From a request to its answer.
+/// From a request to its answer. Whoever waits may leave at any time: the work then ends early, and
+/// is recorded all the same.
 pub struct Pipeline {
+    works: Arc<Works>,
+    /// Requests under way.
+    tasks: TaskTracker,
+}
+
+/// What requests under way share.
+struct Works {
     judge: Arc<Judge>,
     /// Who may compute at the same time: one per core, since more would only take turns.
     seats: Semaphore,
@@ -106,13 +117,16 @@ pub enum PipelineError {
     /// The thread that was choosing ended.
     #[error("choosing was interrupted")]
     Worker(#[from] tokio::task::JoinError),
+    /// The task that was calling providers ended without a result.
+    #[error("the request was interrupted")]
+    Interrupted,
 }
 
 impl Routed {
     /// How the chain of attempts failed, if it ran and failed.
     pub fn failure(&self) -> Option<ChainFailure> {
         match &self.dispatched.as_ref()?.end {
-            ChainEnd::Served { .. } => None,
+            ChainEnd::Served { .. } | ChainEnd::Broken { .. } => None,
             ChainEnd::Failed(failure) => Some(*failure),
         }
     }
@@ -124,31 +138,44 @@ impl Pipeline {
         let PipelineParts { fleet, availability, encoder, predictor, caller, log } = parts;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let judge = Arc::new(Judge::new(fleet, availability, encoder, predictor));
-        Self { judge, seats: Semaphore::new(cores), caller, log }
+        let works = Works { judge, seats: Semaphore::new(cores), caller, log };
+        Self { works: Arc::new(works), tasks: TaskTracker::new() }
     }
 
-    /// Chooses, calls, falls back, records.
+    /// Chooses, calls, falls back, records; answers in one piece. Dropping the future ends the call
+    /// under way; what it came to is recorded.
     ///
     /// # Errors
-    /// [`PipelineError`] for faults of ours before anything was spent. Refusals and failed chains
-    /// are no errors here: they are in [`Routed`], and recorded.
+    /// [`PipelineError`] for faults of ours. Refusals and failed chains are no errors here: they
+    /// are in [`Routed`], and recorded.
     pub async fn route(&self, call: Call) -> Result<Routed, PipelineError> {
-        let at_unix_ms = unix_ms(SystemTime::now(), call.arrived.elapsed());
-        let call = Arc::new(call);
-        let considered = self.consider(&call).await?;
-        let dispatched = match &considered.decision.verdict {
-            Ok(ranking) => Some(self.dispatch(ranking, &call, &considered).await),
-            Err(_) => None,
-        };
-        if let Some(dispatched) = &dispatched {
-            self.judge.learn(&considered, dispatched);
-        }
-        let total_ms = call.arrived.elapsed().as_secs_f64() * 1_000.0;
-        let ended =
-            record::Ended { call: &call, dispatched: dispatched.as_ref(), at_unix_ms, total_ms };
-        let record = ended.record(&self.judge, &considered, self.log.prompts());
-        let recorded = self.append(record).await;
-        Ok(Routed { decision: considered.decision, dispatched, total_ms, recorded })
+        let under_way = self.works.begin(call).await?;
+        let (mut told, telling) = oneshot::channel();
+        let works = Arc::clone(&self.works);
+        self.tasks.spawn(async move {
+            let routed = works.whole(under_way, told.closed()).await;
+            // An error says that nobody waits any more; the record is kept.
+            let _ = told.send(routed);
+        });
+        telling.await.map_err(|_| PipelineError::Interrupted)
+    }
+
+    /// As [`Pipeline::route`], in pieces. Dropping the stream ends the call under way.
+    ///
+    /// # Errors
+    /// [`PipelineError`] for faults of ours before anything was spent.
+    pub async fn route_stream(&self, call: Call) -> Result<RoutedStream, PipelineError> {
+        let under_way = self.works.begin(call).await?;
+        let decision = under_way.decision().clone();
+        let (events, pieces) = mpsc::channel(dispatch::EVENTS_MAX);
+        let (told, telling) = oneshot::channel();
+        let works = Arc::clone(&self.works);
+        self.tasks.spawn(async move {
+            let routed = works.pieces(under_way, events).await;
+            // As above.
+            let _ = told.send(routed);
+        });
+        Ok(RoutedStream { decision, pieces, telling })
     }
 
     /// Chooses only: spends, logs and learns nothing. Computes on the caller's thread, for
@@ -157,7 +184,7 @@ impl Pipeline {
     /// # Errors
     /// [`PipelineError::Encoder`].
     pub fn rank(&self, request: &ChatRequest, policy: &Policy) -> Result<Decision, PipelineError> {
-        Ok(self.judge.consider(request, policy)?.decision)
+        Ok(self.works.judge.consider(request, policy)?.decision)
     }
 
     /// Keeps what a caller says of an answer.
@@ -165,75 +192,25 @@ impl Pipeline {
     /// # Errors
     /// [`OutcomeError`] when the log does not take it.
     pub async fn feedback(&self, feedback: Feedback) -> Result<FeedbackReceipt, OutcomeError> {
-        self.log.feedback(feedback).await
+        self.works.log.feedback(feedback).await
     }
 
-    /// Writes what waits, and closes the log.
+    /// Waits for requests under way, writes what waits, and closes the log.
     pub async fn close(self) {
-        self.log.close().await;
+        self.tasks.close();
+        self.tasks.wait().await;
+        if let Some(works) = Arc::into_inner(self.works) {
+            works.log.close().await;
+        }
     }
 
     /// Who may be asked.
     pub fn fleet(&self) -> &Fleet {
-        &self.judge.fleet
+        &self.works.judge.fleet
     }
 
     /// Who cannot be called, and why.
     pub fn availability(&self) -> &Availability {
-        &self.judge.availability
-    }
-
-    /// Computes away from the threads that serve connections. Who leaves while waiting for a seat
-    /// costs nothing.
-    async fn consider(&self, call: &Arc<Call>) -> Result<Considered, PipelineError> {
-        // The semaphore is never closed, so an error here would only mean no bound.
-        let _seat = self.seats.acquire().await.ok();
-        let (judge, call) = (Arc::clone(&self.judge), Arc::clone(call));
-        tokio::task::spawn_blocking(move || judge.consider(&call.request, &call.policy)).await?
-    }
-
-    async fn dispatch(
-        &self,
-        ranking: &Ranking,
-        call: &Call,
-        considered: &Considered,
-    ) -> Dispatched {
-        let own = call.policy.budget.max_latency;
-        let plan = Plan {
-            ranking,
-            policy: &call.policy,
-            request: &call.request,
-            arrived: call.arrived,
-            max_latency: call.deadline.map_or(own, |it| it.min(own)),
-        };
-        dispatch::run(plan, &self.caller, considered.decision.id.seed()).await
-    }
-
-    /// Whether the log took it. An answer that was paid for is given even when it did not.
-    async fn append(&self, record: crate::outcome::OutcomeRecord) -> bool {
-        let decision = record.decision;
-        let appended = self.log.append(record).await;
-        if let Err(error) = &appended {
-            tracing::error!(%decision, %error, "an outcome could not be recorded");
-        }
-        appended.is_ok()
-    }
-}
-
-/// When a request arrived, in milliseconds since 1970 UTC.
-fn unix_ms(now: SystemTime, ago: Duration) -> u64 {
-    let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.saturating_sub(ago).as_millis()).unwrap_or(u64::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn arrival_is_counted_back_from_now() {
-        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(10);
-        assert_eq!(unix_ms(now, Duration::from_millis(1)), 9_999);
-        assert_eq!(unix_ms(SystemTime::UNIX_EPOCH, Duration::from_secs(1)), 0);
+        &self.works.judge.availability
     }
 }

@@ -66,7 +66,9 @@ impl Ended<'_> {
 
 fn served(dispatched: &Dispatched) -> Option<&DeploymentId> {
     match &dispatched.end {
-        ChainEnd::Served { deployment, .. } => Some(&deployment.id),
+        ChainEnd::Served { deployment, .. } | ChainEnd::Broken { deployment, .. } => {
+            Some(&deployment.id)
+        }
         ChainEnd::Failed(_) => None,
     }
 }
@@ -75,6 +77,8 @@ fn end(dispatched: Option<&Dispatched>) -> &'static str {
     match dispatched.map(|it| &it.end) {
         None => "refused",
         Some(ChainEnd::Served { .. }) => "served",
+        Some(ChainEnd::Broken { .. }) => "broken",
+        Some(ChainEnd::Failed(ChainFailure::Cancelled)) => "cancelled",
         Some(ChainEnd::Failed(ChainFailure::Exhausted)) => "exhausted",
         Some(ChainEnd::Failed(ChainFailure::Deadline)) => "deadline",
         Some(ChainEnd::Failed(ChainFailure::OverBudget)) => "over_budget",

@@ -1,13 +1,14 @@
 //! One call to one deployment, as a seam: what comes back, and who makes it.
 //!
-//! In: a deployment, a request, the time it may take. Out: [`Reply`] or [`CallFailure`]. Invariant:
-//! a failure carries facts only (class, status, pause, usage), never a body. Not here: retries.
+//! In: a deployment, a request, the time it may take. Out: [`Reply`], a [`DeltaStream`], or
+//! [`CallFailure`]. Invariant: a failure carries facts only (class, status, pause, usage), never a
+//! body. Not here: retries, and when a stream is too slow.
 
 use std::future::Future;
 use std::time::Duration;
 
 use crate::catalog::Deployment;
-use crate::domain::{ChatRequest, ChatResponse, FailureClass, Usage};
+use crate::domain::{ChatRequest, ChatResponse, Delta, FailureClass, StreamEnd, Usage};
 
 /// A whole answer.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,6 +19,8 @@ pub struct Reply {
     pub status: u16,
     /// Time to the first content, where it was seen; an answer that comes in one piece has none.
     pub ttft: Option<Duration>,
+    /// Parameters that the provider lacks and was not sent, by their names in OpenAI's dialect.
+    pub dropped: Vec<String>,
 }
 
 /// A call that came to nothing.
@@ -40,9 +43,40 @@ impl CallFailure {
     }
 }
 
+/// What comes next in a stream.
+#[derive(Debug, Clone, PartialEq)]
+pub enum StreamItem {
+    /// A piece of the answer.
+    Delta(Delta),
+    /// The answer is whole: the protocol's end mark was there, and what it must satisfy it does.
+    End(StreamEnd),
+}
+
+/// An answer that comes in pieces. Dropping it ends the call; nothing is read that is not asked
+/// for, so a slow reader slows the provider down.
+pub trait DeltaStream: Send {
+    /// The next piece. After [`StreamItem::End`] or a failure there is none.
+    ///
+    /// # Errors
+    /// [`CallFailure`], with [`FailureClass::StreamCut`] when it ended without its end mark.
+    fn next(&mut self) -> impl Future<Output = Result<StreamItem, CallFailure>> + Send;
+
+    /// Tokens used so far, as far as the provider told.
+    fn usage(&self) -> Usage;
+
+    /// The HTTP status.
+    fn status(&self) -> u16;
+
+    /// Parameters that the provider lacks and was not sent.
+    fn dropped(&self) -> &[String];
+}
+
 /// Whoever can call a deployment: the HTTP sender, or a script in tests.
 pub trait Caller: Send + Sync {
-    /// Calls `deployment` once. Dropping the future ends the call.
+    /// An answer in pieces.
+    type Stream: DeltaStream;
+
+    /// Calls `deployment` once for an answer in one piece. Dropping the future ends the call.
     ///
     /// # Errors
     /// [`CallFailure`], with [`FailureClass::Deadline`] when `timeout` ran out.
@@ -52,4 +86,14 @@ pub trait Caller: Send + Sync {
         request: &ChatRequest,
         timeout: Duration,
     ) -> impl Future<Output = Result<Reply, CallFailure>> + Send;
+
+    /// Calls `deployment` once for an answer in pieces; returns when its headers are there.
+    ///
+    /// # Errors
+    /// [`CallFailure`] when it refuses, or cannot be reached.
+    fn open(
+        &self,
+        deployment: &Deployment,
+        request: &ChatRequest,
+    ) -> impl Future<Output = Result<Self::Stream, CallFailure>> + Send;
 }

@@ -6,11 +6,18 @@
 //! Not here: which model is asked (see [`crate::ranking`]) and what follows a failure (see
 //! [`crate::dispatch`]).
 
+mod auth;
 mod call;
+mod check;
+#[cfg(test)]
+mod fixtures;
+mod framing;
 mod protocol;
 mod provider;
+mod quirks;
 mod transport;
 
-pub use call::{CallFailure, Caller, Reply};
-pub use provider::{ApiKey, Protocol, Provider, ProviderRow, builtin_rows};
-pub use transport::{HttpCaller, TransportError};
+pub use call::{CallFailure, Caller, DeltaStream, Reply, StreamItem};
+pub use provider::{ApiKey, AuthScheme, AwsKey, Protocol, Provider, ProviderRow, builtin_rows};
+pub use quirks::{MaxTokensField, Parameter, Quirks, SchemaBy};
+pub use transport::{AnswerStream, HttpCaller, TransportError};

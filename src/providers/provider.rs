@@ -6,6 +6,7 @@
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
+use super::quirks::Quirks;
 use crate::domain::ProviderName;
 
 const BUILTIN: &str = include_str!("builtin.toml");
@@ -19,8 +20,20 @@ pub struct Provider {
     pub protocol: Protocol,
     /// Where its API begins, without a slash at the end, for instance `https://api.openai.com/v1`.
     pub base_url: String,
+    /// How the key is shown.
+    pub auth: AuthScheme,
     /// What it wants to see before it answers.
     pub key: ApiKey,
+    /// How it differs from its protocol.
+    pub quirks: Quirks,
+}
+
+impl Provider {
+    /// A provider that speaks its protocol as its inventor does.
+    pub fn new(name: ProviderName, protocol: Protocol, base_url: String, key: ApiKey) -> Self {
+        let auth = protocol.default_auth();
+        Self { name, protocol, base_url, auth, key, quirks: Quirks::default() }
+    }
 }
 
 /// A wire format.
@@ -29,18 +42,52 @@ pub struct Provider {
 pub enum Protocol {
     /// OpenAI's chat completions, written `openai`.
     OpenAi,
+    /// Anthropic's Messages.
+    Anthropic,
+    /// Google's `generateContent`.
+    Gemini,
+    /// Ollama's own `/api/chat`.
+    Ollama,
+    /// Amazon Bedrock's Converse.
+    Bedrock,
 }
 
 impl Protocol {
     /// Every protocol.
-    pub const ALL: [Self; 1] = [Self::OpenAi];
+    pub const ALL: [Self; 5] =
+        [Self::OpenAi, Self::Anthropic, Self::Gemini, Self::Ollama, Self::Bedrock];
 
     /// Its name in configs.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::OpenAi => "openai",
+            Self::Anthropic => "anthropic",
+            Self::Gemini => "gemini",
+            Self::Ollama => "ollama",
+            Self::Bedrock => "bedrock",
         }
     }
+
+    /// How keys are shown where nothing else is said.
+    pub fn default_auth(self) -> AuthScheme {
+        match self {
+            Self::OpenAi | Self::Ollama => AuthScheme::Bearer,
+            Self::Anthropic => AuthScheme::Header("x-api-key".to_owned()),
+            Self::Gemini => AuthScheme::Header("x-goog-api-key".to_owned()),
+            Self::Bedrock => AuthScheme::SigV4,
+        }
+    }
+}
+
+/// How a key is shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AuthScheme {
+    /// `Authorization: Bearer KEY`.
+    Bearer,
+    /// The key by itself, in the header of this name.
+    Header(String),
+    /// AWS signature, version 4; a key of [`ApiKey::Set`] is shown as a bearer instead.
+    SigV4,
 }
 
 /// A provider's key, or why there is none.
@@ -50,11 +97,26 @@ pub enum ApiKey {
     NotNeeded,
     /// The key; redacted in `Debug`.
     Set(SecretString),
+    /// A key that signs; redacted in `Debug`.
+    Aws(AwsKey),
     /// It asks for a key and none was found.
     Missing {
         /// Where the key was looked for: an environment variable or a file.
         place: String,
     },
+}
+
+/// What signs requests to AWS.
+#[derive(Debug, Clone)]
+pub struct AwsKey {
+    /// Names the key.
+    pub access_key_id: String,
+    /// The key.
+    pub secret_access_key: SecretString,
+    /// Goes with keys that expire.
+    pub session_token: Option<SecretString>,
+    /// Where the service is, for instance `us-east-1`.
+    pub region: String,
 }
 
 /// A provider known from the start; any of it can be overridden in the config.
@@ -69,6 +131,11 @@ pub struct ProviderRow {
     pub base_url: String,
     /// The environment variable its own documentation names for the key; `None`: it needs no key.
     pub api_key_env: Option<String>,
+    /// The header that holds the key, where it is not the protocol's own way.
+    pub auth_header: Option<String>,
+    /// How it differs from its protocol.
+    #[serde(default)]
+    pub quirks: Quirks,
 }
 
 #[derive(Deserialize)]
@@ -112,7 +179,9 @@ mod tests {
             name: ProviderName::new("openai").unwrap(),
             protocol: Protocol::OpenAi,
             base_url: "https://api.openai.com/v1".to_owned(),
+            auth: AuthScheme::Bearer,
             key: ApiKey::Set(SecretString::from("sk-very-secret")),
+            quirks: Quirks::default(),
         };
         let printed = format!("{provider:?} {provider:#?}");
         assert!(!printed.contains("very-secret"), "{printed}");

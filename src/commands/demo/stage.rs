@@ -151,12 +151,9 @@ async fn front(wanted: Option<SocketAddr>) -> Result<TcpListener, CommandError> 
 
 fn providers(listeners: &[TcpListener]) -> Result<Vec<Provider>, CommandError> {
     let provider = |(role, listener): (&cast::Role, &TcpListener)| {
-        Ok(Provider {
-            name: ProviderName::new(role.provider)?,
-            protocol: Protocol::OpenAi,
-            base_url: format!("http://{}/v1", listener.local_addr()?),
-            key: ApiKey::NotNeeded,
-        })
+        let name = ProviderName::new(role.provider)?;
+        let base_url = format!("http://{}/v1", listener.local_addr()?);
+        Ok(Provider::new(name, Protocol::OpenAi, base_url, ApiKey::NotNeeded))
     };
     CAST.iter().zip(listeners).map(provider).collect()
 }

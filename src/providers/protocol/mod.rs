@@ -1,16 +1,110 @@
-//! Wire formats, pure: a request becomes a body, a status and a body become an answer or a failure.
+//! Wire formats, pure: a request becomes a body, a status and a body become an answer or a failure,
+//! frames of a stream become pieces of an answer.
 //!
-//! In: [`ChatRequest`] and the bytes of [`Answered`]. Out: JSON, [`ChatResponse`] or
-//! [`CallFailure`]. Invariant: no IO and no clock. Not here: URLs' hosts, keys, time limits.
+//! In: [`Asking`], the bytes of [`Answered`], [`Frame`]s. Out: [`Encoded`], [`ChatResponse`],
+//! [`Delta`]s or [`CallFailure`]. Invariant: no IO and no clock. Not here: URLs' hosts, keys, time
+//! limits, how bytes become frames (see [`super::framing`]), and whether an answer satisfies the
+//! schema that was asked for (see [`super::check`]).
 
+mod anthropic;
+mod bedrock;
+mod gemini;
+mod ollama;
 mod openai;
 
 use std::time::Duration;
 
 use super::call::CallFailure;
+use super::framing::{Frame, Framing};
 use super::provider::Protocol;
+use super::quirks::{Parameter, Quirks};
 use crate::catalog::Deployment;
-use crate::domain::{ChatRequest, ChatResponse, ResponseFormat};
+use crate::domain::{ChatRequest, ChatResponse, Delta, FailureClass, StreamEnd, Usage};
+
+/// What is asked of whom.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asking<'a> {
+    /// What is asked.
+    pub(super) request: &'a ChatRequest,
+    /// Of whom.
+    pub(super) deployment: &'a Deployment,
+    /// How that provider differs from its protocol.
+    pub(super) quirks: &'a Quirks,
+    /// In one piece or in many.
+    pub(super) delivery: Delivery,
+}
+
+/// How an answer is to come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Delivery {
+    /// In one piece.
+    Whole,
+    /// In pieces.
+    Stream,
+}
+
+/// A request as a provider takes it.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Encoded {
+    /// Appended to the provider's base URL; begins with a slash, may hold a query; its segments are
+    /// percent-encoded.
+    pub(super) path: String,
+    /// Headers of the protocol, beside content type and key.
+    pub(super) headers: Vec<(&'static str, String)>,
+    /// The JSON body.
+    pub(super) body: serde_json::Value,
+    /// What was left out, by [`Dropped`].
+    pub(super) dropped: Vec<String>,
+}
+
+/// What a provider's protocol has no words for, and what an answer without would not be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{0} cannot be sent to this provider")]
+pub(super) struct Unsupported(pub(super) &'static str);
+
+/// Names of what is left out, each once, in the order in which it was met.
+#[derive(Debug, Default)]
+pub(super) struct Dropped(Vec<String>);
+
+impl Dropped {
+    /// Notes a parameter.
+    pub(super) fn parameter(&mut self, parameter: Parameter) {
+        self.name(parameter.as_str());
+    }
+
+    /// Notes a field by its name.
+    pub(super) fn name(&mut self, name: &str) {
+        if self.0.iter().all(|it| it != name) {
+            self.0.push(name.to_owned());
+        }
+    }
+
+    /// The value, if there is one and the provider takes this parameter; else notes it.
+    pub(super) fn keep<T>(
+        &mut self,
+        parameter: Parameter,
+        value: Option<T>,
+        quirks: &Quirks,
+    ) -> Option<T> {
+        let value = value?;
+        if quirks.lacks.contains(&parameter) {
+            self.parameter(parameter);
+            return None;
+        }
+        Some(value)
+    }
+
+    /// Notes the fields of the request's dialect that only OpenAI's protocol has.
+    pub(super) fn extra(&mut self, request: &ChatRequest) {
+        let fields = request.extra.value().as_object();
+        fields.into_iter().flatten().for_each(|(name, _)| self.name(name));
+    }
+
+    /// All of them.
+    pub(super) fn into_names(self) -> Vec<String> {
+        self.0
+    }
+}
 
 /// What an HTTP server gave back, as far as a protocol reads it.
 pub(super) struct Answered<'a> {
@@ -22,33 +116,86 @@ pub(super) struct Answered<'a> {
     pub(super) body: &'a [u8],
 }
 
+impl Answered<'_> {
+    /// A failure of this answer.
+    pub(super) fn failed(&self, class: FailureClass, usage: Usage) -> CallFailure {
+        CallFailure { class, status: Some(self.status), retry_after: self.retry_after, usage }
+    }
+}
+
+/// Whether a stream goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// More frames may come.
+    More,
+    /// That was the protocol's end mark.
+    Ended,
+}
+
+/// Reads the frames of one stream, in order.
+pub(super) trait Decode: Send + Sync {
+    /// Reads one frame; pieces of the answer go to `out`.
+    ///
+    /// # Errors
+    /// The class of an error that the stream tells, or [`FailureClass::Malformed`].
+    fn frame(&mut self, frame: &Frame, out: &mut Vec<Delta>) -> Result<Progress, FailureClass>;
+
+    /// How the stream ended; called once, after [`Progress::Ended`] or when no more bytes come.
+    /// Pieces that were held back go to `out`.
+    ///
+    /// # Errors
+    /// [`FailureClass::StreamCut`] without an end mark, [`FailureClass::ContentFiltered`] or
+    /// [`FailureClass::EmptyAnswer`] where the answer is one.
+    fn finish(&mut self, out: &mut Vec<Delta>) -> Result<StreamEnd, FailureClass>;
+
+    /// Tokens used so far, as far as the provider told.
+    fn usage(&self) -> Usage;
+}
+
 impl Protocol {
-    /// The path of its chat endpoint, appended to the provider's base URL.
-    pub(super) fn chat_path(self) -> &'static str {
+    /// The request that asks for an answer.
+    pub(super) fn encode(self, asking: &Asking<'_>) -> Result<Encoded, Unsupported> {
         match self {
-            Self::OpenAi => "/chat/completions",
+            Self::OpenAi => openai::encode(asking),
+            Self::Anthropic => anthropic::encode(asking),
+            Self::Gemini => gemini::encode(asking),
+            Self::Ollama => ollama::encode(asking),
+            Self::Bedrock => bedrock::encode(asking),
         }
     }
 
-    /// The body that asks `deployment` for an answer in one piece.
-    pub(super) fn encode(
-        self,
-        request: &ChatRequest,
-        deployment: &Deployment,
-    ) -> serde_json::Value {
-        match self {
-            Self::OpenAi => openai::encode(request, deployment),
-        }
-    }
-
-    /// The answer, or how it failed. `format` is what the request asked for.
+    /// The answer, or how it failed; also for an answer to a streaming request that is no stream.
     pub(super) fn decode(
         self,
         answered: &Answered<'_>,
-        format: &ResponseFormat,
+        asking: &Asking<'_>,
     ) -> Result<ChatResponse, CallFailure> {
         match self {
-            Self::OpenAi => openai::decode(answered, format),
+            Self::OpenAi => openai::decode(answered, asking),
+            Self::Anthropic => anthropic::decode(answered, asking),
+            Self::Gemini => gemini::decode(answered, asking),
+            Self::Ollama => ollama::decode(answered, asking),
+            Self::Bedrock => bedrock::decode(answered, asking),
+        }
+    }
+
+    /// A reader of one stream.
+    pub(super) fn decoder(self, asking: &Asking<'_>) -> Box<dyn Decode> {
+        match self {
+            Self::OpenAi => Box::new(openai::Decoder::new(asking)),
+            Self::Anthropic => Box::new(anthropic::Decoder::new(asking)),
+            Self::Gemini => Box::new(gemini::Decoder::new(asking)),
+            Self::Ollama => Box::new(ollama::Decoder::new(asking)),
+            Self::Bedrock => Box::new(bedrock::Decoder::new(asking)),
+        }
+    }
+
+    /// How its streams are cut into frames.
+    pub(super) fn framing(self) -> Framing {
+        match self {
+            Self::OpenAi | Self::Anthropic | Self::Gemini => Framing::Sse,
+            Self::Ollama => Framing::Ndjson,
+            Self::Bedrock => Framing::EventStream,
         }
     }
 }

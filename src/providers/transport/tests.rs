@@ -4,9 +4,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::catalog::Model;
 use crate::domain::Text;
-use crate::providers::Protocol;
+use crate::providers::fixtures::deployment;
+use crate::providers::{ApiKey, Protocol};
 
 const FAST: Duration = Duration::from_secs(5);
 const ANSWER: &str = r#"{"choices":[{"message":{"content":"hi"},"finish_reason":"stop"}]}"#;
@@ -44,23 +44,9 @@ async fn serve(listener: TcpListener, behaviour: Behaviour) -> String {
     String::from_utf8_lossy(&seen).into_owned()
 }
 
-fn deployment() -> Deployment {
-    let text = r#"
-        name = "model"
-        vendor = "nobody"
-        context_window = 1000
-        max_output_tokens = 1000
-        price = { input = 1.0, output = 1.0 }
-        released = "2025-01"
-        source = { page = "test", as_of = "2025-01" }
-    "#;
-    let model: Model = toml::from_str(text).unwrap();
-    Deployment::new(&Arc::new(model), &ProviderName::new("test").unwrap(), "model-1".into())
-}
-
 fn caller(base_url: String, key: ApiKey) -> HttpCaller {
     let name = ProviderName::new("test").unwrap();
-    let provider = Provider { name, protocol: Protocol::OpenAi, base_url, key };
+    let provider = Provider::new(name, Protocol::OpenAi, base_url, key);
     HttpCaller::new(vec![provider]).unwrap()
 }
 
@@ -69,7 +55,7 @@ async fn exchange(behaviour: Behaviour, limit: Duration) -> (Result<Reply, CallF
     let base_url = format!("http://{}/v1", listener.local_addr().unwrap());
     let server = tokio::spawn(serve(listener, behaviour));
     let caller = caller(base_url, ApiKey::Set("sesame".to_owned().into()));
-    let result = caller.call(&deployment(), &ChatRequest::from_prompt("hello"), limit).await;
+    let result = caller.call(&deployment("test"), &ChatRequest::from_prompt("hello"), limit).await;
     drop(caller);
     (result, server.await.unwrap())
 }
@@ -122,7 +108,7 @@ async fn nothing_is_sent_without_a_listener_a_key_or_a_provider() {
         (nobody, FailureClass::ModelMissing),
     ];
     for (caller, class) in table {
-        let result = caller.call(&deployment(), &request, FAST).await;
+        let result = caller.call(&deployment("test"), &request, FAST).await;
         assert_eq!(result, Err(CallFailure::of(class)));
     }
 }

@@ -62,7 +62,7 @@ fn tool(line: &str) -> Option<Tool> {
         *kind = Value::from("object");
     }
     let description = Text::from(raw.description);
-    Some(Tool { name: raw.name, description, parameters: Json::from(parameters) })
+    Some(Tool { name: raw.name, description, parameters: Json::from(parameters), strict: None })
 }
 
 #[cfg(test)]

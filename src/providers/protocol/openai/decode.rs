@@ -7,11 +7,9 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::super::Answered;
+use super::super::{Answered, Asking};
 use super::classify::classify;
-use crate::domain::{
-    ChatResponse, FailureClass, FinishReason, ResponseFormat, Text, ToolCall, Usage,
-};
+use crate::domain::{ChatResponse, FailureClass, FinishReason, Text, ToolCall, Usage};
 use crate::providers::call::CallFailure;
 
 /// Reads what came back.
@@ -20,7 +18,7 @@ use crate::providers::call::CallFailure;
 /// [`CallFailure`] with the class of `failure.md`'s table.
 pub(in super::super) fn decode(
     answered: &Answered<'_>,
-    format: &ResponseFormat,
+    _asking: &Asking<'_>,
 ) -> Result<ChatResponse, CallFailure> {
     if !(200..300).contains(&answered.status) {
         return Err(classify(answered));
@@ -39,14 +37,10 @@ pub(in super::super) fn decode(
     let usage = body.usage.map(Usage::from).unwrap_or_default();
     let choice = body.choices.unwrap_or_default().into_iter().next();
     let choice = choice.ok_or_else(|| failed(FailureClass::Malformed, usage))?;
-    whole(choice, usage, format).map_err(|class| failed(class, usage))
+    whole(choice, usage).map_err(|class| failed(class, usage))
 }
 
-fn whole(
-    choice: Choice,
-    usage: Usage,
-    format: &ResponseFormat,
-) -> Result<ChatResponse, FailureClass> {
+fn whole(choice: Choice, usage: Usage) -> Result<ChatResponse, FailureClass> {
     let Choice { message, finish_reason } = choice;
     let finish = finish(finish_reason.as_deref())?;
     let refused = message.refusal.is_some_and(|it| !it.is_empty());
@@ -66,10 +60,8 @@ fn whole(
             if tool_calls.is_empty() { FinishReason::Stop } else { FinishReason::ToolCalls }
         }
     };
-    if finish == FinishReason::Stop && !fits(format, text.as_ref()) {
-        return Err(FailureClass::Malformed);
-    }
-    Ok(ChatResponse { text, tool_calls, finish, usage })
+    let (reasoning, logprobs) = (vec![], None);
+    Ok(ChatResponse { text, reasoning, tool_calls, finish, usage, logprobs })
 }
 
 /// Reads the finish reason in the words of OpenAI and of those servers that differ (2025): Mistral
@@ -97,20 +89,11 @@ fn tool_call(call: CallBody) -> Result<ToolCall, FailureClass> {
     if function.name.is_empty() || !is_json(&arguments) {
         return Err(FailureClass::Malformed);
     }
-    Ok(ToolCall { id, name: function.name, arguments: arguments.into() })
+    Ok(ToolCall { id, name: function.name, arguments: arguments.into(), seal: None })
 }
 
 fn is_json(text: &str) -> bool {
     serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
-}
-
-fn fits(format: &ResponseFormat, text: Option<&Text>) -> bool {
-    let text = text.map_or("", Text::as_str);
-    match format {
-        ResponseFormat::Text => true,
-        ResponseFormat::JsonObject => text.trim_start().starts_with('{') && is_json(text),
-        ResponseFormat::JsonSchema { .. } => is_json(text),
-    }
 }
 
 #[derive(Deserialize)]
@@ -198,6 +181,7 @@ impl From<UsageBody> for Usage {
         Self {
             input_tokens: body.prompt_tokens.unwrap_or(0),
             cached_tokens: cached.unwrap_or(0),
+            cache_written_tokens: 0,
             output_tokens: body.completion_tokens.unwrap_or(0),
             reasoning_tokens: reasoning.unwrap_or(0),
         }

@@ -6,10 +6,10 @@
 
 use serde_json::{Map, Value, json};
 
+use super::super::{Asking, Encoded, Unsupported};
 use crate::catalog::Deployment;
 use crate::domain::{
-    ChatRequest, Image, ImageSource, Message, Part, ResponseFormat, Sampling, Tool, ToolCall,
-    ToolChoice,
+    Image, ImageSource, Message, Part, ResponseFormat, Sampling, Tool, ToolCall, ToolChoice,
 };
 
 /// OpenAI itself takes only `max_completion_tokens` for its reasoning models and deprecates
@@ -17,7 +17,8 @@ use crate::domain::{
 const TAKES_MAX_COMPLETION_TOKENS: &str = "openai";
 
 /// The body that asks for one answer in one piece.
-pub(in super::super) fn encode(request: &ChatRequest, deployment: &Deployment) -> Value {
+pub(in super::super) fn encode(asking: &Asking<'_>) -> Result<Encoded, Unsupported> {
+    let Asking { request, deployment, .. } = *asking;
     let mut body = Map::new();
     body.insert("model".into(), deployment.model_id.as_str().into());
     body.insert("messages".into(), request.messages.iter().map(message).collect());
@@ -28,22 +29,23 @@ pub(in super::super) fn encode(request: &ChatRequest, deployment: &Deployment) -
     let format = response_format(&request.response_format);
     body.extend(format.map(|it| ("response_format".into(), it)));
     body.extend(sampling(&request.sampling, deployment));
-    Value::Object(body)
+    let path = "/chat/completions".to_owned();
+    Ok(Encoded { path, headers: vec![], body: Value::Object(body), dropped: vec![] })
 }
 
 fn message(message: &Message) -> Value {
     match message {
         Message::System(text) => json!({ "role": "system", "content": text }),
         Message::User(parts) => json!({ "role": "user", "content": user_content(parts) }),
-        Message::Assistant { text, tool_calls } if tool_calls.is_empty() => {
+        Message::Assistant { text, tool_calls, .. } if tool_calls.is_empty() => {
             json!({ "role": "assistant", "content": text })
         }
-        Message::Assistant { text, tool_calls } => {
+        Message::Assistant { text, tool_calls, .. } => {
             let calls: Value = tool_calls.iter().map(tool_call).collect();
             json!({ "role": "assistant", "content": text, "tool_calls": calls })
         }
-        Message::ToolResult { tool_call_id, text } => {
-            json!({ "role": "tool", "tool_call_id": tool_call_id, "content": text })
+        Message::ToolResult { tool_call_id, parts, .. } => {
+            json!({ "role": "tool", "tool_call_id": tool_call_id, "content": user_content(parts) })
         }
     }
 }
@@ -59,10 +61,10 @@ fn user_content(parts: &[Part]) -> Value {
 fn part(part: &Part) -> Value {
     match part {
         Part::Text(text) => json!({ "type": "text", "text": text }),
-        Part::Image(Image { source: ImageSource::Url(url) }) => {
+        Part::Image(Image { source: ImageSource::Url(url), .. }) => {
             json!({ "type": "image_url", "image_url": { "url": url } })
         }
-        Part::Image(Image { source: ImageSource::Base64 { media_type, data } }) => {
+        Part::Image(Image { source: ImageSource::Base64 { media_type, data }, .. }) => {
             let url = format!("data:{media_type};base64,{}", data.as_str());
             json!({ "type": "image_url", "image_url": { "url": url } })
         }
@@ -95,7 +97,7 @@ fn response_format(format: &ResponseFormat) -> Option<Value> {
     match format {
         ResponseFormat::Text => None,
         ResponseFormat::JsonObject => Some(json!({ "type": "json_object" })),
-        ResponseFormat::JsonSchema { name, schema } => {
+        ResponseFormat::JsonSchema { name, schema, .. } => {
             let strict = takes_strict(schema.value());
             let inner = json!({ "name": name, "schema": schema, "strict": strict });
             Some(json!({ "type": "json_schema", "json_schema": inner }))

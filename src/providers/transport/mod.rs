@@ -1,23 +1,29 @@
-//! The one sender of HTTP requests: a deployment and a request out, an answer or a failure back.
+//! The one sender of HTTP requests: a deployment and a request out, an answer, a stream or a
+//! failure back.
 //!
-//! In: providers, deployments, chat requests, a time limit per call. Out: [`Reply`] or
-//! [`CallFailure`]. Invariant: bodies and time are bounded; no key, URL or body is in an error.
-//! Not here: the wire formats (see [`super::protocol`]); retries (see [`crate::dispatch`]).
+//! In: providers, deployments, chat requests, a time limit per call. Out: [`Reply`],
+//! [`AnswerStream`] or [`CallFailure`]. Invariant: bodies and time are bounded; no key, URL or body
+//! is in an error. Not here: the wire formats (see [`super::protocol`]); retries, and when a stream
+//! is too slow (see [`crate::dispatch`]).
+
+mod stream;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use reqwest::redirect::Policy;
 use reqwest::{Client, ClientBuilder, Response};
-use secrecy::ExposeSecret;
 
+use super::auth::{Signed, authorize};
 use super::call::{CallFailure, Caller, Reply};
-use super::protocol::Answered;
-use super::provider::{ApiKey, Provider};
+use super::check;
+use super::protocol::{Answered, Asking, Delivery, Encoded};
+use super::provider::Provider;
 use crate::catalog::Deployment;
 use crate::domain::{ChatRequest, FailureClass, ProviderName};
+pub use stream::AnswerStream;
 
 /// A TCP and TLS handshake takes well under a second; more than this is an outage.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -82,34 +88,70 @@ impl HttpCaller {
         Ok(Self { lines: Arc::new(lines) })
     }
 
+    fn line(&self, deployment: &Deployment) -> Result<&Line, CallFailure> {
+        let line = self.lines.get(&deployment.provider);
+        line.ok_or_else(|| CallFailure::of(FailureClass::ModelMissing))
+    }
+
     async fn exchange(
         &self,
         deployment: &Deployment,
         request: &ChatRequest,
     ) -> Result<Reply, CallFailure> {
-        let line = self.lines.get(&deployment.provider);
-        let line = line.ok_or_else(|| CallFailure::of(FailureClass::ModelMissing))?;
-        let protocol = line.provider.protocol;
-        let url = format!("{}{}", line.provider.base_url, protocol.chat_path());
-        let post = line.client.post(url).json(&protocol.encode(request, deployment));
-        let post = match &line.provider.key {
-            ApiKey::NotNeeded => post,
-            ApiKey::Set(key) => post.bearer_auth(key.expose_secret()),
-            ApiKey::Missing { .. } => return Err(CallFailure::of(FailureClass::Auth)),
-        };
-        let response = post.send().await.map_err(|it| unsent(&it))?;
+        let line = self.line(deployment)?;
+        let asking = line.asking(deployment, request, Delivery::Whole);
+        let encoded = line.encode(&asking)?;
+        let mut response = line.send(&encoded).await?;
         let status = response.status().as_u16();
         let retry_after = retry_after(response.headers());
         let told =
             |class| CallFailure { status: Some(status), retry_after, ..CallFailure::of(class) };
-        let body = whole_body(response).await.map_err(told)?;
+        let body = whole_body(&mut response).await.map_err(told)?;
         let answered = Answered { status, retry_after, body: &body };
-        let response = protocol.decode(&answered, &request.response_format)?;
-        Ok(Reply { response, status, ttft: None })
+        let response = line.provider.protocol.decode(&answered, &asking)?;
+        let usage = response.usage;
+        check::check(request, &response).map_err(|class| answered.failed(class, usage))?;
+        Ok(Reply { response, status, ttft: None, dropped: encoded.dropped })
+    }
+}
+
+impl Line {
+    fn asking<'a>(
+        &'a self,
+        deployment: &'a Deployment,
+        request: &'a ChatRequest,
+        delivery: Delivery,
+    ) -> Asking<'a> {
+        Asking { request, deployment, quirks: &self.provider.quirks, delivery }
+    }
+
+    /// What the provider has no words for is as if it had refused it.
+    fn encode(&self, asking: &Asking<'_>) -> Result<Encoded, CallFailure> {
+        let encoded = self.provider.protocol.encode(asking);
+        encoded.map_err(|_| CallFailure::of(FailureClass::Unsupported))
+    }
+
+    /// Sends the request; returns when the headers of its answer are there.
+    async fn send(&self, encoded: &Encoded) -> Result<Response, CallFailure> {
+        let url = format!("{}{}", self.provider.base_url, encoded.path);
+        let body = encoded.body.to_string();
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        for (name, value) in &encoded.headers {
+            let value = HeaderValue::from_str(value);
+            let value = value.map_err(|_| CallFailure::of(FailureClass::Unsupported))?;
+            headers.insert(HeaderName::from_static(name), value);
+        }
+        let signed = Signed { url: &url, body: body.as_bytes() };
+        authorize(&mut headers, &self.provider, &signed).map_err(CallFailure::of)?;
+        let post = self.client.post(url).headers(headers).body(body);
+        post.send().await.map_err(|it| unsent(&it))
     }
 }
 
 impl Caller for HttpCaller {
+    type Stream = AnswerStream;
+
     async fn call(
         &self,
         deployment: &Deployment,
@@ -118,6 +160,18 @@ impl Caller for HttpCaller {
     ) -> Result<Reply, CallFailure> {
         let exchange = tokio::time::timeout(timeout, self.exchange(deployment, request));
         exchange.await.unwrap_or_else(|_| Err(CallFailure::of(FailureClass::Deadline)))
+    }
+
+    async fn open(
+        &self,
+        deployment: &Deployment,
+        request: &ChatRequest,
+    ) -> Result<AnswerStream, CallFailure> {
+        let line = self.line(deployment)?;
+        let asking = line.asking(deployment, request, Delivery::Stream);
+        let encoded = line.encode(&asking)?;
+        let response = line.send(&encoded).await?;
+        AnswerStream::open(response, line.provider.protocol, &asking, encoded.dropped).await
     }
 }
 
@@ -150,7 +204,7 @@ fn unsent(error: &reqwest::Error) -> CallFailure {
     CallFailure::of(class)
 }
 
-async fn whole_body(mut response: Response) -> Result<Vec<u8>, FailureClass> {
+async fn whole_body(response: &mut Response) -> Result<Vec<u8>, FailureClass> {
     let mut body = Vec::new();
     if response.content_length().is_some_and(|it| it > BODY_BYTES_MAX as u64) {
         return Err(FailureClass::Malformed);

@@ -1,0 +1,164 @@
+//! One request on its way through the layers, from its arrival to its record.
+//!
+//! In: a [`Call`]. Out: [`Routed`], or a [`RoutedStream`] of it. Invariant: every request that was
+//! decided ends in one record, whoever left in the meantime; a stream's last event comes after its
+//! record was kept.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::mpsc::{Receiver, Sender};
+use tokio::sync::oneshot;
+
+use super::consider::Considered;
+use super::{Call, Decision, PipelineError, Routed, Works, record};
+use crate::dispatch::{self, ChainEvent, Dispatched, Plan};
+use crate::ranking::Ranking;
+
+/// An answer that comes in pieces.
+#[derive(Debug)]
+pub struct RoutedStream {
+    /// Who is tried, and why.
+    pub decision: Decision,
+    pub(super) pieces: Receiver<ChainEvent>,
+    pub(super) telling: oneshot::Receiver<Routed>,
+}
+
+/// What comes next in a stream.
+#[derive(Debug)]
+pub enum RouteEvent {
+    /// A deployment's answer begins, or a piece of it.
+    Chain(ChainEvent),
+    /// The last event: how it ended.
+    Ended(Box<Routed>),
+}
+
+impl RoutedStream {
+    /// The next event; after [`RouteEvent::Ended`] there is none.
+    ///
+    /// # Errors
+    /// [`PipelineError::Interrupted`].
+    pub async fn next(&mut self) -> Result<RouteEvent, PipelineError> {
+        if let Some(event) = self.pieces.recv().await {
+            return Ok(RouteEvent::Chain(event));
+        }
+        let routed = (&mut self.telling).await.map_err(|_| PipelineError::Interrupted)?;
+        Ok(RouteEvent::Ended(Box::new(routed)))
+    }
+}
+
+/// A request that was decided.
+pub(super) struct UnderWay {
+    call: Arc<Call>,
+    considered: Considered,
+    at_unix_ms: u64,
+}
+
+impl UnderWay {
+    pub(super) fn decision(&self) -> &Decision {
+        &self.considered.decision
+    }
+
+    fn plan<'a>(&'a self, ranking: &'a Ranking) -> Plan<'a> {
+        let own = self.call.policy.budget.max_latency;
+        Plan {
+            ranking,
+            policy: &self.call.policy,
+            request: &self.call.request,
+            arrived: self.call.arrived,
+            max_latency: self.call.deadline.map_or(own, |it| it.min(own)),
+        }
+    }
+}
+
+impl Works {
+    /// Decides. Who leaves while waiting costs nothing.
+    pub(super) async fn begin(&self, call: Call) -> Result<UnderWay, PipelineError> {
+        let at_unix_ms = unix_ms(SystemTime::now(), call.arrived.elapsed());
+        let call = Arc::new(call);
+        let considered = self.consider(&call).await?;
+        Ok(UnderWay { call, considered, at_unix_ms })
+    }
+
+    /// Calls for an answer in one piece, unless `gone` ends.
+    pub(super) async fn whole(
+        &self,
+        under_way: UnderWay,
+        gone: impl Future<Output = ()>,
+    ) -> Routed {
+        let decision = under_way.decision();
+        let dispatched = match &decision.verdict {
+            Ok(ranking) => {
+                let (plan, seed) = (under_way.plan(ranking), decision.id.seed());
+                Some(dispatch::run(plan, &self.caller, seed, gone).await)
+            }
+            Err(_) => None,
+        };
+        self.end(under_way, dispatched).await
+    }
+
+    /// Calls for an answer in pieces. The channel closes before the record is written.
+    pub(super) async fn pieces(&self, under_way: UnderWay, events: Sender<ChainEvent>) -> Routed {
+        let decision = under_way.decision();
+        let dispatched = match &decision.verdict {
+            Ok(ranking) => {
+                let (plan, seed) = (under_way.plan(ranking), decision.id.seed());
+                Some(dispatch::stream(plan, &self.caller, seed, &events).await)
+            }
+            Err(_) => None,
+        };
+        drop(events);
+        self.end(under_way, dispatched).await
+    }
+
+    /// Learns and records.
+    async fn end(&self, under_way: UnderWay, dispatched: Option<Dispatched>) -> Routed {
+        let UnderWay { call, considered, at_unix_ms } = under_way;
+        if let Some(dispatched) = &dispatched {
+            self.judge.learn(&considered, dispatched);
+        }
+        let total_ms = call.arrived.elapsed().as_secs_f64() * 1_000.0;
+        let ended =
+            record::Ended { call: &call, dispatched: dispatched.as_ref(), at_unix_ms, total_ms };
+        let record = ended.record(&self.judge, &considered, self.log.prompts());
+        let recorded = self.append(record).await;
+        Routed { decision: considered.decision, dispatched, total_ms, recorded }
+    }
+
+    /// Computes away from the threads that serve connections. Who leaves while waiting for a seat
+    /// costs nothing.
+    async fn consider(&self, call: &Arc<Call>) -> Result<Considered, PipelineError> {
+        // The semaphore is never closed, so an error here would only mean no bound.
+        let _seat = self.seats.acquire().await.ok();
+        let (judge, call) = (Arc::clone(&self.judge), Arc::clone(call));
+        tokio::task::spawn_blocking(move || judge.consider(&call.request, &call.policy)).await?
+    }
+
+    /// Whether the log took it. An answer that was paid for is given even when it did not.
+    async fn append(&self, record: crate::outcome::OutcomeRecord) -> bool {
+        let decision = record.decision;
+        let appended = self.log.append(record).await;
+        if let Err(error) = &appended {
+            tracing::error!(%decision, %error, "an outcome could not be recorded");
+        }
+        appended.is_ok()
+    }
+}
+
+/// When a request arrived, in milliseconds since 1970 UTC.
+fn unix_ms(now: SystemTime, ago: Duration) -> u64 {
+    let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.saturating_sub(ago).as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arrival_is_counted_back_from_now() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(10);
+        assert_eq!(unix_ms(now, Duration::from_millis(1)), 9_999);
+        assert_eq!(unix_ms(SystemTime::UNIX_EPOCH, Duration::from_secs(1)), 0);
+    }
+}
