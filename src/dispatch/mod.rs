@@ -13,6 +13,8 @@ mod next;
 mod run;
 mod stream;
 #[cfg(test)]
+mod stream_tests;
+#[cfg(test)]
 mod tests;
 mod timing;
 
