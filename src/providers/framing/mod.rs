@@ -4,6 +4,13 @@
 //! however they were split; no frame is larger than [`FRAME_BYTES_MAX`]. Pure. Not here: what the
 //! frames mean.
 
+mod buffer;
+mod event_stream;
+mod ndjson;
+mod sse;
+#[cfg(test)]
+mod tests;
+
 /// Largest frame, in bytes: one delta is rarely above a few hundred, but a server may send a whole
 /// answer (or an image) in one.
 pub(super) const FRAME_BYTES_MAX: usize = 8 << 20;
@@ -42,24 +49,78 @@ pub(super) enum FramingError {
 
 /// Cuts one stream.
 #[derive(Debug)]
-pub(super) struct Framer;
+pub(super) struct Framer {
+    cutter: Cutter,
+    /// What was wrong: nothing after it can be trusted.
+    failed: Option<FramingError>,
+}
+
+#[derive(Debug)]
+enum Cutter {
+    Sse(sse::Sse),
+    Ndjson(ndjson::Ndjson),
+    EventStream(event_stream::EventStream),
+}
 
 impl Framer {
-    pub(super) fn new(_framing: Framing) -> Self {
-        Self
+    pub(super) fn new(framing: Framing) -> Self {
+        Self { cutter: Cutter::new(framing), failed: None }
     }
 
-    /// Takes bytes; complete frames go to `out`, in order.
-    pub(super) fn push(
+    /// Takes bytes; complete frames go to `out`, in order, also those before an error.
+    ///
+    /// # Errors
+    /// [`FramingError`]; the same again for everything that follows.
+    pub(super) fn push(&mut self, bytes: &[u8], out: &mut Vec<Frame>) -> Result<(), FramingError> {
+        self.after(|cutter| match cutter {
+            Cutter::Sse(it) => it.push(bytes, out),
+            Cutter::Ndjson(it) => it.push(bytes, out),
+            Cutter::EventStream(it) => it.push(bytes, out),
+        })
+    }
+
+    /// No more bytes come; a last frame that needs no end mark of its own goes to `out`: a line of
+    /// JSON without its newline, and an event without its blank line (see [`sse`]).
+    ///
+    /// # Errors
+    /// [`FramingError::Damaged`] where a frame is known to be cut; that of an earlier push.
+    pub(super) fn finish(&mut self, out: &mut Vec<Frame>) -> Result<(), FramingError> {
+        self.after(|cutter| match cutter {
+            Cutter::Sse(it) => it.finish(out),
+            Cutter::Ndjson(it) => {
+                it.finish(out);
+                Ok(())
+            }
+            Cutter::EventStream(it) => it.finish(),
+        })
+    }
+
+    fn after(
         &mut self,
-        _bytes: &[u8],
-        _out: &mut Vec<Frame>,
+        step: impl FnOnce(&mut Cutter) -> Result<(), FramingError>,
     ) -> Result<(), FramingError> {
-        Ok(())
+        match self.failed {
+            Some(error) => Err(error),
+            None => step(&mut self.cutter).inspect_err(|it| self.failed = Some(*it)),
+        }
+    }
+}
+
+impl Cutter {
+    fn new(framing: Framing) -> Self {
+        match framing {
+            Framing::Sse => Self::Sse(sse::Sse::default()),
+            Framing::Ndjson => Self::Ndjson(ndjson::Ndjson::default()),
+            Framing::EventStream => Self::EventStream(event_stream::EventStream::default()),
+        }
     }
 
-    /// No more bytes come; a last frame that needs no end mark of its own goes to `out`.
-    pub(super) fn finish(&mut self, _out: &mut Vec<Frame>) -> Result<(), FramingError> {
-        Ok(())
+    #[cfg(test)]
+    fn held_bytes(&self) -> usize {
+        match self {
+            Self::Sse(it) => it.held_bytes(),
+            Self::Ndjson(it) => it.held_bytes(),
+            Self::EventStream(it) => it.held_bytes(),
+        }
     }
 }
