@@ -7,8 +7,10 @@
 mod connections;
 mod discover;
 mod fleet;
+mod place;
 mod policy;
 mod problems;
+mod quirks;
 mod raw;
 mod resolve;
 mod section;
