@@ -10,6 +10,8 @@ mod fleet;
 mod place;
 mod policy;
 mod problems;
+#[cfg(test)]
+mod provider_tests;
 mod quirks;
 mod raw;
 mod resolve;

@@ -8,6 +8,8 @@
 mod calls;
 mod classify;
 mod decode;
+#[cfg(test)]
+mod decode_tests;
 mod encode;
 mod messages;
 mod reader;
