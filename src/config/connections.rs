@@ -1,7 +1,8 @@
 //! Which providers can be reached, and with which keys.
 //!
 //! In: built-in rows, `[[provider]]` sections, the environment. Out: [`Connections`]. Invariant: a key
-//! goes from its variable or file straight into a [`SecretString`]. Not here: any network.
+//! goes from its variable or file straight into a [`SecretString`]; a provider whose URL has a
+//! variable that is not set counts as one whose key is missing. Not here: any network.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -10,11 +11,12 @@ use std::path::Path;
 
 use secrecy::SecretString;
 
+use super::place;
 use super::problems::{Fault, nearest};
 use super::raw::{KeyPlace, RawProvider};
 use super::section::{Field, Ledger};
 use crate::domain::ProviderName;
-use crate::providers::{ApiKey, Protocol, Provider, ProviderRow};
+use crate::providers::{ApiKey, AuthScheme, Protocol, Provider, ProviderRow, Quirks};
 
 /// How environment variables are read.
 pub(super) type Env<'e> = dyn Fn(&str) -> Option<String> + 'e;
@@ -29,6 +31,18 @@ pub(super) struct Connection {
     pub(super) key_place: Option<KeyPlace>,
     /// Whether the file has a section for it.
     pub(super) configured: bool,
+    plan: Plan,
+}
+
+/// A provider before the environment is looked at.
+#[derive(Clone)]
+struct Plan {
+    protocol: Protocol,
+    base_url: String,
+    key: Option<KeyPlace>,
+    key_optional: bool,
+    auth: AuthScheme,
+    quirks: Quirks,
 }
 
 /// Every provider that may be named: the built-in ones and those of the file.
@@ -38,11 +52,15 @@ impl Connections {
     /// The built-in ones alone.
     pub(super) fn builtin(rows: &[ProviderRow], env: &Env<'_>) -> Self {
         let connect = |row: &ProviderRow| {
-            let key_place = row.api_key_env.clone().map(KeyPlace::Variable);
-            let key = key(key_place.as_ref(), env);
-            let (name, base_url) = (row.name.clone(), row.base_url.clone());
-            let provider = Provider::new(name, row.protocol, base_url, key);
-            (row.name.clone(), Connection { provider, key_place, configured: false })
+            let plan = Plan {
+                protocol: row.protocol,
+                base_url: row.base_url.clone(),
+                key: row.api_key_env.clone().map(KeyPlace::Variable),
+                key_optional: row.api_key_optional,
+                auth: row.auth_header.as_deref().map_or_else(|| row.protocol.default_auth(), shown),
+                quirks: row.quirks.clone(),
+            };
+            (row.name.clone(), plan.connection(row.name.clone(), env))
         };
         Self(rows.iter().map(connect).collect())
     }
@@ -84,17 +102,22 @@ impl Connections {
             };
             ledger.report(&section.place, fault);
         }
-        let mut protocol = base.map_or(Protocol::OpenAi, |it| it.provider.protocol);
-        section.protocol.fill(&mut protocol);
-        let mut base_url = base.map(|it| it.provider.base_url.clone()).unwrap_or_default();
-        section.base_url.fill(&mut base_url);
-        let key_place = match section.key {
-            Field::Given(at) => Some(at.value),
-            Field::Absent | Field::Bad => base.and_then(|it| it.key_place.clone()),
-        };
-        let key = key(key_place.as_ref(), env);
-        let provider = Provider::new(name, protocol, base_url, key);
-        Connection { provider, key_place, configured: true }
+        let mut plan = base.map_or_else(|| Plan::new(Protocol::OpenAi), |it| it.plan.clone());
+        if let Some(protocol) = section.protocol.given().filter(|it| *it != plan.protocol) {
+            // What is known of it is known of its own protocol.
+            plan = Plan { base_url: plan.base_url, key: plan.key, ..Plan::new(protocol) };
+        }
+        section.base_url.fill(&mut plan.base_url);
+        if let Field::Given(at) = section.key {
+            (plan.key, plan.key_optional) = (Some(at.value), false);
+        }
+        if let Some(header) = section.auth_header.given() {
+            plan.auth = shown(&header);
+        }
+        if let Some(quirks) = section.quirks {
+            quirks.over(&mut plan.quirks);
+        }
+        Connection { configured: true, ..plan.connection(name, env) }
     }
 
     pub(super) fn get(&self, name: &ProviderName) -> Option<&Connection> {
@@ -110,14 +133,59 @@ impl Connections {
     }
 }
 
-fn key(place: Option<&KeyPlace>, env: &Env<'_>) -> ApiKey {
-    let (found, place) = match place {
-        None => return ApiKey::NotNeeded,
-        Some(KeyPlace::Variable(name)) => (env(name), name.clone()),
-        Some(KeyPlace::File(path)) => (read_key(path), path.display().to_string()),
-    };
-    let key = found.as_deref().map(str::trim).filter(|it| !it.is_empty());
-    key.map_or(ApiKey::Missing { place }, |it| ApiKey::Set(SecretString::from(it)))
+impl Plan {
+    fn new(protocol: Protocol) -> Self {
+        let (auth, quirks) = (protocol.default_auth(), Quirks::default());
+        Self { protocol, base_url: String::new(), key: None, key_optional: false, auth, quirks }
+    }
+
+    /// Looks the variables up.
+    fn connection(self, name: ProviderName, env: &Env<'_>) -> Connection {
+        let (base_url, key) = match place::base_url(&self.base_url, env) {
+            Ok(url) => (url.clone(), self.key(&url, env)),
+            Err(place) => (self.base_url.clone(), ApiKey::Missing { place }),
+        };
+        let (protocol, auth, quirks) = (self.protocol, self.auth.clone(), self.quirks.clone());
+        let provider = Provider { name, protocol, base_url, auth, key, quirks };
+        Connection { provider, key_place: self.key.clone(), configured: false, plan: self }
+    }
+
+    fn key(&self, base_url: &str, env: &Env<'_>) -> ApiKey {
+        let (found, place) = match &self.key {
+            None => (None, None),
+            Some(KeyPlace::Variable(name)) => (place::set(name, env), Some(name.clone())),
+            Some(KeyPlace::File(path)) => (read_key(path), Some(path.display().to_string())),
+        };
+        if let Some(key) = found.as_deref().map(str::trim).filter(|it| !it.is_empty()) {
+            return ApiKey::Set(SecretString::from(key));
+        }
+        if self.auth == AuthScheme::SigV4 {
+            return self.aws_key(base_url, place, env);
+        }
+        match place {
+            Some(place) if !self.key_optional => ApiKey::Missing { place },
+            Some(_) | None => ApiKey::NotNeeded,
+        }
+    }
+
+    /// A key that signs. Who is called without TLS is a server of one's own, which checks none.
+    fn aws_key(&self, base_url: &str, place: Option<String>, env: &Env<'_>) -> ApiKey {
+        let plain = base_url.starts_with("http://");
+        place::aws_key(base_url, env).unwrap_or_else(|missing| match (missing, place) {
+            (Some(place), _) | (None, Some(place)) => ApiKey::Missing { place },
+            (None, None) if plain => ApiKey::NotNeeded,
+            (None, None) => ApiKey::Missing { place: "AWS_ACCESS_KEY_ID".to_owned() },
+        })
+    }
+}
+
+/// How a key is shown in a header of this name.
+fn shown(header: &str) -> AuthScheme {
+    if header.eq_ignore_ascii_case("authorization") {
+        AuthScheme::Bearer
+    } else {
+        AuthScheme::Header(header.to_owned())
+    }
 }
 
 fn read_key(path: &Path) -> Option<String> {

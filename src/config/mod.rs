@@ -7,8 +7,12 @@
 mod connections;
 mod discover;
 mod fleet;
+mod place;
 mod policy;
 mod problems;
+#[cfg(test)]
+mod provider_tests;
+mod quirks;
 mod raw;
 mod resolve;
 mod section;

@@ -91,6 +91,9 @@ pub enum Fault {
     /// Not a base URL; not repeated, since URLs may hold credentials.
     #[error("must be a URL such as \"https://host/v1\", without user, password or query")]
     Url,
+    /// Not the name of a header; not repeated, since it may be the key itself.
+    #[error("must be the name of a header, such as \"api-key\"")]
+    Header,
     /// Not the name of an environment variable; not repeated, since it may be the key itself.
     #[error("is not the name of an environment variable (capitals, digits and `_`)")]
     Variable,

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use super::policy;
 use super::problems::{Fault, Place};
+use super::quirks::{self, RawQuirks};
 use super::section::{At, Field, Section};
 use super::values;
 use crate::catalog::{Source, Speed};
@@ -36,6 +37,8 @@ pub(super) struct RawProvider {
     pub(super) protocol: Field<Protocol>,
     pub(super) base_url: Field<String>,
     pub(super) key: Field<KeyPlace>,
+    pub(super) auth_header: Field<String>,
+    pub(super) quirks: Option<RawQuirks>,
 }
 
 /// Where a key is.
@@ -142,9 +145,11 @@ fn provider(mut section: Section<'_>) -> RawProvider {
         section.report(Fault::TwoKeys);
     }
     let key = if variable.is_absent() { file } else { variable };
+    let auth_header = section.field("auth_header", values::header);
+    let quirks = quirks::read(section.section("quirks"));
     let place = section.place.clone();
     section.done();
-    RawProvider { place, name, protocol, base_url, key }
+    RawProvider { place, name, protocol, base_url, key, auth_header, quirks }
 }
 
 fn model(mut section: Section<'_>) -> RawModel {

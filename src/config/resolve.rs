@@ -66,7 +66,9 @@ pub(super) fn fleet_of(
 ) -> Result<Fleet, Problems> {
     let nowhere = || Place { path: String::new(), line: None };
     if deployments.is_empty() {
-        let variables: Vec<_> = rows.iter().filter_map(|it| it.api_key_env.as_deref()).collect();
+        let variables: Vec<_> = rows.iter().filter(|it| !it.api_key_optional).collect();
+        let variables: Vec<_> =
+            variables.iter().filter_map(|it| it.api_key_env.as_deref()).collect();
         let fault = Fault::NothingToServe(variables.join(", "));
         return Err(Problems::sorted(vec![Problem { place: nowhere(), fault }]));
     }
@@ -116,7 +118,11 @@ fn finding(connection: &Connection, models: usize) -> String {
         (ApiKey::NotNeeded, _) | (ApiKey::Set(_), None) => "no key needed".to_owned(),
         (ApiKey::Set(_), Some(KeyPlace::Variable(variable))) => format!("{variable} is set"),
         (ApiKey::Set(_), Some(KeyPlace::File(path))) => format!("key in {}", path.display()),
-        (ApiKey::Missing { place }, Some(KeyPlace::File(_))) => format!("no key in {place}"),
+        (ApiKey::Missing { place }, Some(KeyPlace::File(path)))
+            if *place == path.display().to_string() =>
+        {
+            format!("no key in {place}")
+        }
         (ApiKey::Missing { place }, _) => format!("{place} is not set"),
     };
     let plural = if models == 1 { "" } else { "s" };

@@ -5,6 +5,7 @@
 //! what the values mean (see [`super::values`]).
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use toml::de::{DeTable, DeValue};
@@ -227,6 +228,26 @@ impl<'a> Section<'a> {
             }
         }
         sections
+    }
+
+    /// Every key of this table, whatever it is called, with its value; what is wrong is reported and
+    /// left out.
+    pub(super) fn entries<K: Ord, T>(
+        self,
+        name: impl Fn(&DeValue<'_>) -> Result<K, Fault>,
+        read: impl Fn(&DeValue<'_>) -> Result<T, Fault>,
+    ) -> BTreeMap<K, T> {
+        let mut entries = BTreeMap::new();
+        for (written, value) in self.table {
+            let key = written.get_ref();
+            let place = self.ledger.place(self.path(key), &written.span());
+            let named = name(&DeValue::String(key.clone()));
+            let pair = named.and_then(|name| Ok((name, read(value.get_ref())?)));
+            if let Some((name, value)) = self.accept(place, pair).given() {
+                entries.insert(name, value);
+            }
+        }
+        entries
     }
 
     /// Reports every key that was not asked for.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use toml::de::DeValue;
 
+use super::place;
 use super::problems::{Fault, nearest};
 use super::section::wrong;
 use crate::domain::{Ability, ModelName, Probability, ProviderName, TokenPrice, Usd};
@@ -23,6 +24,8 @@ const DURATION_MIN: Duration = Duration::from_millis(1);
 const TOKENS_MAX: u64 = 1_000_000_000;
 /// A chain longer than this helps nobody: at 10 s each it is past any deadline.
 const CHAIN_MAX: u64 = 32;
+/// The longest header in use for keys, `ocp-apim-subscription-key`, has 25 bytes.
+const HEADER_BYTES_MAX: usize = 32;
 
 type Read<T> = Result<T, Fault>;
 
@@ -105,7 +108,11 @@ pub(super) fn provider_name(value: &DeValue<'_>) -> Read<ProviderName> {
     Ok(ProviderName::new(text(value)?)?)
 }
 
-fn one_of<T>(noun: &'static str, known: Vec<(&'static str, T)>, value: &DeValue<'_>) -> Read<T> {
+pub(super) fn one_of<T>(
+    noun: &'static str,
+    known: Vec<(&'static str, T)>,
+    value: &DeValue<'_>,
+) -> Read<T> {
     let name = text(value)?;
     let names: Vec<_> = known.iter().map(|(it, _)| *it).collect();
     let found = known.into_iter().find(|(it, _)| *it == name).map(|(_, it)| it);
@@ -143,27 +150,43 @@ pub(super) fn listen(value: &DeValue<'_>) -> Read<SocketAddr> {
     written.parse().map_err(|_| Fault::Address(written.to_owned()))
 }
 
-/// A base URL, its slashes at the end taken off.
+/// A base URL, its slashes at the end taken off; `${NAME}` in it stands for a variable.
 pub(super) fn base_url(value: &DeValue<'_>) -> Read<String> {
     let written = text(value)?.trim_end_matches('/');
-    let url: http::Uri = written.parse().map_err(|_| Fault::Url)?;
+    // What the variables hold is looked at when they are read; here only the rest.
+    let stand_in = if written.starts_with("${") { "https://host" } else { "host" };
+    let filled = place::filled(written, |name| is_variable(name).then(|| stand_in.to_owned()));
+    filled.filter(|it| is_base_url(it)).map(|_| written.to_owned()).ok_or(Fault::Url)
+}
+
+/// Whether a text is a URL of the web without user, password or query.
+pub(super) fn is_base_url(text: &str) -> bool {
+    let Ok(url) = text.parse::<http::Uri>() else { return false };
     let web = matches!(url.scheme_str(), Some("http" | "https"));
     let bare =
         url.query().is_none() && url.authority().is_some_and(|it| !it.as_str().contains('@'));
-    if web && bare && url.host().is_some_and(|it| !it.is_empty()) {
-        Ok(written.to_owned())
-    } else {
-        Err(Fault::Url)
-    }
+    web && bare && url.host().is_some_and(|it| !it.is_empty())
+}
+
+/// The name of a header.
+pub(super) fn header(value: &DeValue<'_>) -> Read<String> {
+    let name = text(value)?.parse::<http::HeaderName>().map_err(|_| Fault::Header)?;
+    // Keys have no such form in common, but few header names are this long or have an underscore.
+    let fine = name.as_str().len() <= HEADER_BYTES_MAX && !name.as_str().contains('_');
+    if fine { Ok(name.as_str().to_owned()) } else { Err(Fault::Header) }
 }
 
 /// The name of an environment variable, in capitals as is the custom: what is not may well be the
 /// key itself (`sk-...`, `gsk_...`), and names are printed.
 pub(super) fn variable(value: &DeValue<'_>) -> Read<String> {
     let name = text(value)?;
-    let fine = name.chars().all(|it| matches!(it, 'A'..='Z' | '0'..='9' | '_'))
-        && !name.starts_with(|it: char| it.is_ascii_digit());
-    if fine { Ok(name.to_owned()) } else { Err(Fault::Variable) }
+    if is_variable(name) { Ok(name.to_owned()) } else { Err(Fault::Variable) }
+}
+
+fn is_variable(name: &str) -> bool {
+    let digit_first = name.starts_with(|it: char| it.is_ascii_digit());
+    let fine = name.chars().all(|it| matches!(it, 'A'..='Z' | '0'..='9' | '_'));
+    fine && !digit_first && !name.is_empty()
 }
 
 /// The path of a file with a key. A pasted key is seldom one.

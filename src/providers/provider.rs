@@ -127,10 +127,14 @@ pub struct ProviderRow {
     pub name: ProviderName,
     /// The wire format it speaks.
     pub protocol: Protocol,
-    /// Where its API begins, without a slash at the end.
+    /// Where its API begins, without a slash at the end; `${NAME}` stands for that environment
+    /// variable.
     pub base_url: String,
     /// The environment variable its own documentation names for the key; `None`: it needs no key.
     pub api_key_env: Option<String>,
+    /// Whether it may also be called without its key: a server of one's own that can ask for one.
+    #[serde(default)]
+    pub api_key_optional: bool,
     /// The header that holds the key, where it is not the protocol's own way.
     pub auth_header: Option<String>,
     /// How it differs from its protocol.
@@ -164,13 +168,25 @@ mod tests {
         let names: BTreeSet<_> = rows.iter().map(|it| &it.name).collect();
         assert_eq!(names.len(), rows.len(), "a name stands twice");
         for row in &rows {
-            assert!(
-                row.base_url.parse::<http::Uri>().is_ok_and(|it| it.host().is_some()),
-                "{row:?}"
-            );
-            assert!(!row.base_url.ends_with('/'), "{row:?}");
-            assert_eq!(row.base_url.starts_with("https://"), row.api_key_env.is_some(), "{row:?}");
+            let url = row.base_url.replace("${AZURE_OPENAI_ENDPOINT}", "https://a.example");
+            let url = url.replace("${AWS_REGION}", "us-east-1");
+            assert!(url.parse::<http::Uri>().is_ok_and(|it| it.host().is_some()), "{row:?}");
+            assert!(!url.ends_with('/'), "{row:?}");
+            let asks = row.api_key_env.is_some() && !row.api_key_optional;
+            assert_eq!(url.starts_with("https://"), asks, "{row:?}");
+            let told =
+                row.quirks.errors.keys().all(|it| !it.is_empty() && *it == it.to_lowercase());
+            assert!(told, "{row:?}");
         }
+    }
+
+    #[test]
+    fn the_shipped_rows_are_these() {
+        let rows = builtin_rows().unwrap();
+        let names: Vec<_> = rows.iter().map(|it| it.name.as_str()).collect();
+        let wanted = "openai azure anthropic google bedrock openrouter groq mistral deepseek xai \
+            together fireworks cerebras perplexity cohere ollama vllm llama-cpp lm-studio litellm";
+        assert_eq!(names, wanted.split_whitespace().collect::<Vec<_>>());
     }
 
     #[test]

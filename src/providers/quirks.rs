@@ -21,6 +21,11 @@ pub struct Quirks {
     pub lacks: BTreeSet<Parameter>,
     /// Whether it fetches images by their URLs; `None`: as the protocol does.
     pub image_urls: Option<bool>,
+    /// Whether it takes `stream_options`; `None`: as the protocol does (OpenAI's).
+    pub stream_options: Option<bool>,
+    /// Whether it wants the words of past thinking back, as `reasoning_content` (OpenAI's protocol);
+    /// `None`: as the protocol does, which has no place for them.
+    pub past_reasoning: Option<bool>,
     /// Words of its errors, in lower case, that mean a class other than the protocol's words say.
     pub errors: BTreeMap<String, FailureClass>,
 }
@@ -84,6 +89,25 @@ pub enum Parameter {
 }
 
 impl Parameter {
+    /// Every parameter.
+    pub const ALL: [Self; 15] = [
+        Self::Temperature,
+        Self::TopP,
+        Self::TopK,
+        Self::Stop,
+        Self::Seed,
+        Self::FrequencyPenalty,
+        Self::PresencePenalty,
+        Self::Logprobs,
+        Self::ParallelToolCalls,
+        Self::ReasoningEffort,
+        Self::User,
+        Self::ImageDetail,
+        Self::StrictTools,
+        Self::PromptCache,
+        Self::PastReasoning,
+    ];
+
     /// Its name as callers are told it: OpenAI's, where there is one.
     pub fn as_str(self) -> &'static str {
         match self {

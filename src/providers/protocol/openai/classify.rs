@@ -1,16 +1,22 @@
 //! What an error answer means: the rows of `failure.md`'s table that a status and a body decide.
 //!
-//! In: status, retry-after, body. Out: [`CallFailure`]. Invariant: total; the body's text is looked
-//! at, never kept. The codes are OpenAI's; the phrases are those of compatible servers (2025).
+//! In: status, retry-after, body, the provider's own phrases. Out: [`CallFailure`]. Invariant: total;
+//! the body's text is looked at, never kept; what the provider's row says comes before the general
+//! words. The codes are OpenAI's; the phrases are those of compatible servers (2025).
 
 use serde_json::Value;
 
 use super::super::Answered;
 use crate::domain::{FailureClass, Usage};
 use crate::providers::call::CallFailure;
+use crate::providers::quirks::Quirks;
 
 /// An error's words are read up to here; a longer message quotes the prompt.
 const WORDS_BYTES_MAX: usize = 2_000;
+/// Of a list of errors so many are read: one names the cause.
+const LISTED_MAX: usize = 8;
+/// Where errors say what they are.
+const FIELDS: [&str; 6] = ["code", "type", "status", "message", "detail", "msg"];
 
 const QUOTA: [&str; 5] = [
     "insufficient_quota",
@@ -38,7 +44,7 @@ const FILTER: [&str; 6] = [
     "flagged",
 ];
 const KEY: [&str; 3] = ["invalid_api_key", "incorrect api key", "api key not valid"];
-const LACKING: [&str; 8] = [
+const LACKING: [&str; 9] = [
     "unsupported_",
     "unsupported parameter",
     "unsupported value",
@@ -47,20 +53,18 @@ const LACKING: [&str; 8] = [
     "that support",
     "unknown_parameter",
     "unrecognized request argument",
+    "extra inputs are not permitted",
 ];
 const MODEL: [&str; 4] =
     ["model_not_found", "model not found", "no such model", "is not a valid model"];
 const ILL: [&str; 4] = ["overloaded", "over capacity", "server_error", "internal error"];
 
 /// The failure that an error answer stands for; also a 200 whose body is an error.
-pub(super) fn classify(answered: &Answered<'_>) -> CallFailure {
+pub(super) fn classify(answered: &Answered<'_>, quirks: &Quirks) -> CallFailure {
     let told = Told::read(answered.body);
-    CallFailure {
-        class: class(answered, &told),
-        status: Some(answered.status),
-        retry_after: answered.retry_after,
-        usage: Usage::default(),
-    }
+    let own = quirks.errors.iter().find(|(phrase, _)| told.says(&[phrase.as_str()]));
+    let class = own.map_or_else(|| class(answered, &told), |(_, class)| *class);
+    answered.failed(class, Usage::default())
 }
 
 fn class(answered: &Answered<'_>, told: &Told) -> FailureClass {
@@ -116,18 +120,20 @@ struct Told {
 
 impl Told {
     /// Reads `{"error": {...}}`, `{"error": "..."}`, `[{"error": ...}]` (Gemini), `{"message": ..}`
-    /// (vLLM) and `{"detail": ..}` (FastAPI); anything else tells nothing.
+    /// (vLLM), `{"detail": ..}` and `{"detail": [{"msg": ..}]}` (FastAPI), also one inside another
+    /// (Mistral); anything else tells nothing.
     fn read(body: &[u8]) -> Self {
         let body: Value = serde_json::from_slice(body).unwrap_or_default();
         let outer = body.get(0).unwrap_or(&body);
         let error = outer.get("error").filter(|it| !it.is_null()).unwrap_or(outer);
-        let fields = ["code", "type", "status", "message", "detail"];
-        let named = fields.into_iter().filter_map(|it| error.get(it)?.as_str());
         let mut words = String::new();
-        for text in named.chain(error.as_str()) {
-            let room = WORDS_BYTES_MAX.saturating_sub(words.len());
-            words.extend(text.chars().take(room).map(|it| it.to_ascii_lowercase()));
-            words.push('\n');
+        let details = |it: &Value| it.get("detail").and_then(Value::as_array).cloned();
+        let message = error.get("message").unwrap_or(&Value::Null);
+        let listed: Vec<Value> =
+            [error, message].into_iter().filter_map(details).flatten().take(LISTED_MAX).collect();
+        for told in std::iter::once(error).chain(&listed) {
+            let named = FIELDS.into_iter().filter_map(|it| told.get(it)?.as_str());
+            named.chain(told.as_str()).for_each(|it| add(&mut words, it));
         }
         let code = error.get("code").and_then(Value::as_u64);
         let status = code.and_then(|it| u16::try_from(it).ok());
@@ -137,4 +143,11 @@ impl Told {
     fn says(&self, phrases: &[&str]) -> bool {
         phrases.iter().any(|it| self.words.contains(it))
     }
+}
+
+/// Adds a text, as far as there is room.
+fn add(words: &mut String, text: &str) {
+    let room = WORDS_BYTES_MAX.saturating_sub(words.len());
+    words.extend(text.chars().take(room).map(|it| it.to_ascii_lowercase()));
+    words.push('\n');
 }

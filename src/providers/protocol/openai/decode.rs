@@ -1,15 +1,16 @@
 //! The body of a chat completion as an answer, or as the way in which it failed.
 //!
 //! In: status and body. Out: [`ChatResponse`] or [`CallFailure`] with the usage that is paid
-//! anyway. Invariant: only an answer that is whole, or cut at the caller's own limit, passes:
-//! an unknown finish reason is malformed, not an end. Not here: validation against a JSON schema.
+//! anyway. Invariant: read as a stream of one chunk, so that streams and answers in one piece mean
+//! the same. Not here: validation against a JSON schema.
 
-use serde::Deserialize;
-use serde_json::Value;
+use serde::de::IgnoredAny;
 
 use super::super::{Answered, Asking};
 use super::classify::classify;
-use crate::domain::{ChatResponse, FailureClass, FinishReason, Text, ToolCall, Usage};
+use super::reader::Reader;
+use super::wire::{Body, Choice};
+use crate::domain::{Assembly, ChatResponse, FailureClass, StreamEnd, Usage};
 use crate::providers::call::CallFailure;
 
 /// Reads what came back.
@@ -18,172 +19,42 @@ use crate::providers::call::CallFailure;
 /// [`CallFailure`] with the class of `failure.md`'s table.
 pub(in super::super) fn decode(
     answered: &Answered<'_>,
-    _asking: &Asking<'_>,
+    asking: &Asking<'_>,
 ) -> Result<ChatResponse, CallFailure> {
     if !(200..300).contains(&answered.status) {
-        return Err(classify(answered));
+        return Err(classify(answered, asking.quirks));
     }
-    let failed = |class, usage| CallFailure {
-        class,
-        status: Some(answered.status),
-        retry_after: answered.retry_after,
-        usage,
-    };
-    let malformed = |_| failed(FailureClass::Malformed, Usage::default());
+    let malformed = |_| answered.failed(FailureClass::Malformed, Usage::default());
     let body: Body = serde_json::from_slice(answered.body).map_err(malformed)?;
-    if !body.error.is_null() {
-        return Err(classify(answered));
+    if body.is_error() {
+        return Err(classify(answered, asking.quirks));
     }
-    let usage = body.usage.map(Usage::from).unwrap_or_default();
+    let usage = body.usage().unwrap_or_default();
     let choice = body.choices.unwrap_or_default().into_iter().next();
-    let choice = choice.ok_or_else(|| failed(FailureClass::Malformed, usage))?;
-    whole(choice, usage).map_err(|class| failed(class, usage))
+    let read = choice.ok_or(FailureClass::Malformed).and_then(|it| whole(it, usage, asking));
+    read.map_err(|class| answered.failed(class, usage))
 }
 
-fn whole(choice: Choice, usage: Usage) -> Result<ChatResponse, FailureClass> {
-    let Choice { message, finish_reason } = choice;
-    let finish = finish(finish_reason.as_deref())?;
-    let refused = message.refusal.is_some_and(|it| !it.is_empty());
-    if refused || finish == FinishReason::ContentFilter {
-        return Err(FailureClass::ContentFiltered);
-    }
-    let calls = message.tool_calls.unwrap_or_default();
-    let tool_calls = calls.into_iter().map(tool_call).collect::<Result<Vec<_>, _>>()?;
-    let text = message.content.map(Content::text).filter(|it| !it.is_blank());
-    if finish != FinishReason::Length && text.is_none() && tool_calls.is_empty() {
-        return Err(FailureClass::EmptyAnswer);
-    }
-    let finish = match finish {
-        FinishReason::Length => FinishReason::Length,
-        // Some servers say "stop" where they ask for tools, or the other way round.
-        FinishReason::Stop | FinishReason::ToolCalls | FinishReason::ContentFilter => {
-            if tool_calls.is_empty() { FinishReason::Stop } else { FinishReason::ToolCalls }
-        }
-    };
-    let (reasoning, logprobs) = (vec![], None);
-    Ok(ChatResponse { text, reasoning, tool_calls, finish, usage, logprobs })
-}
-
-/// Reads the finish reason in the words of OpenAI and of those servers that differ (2025): Mistral
-/// says `model_length`, DeepSeek `insufficient_system_resource`, OpenRouter `error`.
-fn finish(reason: Option<&str>) -> Result<FinishReason, FailureClass> {
-    match reason {
-        Some("stop" | "eos" | "end_turn" | "stop_sequence") => Ok(FinishReason::Stop),
-        Some("length" | "max_tokens" | "model_length") => Ok(FinishReason::Length),
-        Some("tool_calls" | "function_call") => Ok(FinishReason::ToolCalls),
-        Some("content_filter" | "refusal" | "safety") => Ok(FinishReason::ContentFilter),
-        Some("error" | "insufficient_system_resource") => Err(FailureClass::Overloaded),
-        Some(_) | None => Err(FailureClass::Malformed),
-    }
-}
-
-fn tool_call(call: CallBody) -> Result<ToolCall, FailureClass> {
-    let CallBody { id, function } = call;
-    let arguments = match function.arguments {
-        // A call without arguments comes as "" or null from some servers.
-        Value::Null => "{}".to_owned(),
-        Value::String(text) if text.trim().is_empty() => "{}".to_owned(),
-        Value::String(text) => text,
-        other => other.to_string(),
-    };
-    if function.name.is_empty() || !is_json(&arguments) {
+fn whole(
+    mut choice: Choice,
+    usage: Usage,
+    asking: &Asking<'_>,
+) -> Result<ChatResponse, FailureClass> {
+    if choice.finish_reason.is_none() {
         return Err(FailureClass::Malformed);
     }
-    Ok(ToolCall { id, name: function.name, arguments: arguments.into(), seal: None })
-}
-
-fn is_json(text: &str) -> bool {
-    serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
-}
-
-#[derive(Deserialize)]
-struct Body {
-    #[serde(default)]
-    error: Value,
-    choices: Option<Vec<Choice>>,
-    usage: Option<UsageBody>,
-}
-
-#[derive(Deserialize)]
-struct Choice {
-    message: MessageBody,
-    finish_reason: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct MessageBody {
-    content: Option<Content>,
-    refusal: Option<String>,
-    tool_calls: Option<Vec<CallBody>>,
-}
-
-/// A string, or with some servers (Mistral's reasoning models) a list of parts.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Content {
-    Whole(String),
-    Parts(Vec<PartBody>),
-}
-
-impl Content {
-    fn text(self) -> Text {
-        match self {
-            Self::Whole(text) => text.into(),
-            Self::Parts(parts) => {
-                parts.into_iter().filter_map(|it| it.text).collect::<String>().into()
-            }
-        }
+    // Each entry of a whole answer is a call of its own, whatever ids and indices it has.
+    let calls = choice.message.as_mut().and_then(|it| it.tool_calls.as_mut());
+    for (at, call) in calls.into_iter().flatten().enumerate() {
+        call.index = u64::try_from(at).ok();
     }
-}
-
-#[derive(Deserialize)]
-struct PartBody {
-    text: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct CallBody {
-    #[serde(default)]
-    id: String,
-    function: FunctionBody,
-}
-
-#[derive(Deserialize)]
-struct FunctionBody {
-    #[serde(default)]
-    name: String,
-    #[serde(default)]
-    arguments: Value,
-}
-
-#[derive(Deserialize)]
-struct UsageBody {
-    prompt_tokens: Option<u64>,
-    completion_tokens: Option<u64>,
-    prompt_tokens_details: Option<PromptDetails>,
-    completion_tokens_details: Option<CompletionDetails>,
-}
-
-#[derive(Deserialize)]
-struct PromptDetails {
-    cached_tokens: Option<u64>,
-}
-
-#[derive(Deserialize)]
-struct CompletionDetails {
-    reasoning_tokens: Option<u64>,
-}
-
-impl From<UsageBody> for Usage {
-    fn from(body: UsageBody) -> Self {
-        let cached = body.prompt_tokens_details.and_then(|it| it.cached_tokens);
-        let reasoning = body.completion_tokens_details.and_then(|it| it.reasoning_tokens);
-        Self {
-            input_tokens: body.prompt_tokens.unwrap_or(0),
-            cached_tokens: cached.unwrap_or(0),
-            cache_written_tokens: 0,
-            output_tokens: body.completion_tokens.unwrap_or(0),
-            reasoning_tokens: reasoning.unwrap_or(0),
-        }
-    }
+    let (mut reader, mut deltas) = (Reader::new(asking), Vec::new());
+    reader.take(choice, &mut deltas)?;
+    let finish = reader.finish(&mut deltas)?;
+    let mut assembly = Assembly::default();
+    deltas.iter().for_each(|it| assembly.push(it));
+    let response = assembly.finish(StreamEnd { finish, usage });
+    let parses = |text: &str| serde_json::from_str::<IgnoredAny>(text).is_ok();
+    let sound = response.tool_calls.iter().all(|it| parses(it.arguments.as_str()));
+    if sound { Ok(response) } else { Err(FailureClass::Malformed) }
 }

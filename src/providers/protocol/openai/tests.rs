@@ -1,29 +1,41 @@
-//! Bodies against cassettes: what we send, what comes back, and what errors mean.
+//! Requests against cassettes: what we send, and what we leave out.
 
 use serde_json::{Value, json};
 
+use super::super::{Asking, Delivery, Encoded, Unsupported};
 use super::encode;
 use crate::domain::{
-    ChatRequest, ChatResponse, FailureClass, FinishReason, Image, ImageSource, Json, Message, Part,
-    ProviderName, ResponseFormat, Sampling, Text, Tool, ToolCall, ToolChoice, Usage,
+    ChatRequest, Effort, Image, ImageDetail, ImageSource, Json, Message, Part, ProviderName,
+    Reasoning, ResponseFormat, Sampling, Seal, Tool, ToolCall, ToolChoice,
 };
 use crate::providers::fixtures;
-use crate::providers::{CallFailure, Protocol, Quirks};
+use crate::providers::{MaxTokensField, Parameter, Protocol, Quirks, SchemaBy};
 
-fn cassette(name: &str) -> Value {
+pub(super) fn cassette(name: &str) -> Value {
     fixtures::cassette(Protocol::OpenAi, name)
 }
 
-fn encode_at(provider: &str, request: &ChatRequest) -> Value {
-    let (deployment, quirks) = (fixtures::deployment(provider), Quirks::default());
-    encode(&fixtures::asking(request, &deployment, &quirks)).unwrap().body
+fn encoded(request: &ChatRequest, quirks: &Quirks) -> Result<Encoded, Unsupported> {
+    let deployment = fixtures::deployment("test");
+    encode(&fixtures::asking(request, &deployment, quirks))
+}
+
+pub(super) fn body(request: &ChatRequest) -> Value {
+    encoded(request, &Quirks::default()).unwrap().body
+}
+
+/// What is sent, and what is left out.
+fn sends_with(name: &str, request: &ChatRequest, quirks: &Quirks, dropped: &[&str]) {
+    let encoded = encoded(request, quirks).unwrap();
+    assert_eq!(encoded.body, cassette(name), "{name}");
+    assert_eq!(encoded.dropped, dropped, "{name}");
 }
 
 fn sends(name: &str, request: &ChatRequest) {
-    assert_eq!(encode_at("test", request), cassette(name), "{name}");
+    sends_with(name, request, &Quirks::default(), &[]);
 }
 
-fn clock() -> Json {
+pub(super) fn clock() -> Json {
     json!({ "type": "object", "properties": { "zone": { "type": "string" } } }).into()
 }
 
@@ -31,7 +43,7 @@ fn tool(name: &str, description: &str, parameters: Json) -> Tool {
     Tool { name: name.into(), description: description.into(), parameters, strict: None }
 }
 
-fn call(arguments: &str) -> ToolCall {
+pub(super) fn call(arguments: &str) -> ToolCall {
     let (id, name) = ("call_1".into(), "clock".into());
     ToolCall { id, name, arguments: arguments.into(), seal: None }
 }
@@ -51,7 +63,9 @@ fn text_and_sampling_are_sent() {
     sends("request_text", &request);
     let mut request = ChatRequest::from_prompt("Hello");
     request.sampling.max_output_tokens = Some(64);
-    assert_eq!(encode_at("openai", &request), cassette("request_openai_limit"));
+    let max_tokens_field = MaxTokensField::MaxCompletionTokens;
+    let quirks = Quirks { max_tokens_field, ..Quirks::default() };
+    sends_with("request_openai_limit", &request, &quirks, &[]);
 }
 
 #[test]
@@ -85,7 +99,7 @@ fn tools_calls_and_results_are_sent() {
         (ToolChoice::Required, "required".into()),
     ] {
         request.tool_choice = choice;
-        assert_eq!(encode_at("test", &request)["tool_choice"], wanted);
+        assert_eq!(body(&request)["tool_choice"], wanted);
     }
 }
 
@@ -110,93 +124,196 @@ fn formats_are_sent_and_strict_only_where_it_is_taken() {
     }
 }
 
-fn read(name: &str, format: &ResponseFormat) -> Result<ChatResponse, CallFailure> {
-    let response_format = format.clone();
-    let request = ChatRequest { response_format, ..ChatRequest::from_prompt("Hello") };
-    fixtures::read(Protocol::OpenAi, name, &request)
-}
-
-const USAGE: Usage = Usage {
-    input_tokens: 20,
-    cached_tokens: 16,
-    cache_written_tokens: 0,
-    output_tokens: 9,
-    reasoning_tokens: 4,
-};
-
 #[test]
-fn answers_are_read() {
-    let check = |name: &str, text: Option<&str>, calls: &[&str], finish, usage| {
-        let tool_calls = calls.iter().map(|it| call(it)).collect();
-        let text = text.map(Text::from);
-        let (reasoning, logprobs) = (vec![], None);
-        let wanted = ChatResponse { text, reasoning, tool_calls, finish, usage, logprobs };
-        assert_eq!(read(name, &ResponseFormat::Text), Ok(wanted), "{name}");
-    };
-    use FinishReason::{Length, Stop, ToolCalls};
-    let (zone, none) = (r#"{"zone":"UTC"}"#, Usage::default());
-    check("answer_text", Some("N'Djamena."), &[], Stop, USAGE);
-    check("answer_no_usage", Some("N'Djamena."), &[], Stop, none);
-    check("answer_parts", Some("N'Djamena."), &[], Stop, USAGE);
-    check("answer_length", Some("N'Dja"), &[], Length, USAGE);
-    check("answer_length_empty", None, &[], Length, USAGE);
-    check("answer_tools", None, &[zone, "{}"], ToolCalls, USAGE);
-    check("answer_tools_stop", Some("Let me look."), &[zone], ToolCalls, USAGE);
-}
-
-#[test]
-fn answers_that_are_none_have_their_class_and_are_paid() {
-    let check = |name: &str, class, usage| {
-        let wanted = CallFailure { status: Some(200), usage, ..CallFailure::of(class) };
-        assert_eq!(read(name, &ResponseFormat::Text), Err(wanted), "{name}");
-    };
-    use FailureClass::{ContentFiltered, EmptyAnswer, Malformed, Overloaded};
-    check("answer_empty", EmptyAnswer, USAGE);
-    check("answer_refusal", ContentFiltered, USAGE);
-    check("answer_filtered", ContentFiltered, USAGE);
-    check("answer_tools_broken", Malformed, USAGE);
-    check("answer_unknown_end", Malformed, USAGE);
-    check("answer_no_end", Malformed, USAGE);
-    check("answer_upstream_error", Overloaded, USAGE);
-    check("answer_no_choices", Malformed, USAGE);
-    check("answer_not_json", Malformed, Usage::default());
-}
-
-#[test]
-fn errors_have_the_class_of_the_table() {
-    use FailureClass as F;
-    let table = [
-        ("rate", F::RateLimited),
-        ("rate_403", F::RateLimited),
-        ("rate_200", F::RateLimited),
-        ("rate_400", F::RateLimited),
-        ("quota", F::Auth),
-        ("key", F::Auth),
-        ("key_400", F::Auth),
-        ("payment", F::Auth),
-        ("forbidden", F::Auth),
-        ("overloaded", F::Overloaded),
-        ("server", F::Overloaded),
-        ("gateway", F::Overloaded),
-        ("timeout", F::Overloaded),
-        ("unnamed_200", F::Overloaded),
-        ("model", F::ModelMissing),
-        ("model_400", F::ModelMissing),
-        ("path", F::ModelMissing),
-        ("context", F::ContextTooLong),
-        ("context_vllm", F::ContextTooLong),
-        ("too_large", F::ContextTooLong),
-        ("filter", F::ContentFiltered),
-        ("moderation", F::ContentFiltered),
-        ("parameter", F::Unsupported),
-        ("tools_404", F::Unsupported),
-        ("string_error", F::Unsupported),
-        ("invalid", F::InvalidRequest),
-        ("invalid_422", F::InvalidRequest),
-        ("moved", F::Malformed),
+fn image_detail_is_sent_and_what_cannot_be_seen_is_refused() {
+    let image = |source, detail| Part::Image(Image { source, detail });
+    let url = ImageSource::Url("https://example.org/a.png".into());
+    let data = ImageSource::Base64 { media_type: "image/png".into(), data: "iVBORw0K".into() };
+    let parts = vec![
+        image(url.clone(), Some(ImageDetail::Low)),
+        image(data.clone(), Some(ImageDetail::High)),
     ];
-    for (name, class) in table {
-        let failure = read(&format!("error_{name}"), &ResponseFormat::Text).unwrap_err();
-        assert_eq!((failure.class, failure.usage), (class, Usage::default()), "{name}");
+    let mut request =
+        ChatRequest { messages: vec![Message::User(parts)], ..ChatRequest::default() };
+    sends("request_image_detail", &request);
+    let quirks = Quirks { image_urls: Some(false), ..Quirks::default() };
+    assert_eq!(encoded(&request, &quirks), Err(Unsupported("an image by URL")));
+    request.messages = vec![Message::User(vec![image(data, None)])];
+    assert!(encoded(&request, &quirks).is_ok());
+    let (tool_call_id, parts) = ("call_1".to_owned(), vec![image(url, None)]);
+    request.messages.push(Message::ToolResult { tool_call_id, parts, failed: false });
+    let refused = encoded(&request, &Quirks::default());
+    assert_eq!(refused, Err(Unsupported("an image in a tool's result")));
+}
+
+#[test]
+fn parallel_calls_and_their_results_are_sent() {
+    let mut request = ChatRequest::from_prompt("What time is it in Oslo and Lima?");
+    let second = ToolCall { id: "call_2".into(), ..call(r#"{"zone":"America/Lima"}"#) };
+    let (reasoning, text) = (vec![], Some("Let me look.".into()));
+    let tool_calls = vec![call(r#"{"zone":"Europe/Oslo"}"#), second];
+    request.messages.push(Message::Assistant { reasoning, text, tool_calls });
+    request.messages.push(Message::tool_result("call_1", "14:05"));
+    let parts = vec![Part::Text("no such zone,".into()), Part::Text(" try again".into())];
+    let tool_call_id = "call_2".into();
+    request.messages.push(Message::ToolResult { tool_call_id, parts, failed: true });
+    request.tools = vec![Tool { strict: Some(true), ..tool("clock", "Tells the time.", clock()) }];
+    request.parallel_tool_calls = Some(true);
+    request.tool_choice = ToolChoice::Required;
+    sends("request_parallel_tools", &request);
+    let lacks = [Parameter::StrictTools, Parameter::ParallelToolCalls].into();
+    let sent = encoded(&request, &Quirks { lacks, ..Quirks::default() }).unwrap();
+    assert_eq!(sent.dropped, ["strict_tools", "parallel_tool_calls"]);
+}
+
+#[test]
+fn a_schema_is_asked_for_by_a_tool_where_there_is_no_other_way() {
+    let schema = json!({
+        "type": "object",
+        "properties": { "city": { "type": "string" } },
+        "required": ["city"],
+        "additionalProperties": false,
+    });
+    let mut request = ChatRequest::from_prompt("Hello");
+    request.response_format =
+        ResponseFormat::JsonSchema { name: "place".into(), schema: schema.into(), strict: None };
+    let quirks = Quirks { json_schema: Some(SchemaBy::Tool), ..Quirks::default() };
+    sends_with("request_schema_tool", &request, &quirks, &[]);
+    request.tools = vec![tool("clock", "Tells the time.", clock())];
+    sends_with("request_schema_tool_beside", &request, &quirks, &[]);
+    request.tool_choice = ToolChoice::Required;
+    let sent = encoded(&request, &quirks).unwrap().body;
+    assert_eq!(sent["tools"].as_array().map(Vec::len), Some(1), "the caller's own tool is due");
+    let strict = |given| {
+        let format =
+            ResponseFormat::JsonSchema { name: "a".into(), schema: clock(), strict: given };
+        let request = ChatRequest { response_format: format, ..ChatRequest::from_prompt("Hello") };
+        body(&request)["response_format"]["json_schema"]["strict"].clone()
+    };
+    assert_eq!([strict(Some(true)), strict(Some(false)), strict(None)], [true, false, false]);
+}
+
+#[test]
+fn every_parameter_is_sent_or_named() {
+    let mut request = ChatRequest::from_prompt("Hello");
+    request.sampling = Sampling {
+        temperature: Some(0.5),
+        top_p: Some(0.5),
+        max_output_tokens: Some(9),
+        stop: vec!["a".into(), "b".into()],
+        seed: Some(-1),
+        top_k: Some(40),
+        frequency_penalty: Some(0.5),
+        presence_penalty: Some(-0.5),
+        logprobs: Some(3),
+    };
+    request.user = Some("u-1".into());
+    sends("request_sampling", &request);
+    let lacks = Parameter::ALL.into();
+    let left = encoded(&request, &Quirks { lacks, ..Quirks::default() }).unwrap();
+    let named =
+        "logprobs temperature top_p top_k stop seed frequency_penalty presence_penalty user";
+    let mut sorted = left.dropped.clone();
+    sorted.sort();
+    let mut wanted: Vec<_> = named.split(' ').collect();
+    wanted.sort_unstable();
+    assert_eq!(sorted, wanted);
+    assert_eq!(left.body.as_object().map(serde_json::Map::len), Some(3));
+    request.sampling.logprobs = Some(0);
+    let sent = body(&request);
+    assert_eq!((&sent["logprobs"], sent.get("top_logprobs")), (&json!(true), None));
+}
+
+#[test]
+fn effort_is_the_nearest_level() {
+    let mut request = ChatRequest::from_prompt("Hello");
+    request.sampling.max_output_tokens = Some(100);
+    request.effort = Some(Effort::High);
+    let max_tokens_field = MaxTokensField::MaxCompletionTokens;
+    let quirks = Quirks { max_tokens_field, ..Quirks::default() };
+    sends_with("request_effort", &request, &quirks, &[]);
+    for (effort, level) in [
+        (Effort::Off, "none"),
+        (Effort::Minimal, "minimal"),
+        (Effort::Low, "low"),
+        (Effort::Medium, "medium"),
+        (Effort::Tokens(0), "none"),
+        (Effort::Tokens(1_024), "low"),
+        (Effort::Tokens(8_192), "medium"),
+        (Effort::Tokens(u64::MAX), "high"),
+    ] {
+        request.effort = Some(effort);
+        assert_eq!(body(&request)["reasoning_effort"], level, "{effort:?}");
     }
+}
+
+#[test]
+fn unknown_fields_pass_and_replace_nothing() {
+    let mut request = ChatRequest::from_prompt("Hello");
+    request.sampling.temperature = Some(0.5);
+    let extra = json!({
+        "metadata": { "team": "a" },
+        "service_tier": "flex",
+        "temperature": 2,
+        "stream": true,
+        "n": 3,
+    });
+    request.extra = extra.into();
+    let encoded = encoded(&request, &Quirks::default()).unwrap();
+    assert_eq!(encoded.body, cassette("request_extra"));
+    let mut dropped = encoded.dropped;
+    dropped.sort();
+    assert_eq!(dropped, ["n", "stream", "temperature"]);
+}
+
+#[test]
+fn a_stream_is_asked_for_with_its_usage() {
+    let (request, deployment) = (ChatRequest::from_prompt("Hello"), fixtures::deployment("test"));
+    for (name, stream_options) in [("request_stream", None), ("request_stream_plain", Some(false))]
+    {
+        let quirks = Quirks { stream_options, ..Quirks::default() };
+        let asking = fixtures::asking(&request, &deployment, &quirks);
+        let encoded = encode(&Asking { delivery: Delivery::Stream, ..asking }).unwrap();
+        assert_eq!(encoded.body, cassette(name));
+    }
+}
+
+/// A turn that thought and called a tool, then its result.
+pub(super) fn after(reasoning: Vec<Reasoning>, seal: Option<Seal>) -> ChatRequest {
+    let tool_calls = vec![ToolCall { seal, ..call("{}") }];
+    let mut request = ChatRequest::from_prompt("Hello");
+    request.messages.push(Message::Assistant { reasoning, text: None, tool_calls });
+    request.messages.push(Message::tool_result("call_1", "14:05"));
+    request
+}
+
+pub(super) fn seal(provider: &str, value: &str) -> Option<Seal> {
+    Some(Seal { provider: ProviderName::new(provider).unwrap(), value: value.into() })
+}
+
+#[test]
+fn past_thinking_goes_back_to_its_maker_only() {
+    let signed =
+        r#"{"type":"reasoning.text","signature":"c2ln","format":"anthropic-claude-v1","index":0}"#;
+    let secret = r#"{"type":"reasoning.encrypted","data":"AAEC","id":"rs_1","index":1}"#;
+    let thoughts = |provider: &str| {
+        vec![
+            Reasoning { text: Some("Hm.".into()), seal: seal(provider, signed) },
+            Reasoning { text: None, seal: seal(provider, secret) },
+        ]
+    };
+    sends("request_reasoning_details", &after(thoughts("test"), None));
+    sends("request_tool_seal", &after(vec![], seal("test", "c2ln")));
+    let left_out = |request: &ChatRequest| {
+        let encoded = encoded(request, &Quirks::default()).unwrap();
+        assert_eq!(encoded.dropped, ["past_reasoning"]);
+        assert!(!encoded.body.to_string().contains("c2ln"));
+    };
+    left_out(&after(thoughts("anthropic"), None));
+    left_out(&after(vec![], seal("google", "c2ln")));
+    left_out(&after(vec![Reasoning { text: Some("Hm.".into()), seal: None }], None));
+    left_out(&after(vec![Reasoning { text: None, seal: seal("test", "c2ln") }], None));
+    let quirks = Quirks { past_reasoning: Some(true), ..Quirks::default() };
+    let words = vec![Reasoning { text: Some("Hm.".into()), seal: None }];
+    sends_with("request_reasoning_words", &after(words, None), &quirks, &[]);
 }
