@@ -1,39 +1,27 @@
-//! Being built.
+//! Anthropic's Messages, and what is known of its models wherever they are served.
+//!
+//! In: a chat request, or status and body, or frames. Out: a body, or an answer or failure. Source:
+//! Anthropic's API reference and the types of its Python SDK 2.12 (2026). Not here: keys.
 
-use super::{Answered, Asking, Decode, Encoded, Progress, Unsupported};
-use crate::domain::{ChatResponse, Delta, FailureClass, StreamEnd, Usage};
-use crate::providers::call::CallFailure;
-use crate::providers::framing::Frame;
+mod classify;
+mod claude;
+mod decode;
+mod encode;
+mod pieces;
+mod plan;
+mod schema;
+mod stream;
+#[cfg(test)]
+mod tests;
+mod turns;
 
-pub(super) fn encode(_asking: &Asking<'_>) -> Result<Encoded, Unsupported> {
-    Err(Unsupported("anything"))
-}
-
-pub(super) fn decode(
-    answered: &Answered<'_>,
-    _asking: &Asking<'_>,
-) -> Result<ChatResponse, CallFailure> {
-    Err(answered.failed(FailureClass::Malformed, Usage::default()))
-}
-
-pub(super) struct Decoder;
-
-impl Decoder {
-    pub(super) fn new(_asking: &Asking<'_>) -> Self {
-        Self
-    }
-}
-
-impl Decode for Decoder {
-    fn frame(&mut self, _frame: &Frame, _out: &mut Vec<Delta>) -> Result<Progress, FailureClass> {
-        Ok(Progress::Ended)
-    }
-
-    fn finish(&mut self, _out: &mut Vec<Delta>) -> Result<StreamEnd, FailureClass> {
-        Err(FailureClass::StreamCut)
-    }
-
-    fn usage(&self) -> Usage {
-        Usage::default()
-    }
-}
+pub(super) use classify::{by_words, quirk, words};
+pub(super) use claude::Claude;
+pub(super) use decode::decode;
+pub(super) use encode::{around_budget, encode, unknown};
+pub(super) use pieces::{Pieces, Stop, whole};
+pub(super) use plan::{ANSWER_TOOL, Choice, JsonBy, Plan, Thinking, past_tools, takes_strict};
+pub(super) use stream::Decoder;
+pub(super) use turns::{
+    ASSISTANT, Turns, USER, arguments, image_format, note_detail, own_thought, tool_id, trim_last,
+};

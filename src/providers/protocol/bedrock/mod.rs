@@ -1,39 +1,17 @@
-//! Being built.
+//! Amazon Bedrock's Converse.
+//!
+//! In: a chat request, or status and body, or frames. Out: a body, or an answer or failure. Source:
+//! the service model `bedrock-runtime` 2023-09-30 of botocore 1.44 (2026). Not here: the signature
+//! (see [`crate::providers`]) and what Claude models take (see [`super::anthropic`]).
 
-use super::{Answered, Asking, Decode, Encoded, Progress, Unsupported};
-use crate::domain::{ChatResponse, Delta, FailureClass, StreamEnd, Usage};
-use crate::providers::call::CallFailure;
-use crate::providers::framing::Frame;
+mod classify;
+mod decode;
+mod encode;
+mod stream;
+#[cfg(test)]
+mod tests;
+mod turns;
 
-pub(super) fn encode(_asking: &Asking<'_>) -> Result<Encoded, Unsupported> {
-    Err(Unsupported("anything"))
-}
-
-pub(super) fn decode(
-    answered: &Answered<'_>,
-    _asking: &Asking<'_>,
-) -> Result<ChatResponse, CallFailure> {
-    Err(answered.failed(FailureClass::Malformed, Usage::default()))
-}
-
-pub(super) struct Decoder;
-
-impl Decoder {
-    pub(super) fn new(_asking: &Asking<'_>) -> Self {
-        Self
-    }
-}
-
-impl Decode for Decoder {
-    fn frame(&mut self, _frame: &Frame, _out: &mut Vec<Delta>) -> Result<Progress, FailureClass> {
-        Ok(Progress::Ended)
-    }
-
-    fn finish(&mut self, _out: &mut Vec<Delta>) -> Result<StreamEnd, FailureClass> {
-        Err(FailureClass::StreamCut)
-    }
-
-    fn usage(&self) -> Usage {
-        Usage::default()
-    }
-}
+pub(super) use decode::decode;
+pub(super) use encode::encode;
+pub(super) use stream::Decoder;
