@@ -185,10 +185,16 @@ impl Decoder {
             "STOP" if has_calls => Ok(FinishReason::ToolCalls),
             "STOP" => Ok(FinishReason::Stop),
             "MAX_TOKENS" => Ok(FinishReason::Length),
-            "SAFETY" | "RECITATION" | "LANGUAGE" | "BLOCKLIST" | "PROHIBITED_CONTENT" | "SPII"
-            | "MODEL_ARMOR" | "IMAGE_SAFETY" | "IMAGE_PROHIBITED_CONTENT" | "IMAGE_RECITATION" => {
-                Err(FailureClass::ContentFiltered)
-            }
+            "SAFETY"
+            | "RECITATION"
+            | "LANGUAGE"
+            | "BLOCKLIST"
+            | "PROHIBITED_CONTENT"
+            | "SPII"
+            | "MODEL_ARMOR"
+            | "IMAGE_SAFETY"
+            | "IMAGE_PROHIBITED_CONTENT"
+            | "IMAGE_RECITATION" => Err(FailureClass::ContentFiltered),
             // The conversation came from elsewhere and lacks what this model wants to see.
             "MISSING_THOUGHT_SIGNATURE" => Err(FailureClass::Unsupported),
             // MALFORMED_FUNCTION_CALL, UNEXPECTED_TOOL_CALL, TOO_MANY_TOOL_CALLS, and the like.

@@ -10,9 +10,7 @@ use serde_json::{Value, json};
 use super::super::call_ids::CallIds;
 use super::super::{Answered, Asking, Decode, Progress};
 use super::classify::{class_in_stream, classify};
-use crate::domain::{
-    Assembly, ChatResponse, Delta, FailureClass, FinishReason, StreamEnd, Usage,
-};
+use crate::domain::{Assembly, ChatResponse, Delta, FailureClass, FinishReason, StreamEnd, Usage};
 use crate::providers::call::CallFailure;
 use crate::providers::framing::Frame;
 use crate::providers::quirks::Quirks;

@@ -40,15 +40,13 @@ pub(in super::super) fn encode(asking: &Asking<'_>) -> Result<Encoded, Unsupport
     if !options.is_empty() {
         body.insert("options".into(), options.into());
     }
-    if let Some(alternatives) =
-        dropped.keep(Parameter::Logprobs, request.sampling.logprobs, quirks)
+    if let Some(alternatives) = dropped.keep(Parameter::Logprobs, request.sampling.logprobs, quirks)
     {
         body.insert("logprobs".into(), true.into());
         body.extend((alternatives > 0).then(|| ("top_logprobs".into(), alternatives.into())));
     }
     note_lacking(request, &mut dropped);
-    let (path, body, dropped) =
-        ("/api/chat".to_owned(), Value::Object(body), dropped.into_names());
+    let (path, body, dropped) = ("/api/chat".to_owned(), Value::Object(body), dropped.into_names());
     Ok(Encoded { path, headers: vec![], body, dropped })
 }
 
@@ -107,11 +105,7 @@ fn user(parts: &[Part], dropped: &mut Dropped) -> Result<Value, Unsupported> {
 }
 
 /// Thinking in words. Ollama seals nothing, so a seal says that it was another provider's.
-fn thinking(
-    asking: &Asking<'_>,
-    reasoning: &[Reasoning],
-    dropped: &mut Dropped,
-) -> Option<String> {
+fn thinking(asking: &Asking<'_>, reasoning: &[Reasoning], dropped: &mut Dropped) -> Option<String> {
     let provider = &asking.deployment.provider;
     let lacks = asking.quirks.lacks.contains(&Parameter::PastReasoning);
     let mut words = Vec::with_capacity(reasoning.len());
