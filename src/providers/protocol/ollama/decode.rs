@@ -71,16 +71,16 @@ impl Decoder {
         if !line.error.is_null() {
             return Err(class_in_stream(&line.error, &self.quirks));
         }
+        // The server leaves out counts that are 0, as that of a prompt which is in its cache.
+        let counted = |told: Option<u64>, before| told.unwrap_or(before);
+        self.usage.input_tokens = counted(line.prompt_eval_count, self.usage.input_tokens);
+        self.usage.output_tokens = counted(line.eval_count, self.usage.output_tokens);
         self.message(line.message.unwrap_or_default(), out)?;
         let tokens = line.logprobs.unwrap_or_default();
         if !tokens.is_empty() {
             let content: Vec<_> = tokens.into_iter().map(logprob).collect();
             out.push(Delta::Logprobs(json!({ "content": content }).into()));
         }
-        // The server leaves out counts that are 0, as that of a prompt which is in its cache.
-        let counted = |told: Option<u64>, before| told.unwrap_or(before);
-        self.usage.input_tokens = counted(line.prompt_eval_count, self.usage.input_tokens);
-        self.usage.output_tokens = counted(line.eval_count, self.usage.output_tokens);
         if line.done != Some(true) {
             return Ok(Progress::More);
         }
