@@ -8,6 +8,7 @@
 
 mod anthropic;
 mod bedrock;
+mod call_ids;
 mod gemini;
 mod ollama;
 mod openai;

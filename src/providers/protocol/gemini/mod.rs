@@ -1,39 +1,35 @@
-//! Being built.
+//! Google's `generateContent`, as the Gemini API speaks it (v1beta).
+//!
+//! In: a chat request, or status and body, or frames. Out: a body, an answer or failure, deltas.
+//! Source: the types of Google's `google-genai` package (3.4, 2026) and the Gemini API reference
+//! (2025). A whole answer is a stream of one piece, so both are read by the same code.
 
-use super::{Answered, Asking, Decode, Encoded, Progress, Unsupported};
-use crate::domain::{ChatResponse, Delta, FailureClass, StreamEnd, Usage};
-use crate::providers::call::CallFailure;
-use crate::providers::framing::Frame;
+mod classify;
+mod contents;
+mod decode;
+mod encode;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod tests_decode;
+mod wire;
 
-pub(super) fn encode(_asking: &Asking<'_>) -> Result<Encoded, Unsupported> {
-    Err(Unsupported("anything"))
-}
+pub(super) use decode::{Decoder, decode};
+pub(super) use encode::encode;
 
-pub(super) fn decode(
-    answered: &Answered<'_>,
-    _asking: &Asking<'_>,
-) -> Result<ChatResponse, CallFailure> {
-    Err(answered.failed(FailureClass::Malformed, Usage::default()))
-}
+use super::Asking;
+use crate::domain::ResponseFormat;
+use crate::providers::quirks::SchemaBy;
 
-pub(super) struct Decoder;
+/// The tool whose arguments are the answer, where a schema is asked for by a tool.
+const ANSWER_TOOL: &str = "answer_as_json";
 
-impl Decoder {
-    pub(super) fn new(_asking: &Asking<'_>) -> Self {
-        Self
-    }
-}
-
-impl Decode for Decoder {
-    fn frame(&mut self, _frame: &Frame, _out: &mut Vec<Delta>) -> Result<Progress, FailureClass> {
-        Ok(Progress::Ended)
-    }
-
-    fn finish(&mut self, _out: &mut Vec<Delta>) -> Result<StreamEnd, FailureClass> {
-        Err(FailureClass::StreamCut)
-    }
-
-    fn usage(&self) -> Usage {
-        Usage::default()
-    }
+/// Whether the schema of the answer is asked for by a tool that must be called. Gemini before 3
+/// (2025) refuses its own field for schemas in a request that has tools.
+fn answers_by_tool(asking: &Asking<'_>) -> bool {
+    let by_tool = match asking.quirks.json_schema {
+        Some(SchemaBy::Tool) => true,
+        Some(SchemaBy::Native) | None => false,
+    };
+    by_tool && matches!(asking.request.response_format, ResponseFormat::JsonSchema { .. })
 }

@@ -1,39 +1,16 @@
-//! Being built.
+//! Ollama's own `/api/chat`.
+//!
+//! In: a chat request, or status and body, or frames. Out: a body, an answer or failure, deltas.
+//! Source: Ollama's API reference and its server's types (0.12 to 0.13, 2025). A whole answer is a
+//! stream of one line, so both are read by the same code.
 
-use super::{Answered, Asking, Decode, Encoded, Progress, Unsupported};
-use crate::domain::{ChatResponse, Delta, FailureClass, StreamEnd, Usage};
-use crate::providers::call::CallFailure;
-use crate::providers::framing::Frame;
+mod classify;
+mod decode;
+mod encode;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod tests_decode;
 
-pub(super) fn encode(_asking: &Asking<'_>) -> Result<Encoded, Unsupported> {
-    Err(Unsupported("anything"))
-}
-
-pub(super) fn decode(
-    answered: &Answered<'_>,
-    _asking: &Asking<'_>,
-) -> Result<ChatResponse, CallFailure> {
-    Err(answered.failed(FailureClass::Malformed, Usage::default()))
-}
-
-pub(super) struct Decoder;
-
-impl Decoder {
-    pub(super) fn new(_asking: &Asking<'_>) -> Self {
-        Self
-    }
-}
-
-impl Decode for Decoder {
-    fn frame(&mut self, _frame: &Frame, _out: &mut Vec<Delta>) -> Result<Progress, FailureClass> {
-        Ok(Progress::Ended)
-    }
-
-    fn finish(&mut self, _out: &mut Vec<Delta>) -> Result<StreamEnd, FailureClass> {
-        Err(FailureClass::StreamCut)
-    }
-
-    fn usage(&self) -> Usage {
-        Usage::default()
-    }
-}
+pub(super) use decode::{Decoder, decode};
+pub(super) use encode::encode;
