@@ -214,10 +214,7 @@ fn failed(failure: ChainFailure, attempts: &[Attempt]) -> Fault {
 fn broke(class: FailureClass, attempts: &[Attempt]) -> Fault {
     let what = "the answer broke off; what came before is all there is";
     let message = format!("{what} ({}); attempts: {}", class.as_str(), all_in_words(attempts));
-    let kind = match class {
-        FailureClass::Deadline => Kind::Deadline,
-        _ => Kind::Broken,
-    };
+    let kind = if class == FailureClass::Deadline { Kind::Deadline } else { Kind::Broken };
     Fault::new(kind, &class.as_str().to_uppercase(), message)
 }
 

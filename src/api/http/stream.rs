@@ -191,5 +191,4 @@ impl<D: Dialect, S: Source> Telling<D, S> {
 const KEEP_ALIVE: &[u8] = sse::KEEP_ALIVE.as_bytes();
 
 #[cfg(test)]
-#[path = "stream_tests.rs"]
 mod tests;

@@ -168,5 +168,4 @@ fn effort_of(field: &str, name: &str, found: &mut Vec<Violation>) -> Option<Effo
 }
 
 #[cfg(test)]
-#[path = "read_tests.rs"]
 mod tests;
