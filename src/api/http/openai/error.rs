@@ -25,7 +25,6 @@ pub(super) fn body(problem: &Problem) -> Value {
 
 fn kind(status: u16) -> &'static str {
     match status {
-        404 => "not_found_error",
         402 => "budget_error",
         400..=499 => "invalid_request_error",
         504 => "timeout_error",
@@ -57,7 +56,7 @@ mod tests {
             }});
             assert_eq!(body(&problem), wanted);
         };
-        check(404, "UNKNOWN_MODEL", "not_found_error", "model_not_found");
+        check(404, "UNKNOWN_MODEL", "invalid_request_error", "model_not_found");
         check(400, "CONTEXT_TOO_LONG", "invalid_request_error", "context_length_exceeded");
         check(400, "CONTENT_FILTERED", "invalid_request_error", "content_filter");
         check(422, "NO_CANDIDATE", "invalid_request_error", "no_candidate");
