@@ -48,11 +48,9 @@ pub(super) fn asked(
 ) -> Result<Asked, Vec<Violation>> {
     let mut found = Vec::new();
     let request = chat_request(&mut wire, &mut found);
-    let policy = policy_for(defaults, &wire, fleet);
-    found.extend(policy.as_ref().err().into_iter().flatten().cloned());
-    check_labels(&wire, &mut found);
+    let policy = wishes(&wire, defaults, fleet, &mut found);
     match policy {
-        Ok(policy) if found.is_empty() => Ok(Asked {
+        Some(policy) if found.is_empty() => Ok(Asked {
             request,
             policy,
             session_id: wire.session_id,
@@ -60,8 +58,22 @@ pub(super) fn asked(
             metadata: wire.metadata.into_iter().collect(),
             explain: wire.explain,
         }),
-        Ok(_) | Err(_) => Err(found),
+        Some(_) | None => Err(found),
     }
+}
+
+/// Checks everything that is not the prompt: the policy, and the labels for the log. Both faces
+/// come through here.
+pub(super) fn wishes(
+    wire: &proto::RouteRequest,
+    defaults: &Policy,
+    fleet: &Fleet,
+    found: &mut Vec<Violation>,
+) -> Option<Policy> {
+    let policy = policy_for(defaults, wire, fleet);
+    let policy = policy.map_err(|violations| found.extend(violations)).ok();
+    check_labels(wire, found);
+    policy
 }
 
 fn check_labels(wire: &proto::RouteRequest, found: &mut Vec<Violation>) {

@@ -1,4 +1,4 @@
-//! The face of the service: gRPC over one pipeline.
+//! The faces of the service, gRPC and HTTP, over one pipeline and on one port.
 //!
 //! In: a listener, a [`crate::pipeline::Pipeline`], the default policy, a stop signal. Out: a
 //! server. Invariant: a thin adapter: it checks and translates, and decides nothing; every problem
@@ -7,8 +7,10 @@
 mod chat_from_proto;
 mod deadline;
 mod explain;
+mod fault;
 mod from_proto;
 mod grpc;
+mod http;
 mod policy;
 pub mod proto;
 mod serve;

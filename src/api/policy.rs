@@ -177,17 +177,24 @@ fn names(
     names
 }
 
-fn unknown(name: &ModelName, fleet: &Fleet) -> String {
+/// That a model is not served, with the name that was perhaps meant.
+pub(super) fn unknown(name: &ModelName, fleet: &Fleet) -> String {
     let models = fleet.models();
-    let alike = |it: &str| strsim::jaro_winkler(it, name.as_str());
-    let nearest = models.iter().map(|it| it.name.as_str());
-    let nearest = nearest.max_by(|a, b| alike(a).total_cmp(&alike(b)));
-    match nearest.filter(|it| alike(it) >= ALIKE_MIN) {
+    match nearest(name.as_str(), models.iter().map(|it| it.name.as_str())) {
         Some(nearest) => {
             format!("the model `{name}` is not served here; did you mean `{nearest}`?")
         }
-        None => format!("the model `{name}` is not served here; ListModels tells which are"),
+        None => {
+            format!("the model `{name}` is not served here; the list of models tells which are")
+        }
     }
+}
+
+/// The name most like `text`, if any is like it.
+pub(super) fn nearest<'a>(text: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let alike = |it: &str| strsim::jaro_winkler(it, text);
+    let nearest = names.max_by(|a, b| alike(a).total_cmp(&alike(b)));
+    nearest.filter(|it| alike(it) >= ALIKE_MIN)
 }
 
 fn fallback(

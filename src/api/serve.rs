@@ -1,4 +1,4 @@
-//! The server: one listener, our service, health and reflection, until told to stop.
+//! The server: one listener for gRPC and HTTP/1.1, with health and reflection, until told to stop.
 //!
 //! In: a bound listener and a stop signal. Out: nothing, once the last request has ended.
 //! Invariant: a request that panics takes only itself down; every message and every connection's
@@ -7,14 +7,17 @@
 use std::any::Any;
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::body::Body;
+use tonic::service::Routes;
 use tonic::transport::Server;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::grpc::Grpc;
+use super::http::Face;
 use super::proto::pointsman_server::PointsmanServer;
 use super::{proto, status};
 use crate::pipeline::Pipeline;
@@ -49,6 +52,8 @@ pub async fn serve(
 ) -> Result<(), ServeError> {
     let (reporter, health) = tonic_health::server::health_reporter();
     reporter.set_serving::<PointsmanServer<Grpc>>().await;
+    let stops = Arc::new(AtomicBool::new(false));
+    let face = http_face(&pipeline, &defaults, &stops);
     let service = PointsmanServer::new(Grpc { pipeline, defaults })
         .max_decoding_message_size(REQUEST_BYTES_MAX);
     let reflection = || {
@@ -58,20 +63,29 @@ pub async fn serve(
     };
     let stopping = async move {
         shutdown.await;
+        stops.store(true, Ordering::Relaxed);
         // Load balancers look here; who is connected already still gets his answers.
         reporter.set_not_serving::<PointsmanServer<Grpc>>().await;
     };
+    let grpc = Routes::new(health)
+        .add_service(reflection().build_v1()?)
+        .add_service(reflection().build_v1alpha()?)
+        .add_service(service);
+    let routes = super::http::routes(face, grpc.into_axum_router());
     Server::builder()
+        .accept_http1(true)
         .max_concurrent_streams(STREAMS_MAX)
         .tcp_nodelay(true)
         .layer(CatchPanicLayer::custom(after_panic))
-        .add_service(health)
-        .add_service(reflection().build_v1()?)
-        .add_service(reflection().build_v1alpha()?)
-        .add_service(service)
+        .add_routes(Routes::from(routes).prepare())
         .serve_with_incoming_shutdown(TcpListenerStream::new(listener), stopping)
         .await?;
     Ok(())
+}
+
+fn http_face(pipeline: &Arc<Pipeline>, defaults: &Policy, stops: &Arc<AtomicBool>) -> Face {
+    let (pipeline, defaults) = (Arc::clone(pipeline), defaults.clone());
+    Face { pipeline, defaults, stopping: Arc::clone(stops) }
 }
 
 /// What the caller of a handler that panicked is told. The panic hook has logged the place.

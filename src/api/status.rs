@@ -1,189 +1,110 @@
-//! The one table from what went wrong to what the caller is told.
+//! A [`Fault`] as a gRPC status.
 //!
-//! In: violations, refusals, failed chains, our own faults. Out: a gRPC [`Status`] with
-//! `google.rpc` details. Invariant: whoever gets an error learns every attempt and every limit,
-//! in words and for programs; the whole fits into the 8 KiB of headers that every client takes; no
-//! prompt, answer or key is in it. Full matches, no wildcard arm.
-
-use std::collections::HashMap;
-use std::time::Duration;
+//! In: what went wrong, by [`super::fault`]. Out: a [`Status`] with `google.rpc` details.
+//! Invariant: whoever gets an error learns every attempt and every limit, in words and for
+//! programs; the whole fits into the 8 KiB of headers that every client takes. Not here: which code
+//! it is.
 
 use prost::Message as _;
 use tonic::{Code, Status};
 use tonic_types::pb;
 
+use super::fault::{self, Fault, Tried};
 use super::{proto, to_proto};
-use crate::dispatch::ChainFailure;
-use crate::domain::{Attempt, FailureClass, Violation};
+use crate::domain::Violation;
 use crate::outcome::OutcomeError;
 use crate::pipeline::{PipelineError, Routed};
-use crate::ranking::Refusal;
 
 /// Longest message, in bytes. With the details below, in base64, it stays under 8 KiB.
 const MESSAGE_BYTES_MAX: usize = 1_024;
 /// Most bytes of one detail: 3 KiB are 4 KiB in base64.
 const DETAIL_BYTES_MAX: usize = 3_072;
-/// When to come back after rate limits and overload: past the shortest of breakers and windows.
-const COME_BACK_AFTER: Duration = Duration::from_secs(2);
 const DOMAIN: &str = "pointsman";
 const FAILURE_URL: &str = "type.googleapis.com/pointsman.v1.RouteFailure";
 
 /// A request that did not pass its checks.
 pub(super) fn invalid(violations: &[Violation]) -> Status {
-    let mut fields = Vec::new();
+    fault::invalid(violations).into()
+}
+
+/// A request that was refused by every candidate's limits, whose every attempt failed, or whose
+/// answer broke.
+pub(super) fn unanswered(routed: &Routed) -> Status {
+    fault::unanswered(routed).into()
+}
+
+/// A fault of our own while choosing.
+pub(super) fn broken(error: &PipelineError) -> Status {
+    fault::broken(error).into()
+}
+
+/// A feedback that could not be stored.
+pub(super) fn not_stored(error: &OutcomeError) -> Status {
+    fault::not_stored(error).into()
+}
+
+/// A feedback for a decision that is not in the log.
+pub(super) fn unknown_decision() -> Status {
+    fault::unknown_decision().into()
+}
+
+/// A handler that panicked: told to this caller alone.
+pub(super) fn panicked() -> Status {
+    fault::panicked().into()
+}
+
+impl From<Fault> for Status {
+    fn from(fault: Fault) -> Self {
+        let code = fault.kind.codes().1;
+        let mut details = Vec::new();
+        if !fault.violations.is_empty() {
+            let detail = bad_request(&fault.violations);
+            details.push(any("type.googleapis.com/google.rpc.BadRequest", &detail));
+        }
+        if let Some(tried) = fault.tried {
+            let mut metadata: std::collections::HashMap<_, _> = fault.counts.into_iter().collect();
+            metadata.insert("decision_id".into(), tried.decision.id.to_string());
+            metadata.insert("attempts".into(), tried.attempts.len().to_string());
+            let reason = fault.reason.clone();
+            let info = pb::ErrorInfo { reason, domain: DOMAIN.into(), metadata };
+            details.push(any("type.googleapis.com/google.rpc.ErrorInfo", &info));
+            if let Some(after) = fault.kind.retry_after() {
+                let retry_delay = prost_types::Duration::try_from(after).ok();
+                let detail = pb::RetryInfo { retry_delay };
+                details.push(any("type.googleapis.com/google.rpc.RetryInfo", &detail));
+            }
+            details.push(any(FAILURE_URL, &shortened(route_failure(fault.reason, &tried))));
+        }
+        status(code, fault.message, details)
+    }
+}
+
+fn bad_request(violations: &[Violation]) -> pb::BadRequest {
+    let mut field_violations = Vec::new();
     let mut bytes = 0;
     for it in violations {
         bytes += it.field.len() + it.message.len();
         if bytes > DETAIL_BYTES_MAX {
             break;
         }
-        fields.push(pb::bad_request::FieldViolation {
+        field_violations.push(pb::bad_request::FieldViolation {
             field: it.field.clone(),
             description: it.message.clone(),
             ..Default::default()
         });
     }
-    let all: Vec<_> = violations.iter().map(|it| format!("{}: {}", it.field, it.message)).collect();
-    let count = violations.len();
-    let message = format!("{count} problem(s) in the request: {}", all.join("; "));
-    let detail = pb::BadRequest { field_violations: fields };
-    let details = vec![any("type.googleapis.com/google.rpc.BadRequest", &detail)];
-    status(Code::InvalidArgument, message, details)
+    pb::BadRequest { field_violations }
 }
 
-/// A request that was refused by every candidate's limits, or whose every attempt failed.
-pub(super) fn unanswered(routed: &Routed) -> Status {
-    let attempts = routed.dispatched.as_ref().map_or(&[][..], |it| it.attempts.as_slice());
-    let verdict = match (&routed.decision.verdict, routed.failure()) {
-        (Err(refusal), _) => refused(refusal),
-        (Ok(_), Some(failure)) => failed(failure, attempts),
-        (Ok(_), None) => Row::new(Code::Internal, "NOT_DISPATCHED", "nothing was dispatched"),
-    };
-    let failure = proto::RouteFailure {
-        reason: verdict.reason.clone(),
-        attempts: attempts.iter().map(to_proto::attempt).collect(),
-        decision: Some(to_proto::decision(&routed.decision)),
-        cost_usd: routed.dispatched.as_ref().map_or(0.0, |it| it.cost_usd().get()),
-        total_ms: routed.total_ms,
-        outcome_recorded: routed.recorded,
-    };
-    let mut metadata = verdict.metadata;
-    metadata.insert("decision_id".into(), routed.decision.id.to_string());
-    metadata.insert("attempts".into(), attempts.len().to_string());
-    let info = pb::ErrorInfo { reason: verdict.reason, domain: DOMAIN.into(), metadata };
-    let mut details = vec![any("type.googleapis.com/google.rpc.ErrorInfo", &info)];
-    if verdict.code == Code::Unavailable && attempts.iter().any(|it| passes_by_itself(it.failure)) {
-        let retry_delay = prost_types::Duration::try_from(COME_BACK_AFTER).ok();
-        let detail = pb::RetryInfo { retry_delay };
-        details.push(any("type.googleapis.com/google.rpc.RetryInfo", &detail));
+fn route_failure(reason: String, tried: &Tried) -> proto::RouteFailure {
+    proto::RouteFailure {
+        reason,
+        attempts: tried.attempts.iter().map(to_proto::attempt).collect(),
+        decision: Some(to_proto::decision(&tried.decision)),
+        cost_usd: tried.cost_usd.get(),
+        total_ms: tried.total_ms,
+        outcome_recorded: tried.recorded,
     }
-    details.push(any(FAILURE_URL, &shortened(failure)));
-    status(verdict.code, verdict.message, details)
-}
-
-/// One row of the table.
-struct Row {
-    code: Code,
-    reason: String,
-    message: String,
-    metadata: HashMap<String, String>,
-}
-
-impl Row {
-    fn new(code: Code, reason: &str, message: impl Into<String>) -> Self {
-        let message = message.into();
-        Self { code, reason: reason.to_owned(), message, metadata: HashMap::new() }
-    }
-}
-
-fn refused(refusal: &Refusal) -> Row {
-    let counts = refusal.counts().into_iter();
-    let metadata = counts.map(|(limit, count)| (limit.to_owned(), count.to_string())).collect();
-    Row { metadata, ..Row::new(Code::FailedPrecondition, "NO_CANDIDATE", refusal.to_string()) }
-}
-
-fn failed(failure: ChainFailure, attempts: &[Attempt]) -> Row {
-    let tried: Vec<_> = attempts.iter().map(in_words).collect();
-    let tried = if tried.is_empty() { "none".to_owned() } else { tried.join("; ") };
-    let (code, reason, what) = match failure {
-        ChainFailure::Exhausted => {
-            (Code::Unavailable, "EXHAUSTED", "every candidate that could be tried failed")
-        }
-        ChainFailure::Deadline => (Code::DeadlineExceeded, "DEADLINE", "the time ran out"),
-        ChainFailure::OverBudget => {
-            (Code::ResourceExhausted, "OVER_BUDGET", "what is left of the money pays no candidate")
-        }
-        ChainFailure::Cancelled => (Code::Cancelled, "CANCELLED", "the caller left"),
-        ChainFailure::CallerError(class) => {
-            let what = "the provider refused the request, as others would";
-            (caller_error(class), "CALLER_ERROR", what)
-        }
-    };
-    let mut row = Row::new(code, reason, format!("{what}; attempts: {tried}"));
-    if let ChainFailure::CallerError(class) = failure {
-        row.reason = class.as_str().to_uppercase();
-    }
-    row
-}
-
-/// The code for a failure that no other candidate was to be tried after.
-fn caller_error(class: FailureClass) -> Code {
-    match class {
-        FailureClass::InvalidRequest | FailureClass::ContextTooLong | FailureClass::Unsupported => {
-            Code::InvalidArgument
-        }
-        FailureClass::ContentFiltered => Code::FailedPrecondition,
-        FailureClass::Deadline => Code::DeadlineExceeded,
-        FailureClass::Cancelled => Code::Cancelled,
-        FailureClass::OverBudget => Code::ResourceExhausted,
-        FailureClass::RateLimited
-        | FailureClass::Overloaded
-        | FailureClass::Connection
-        | FailureClass::FirstTokenLate
-        | FailureClass::Stalled
-        | FailureClass::Auth
-        | FailureClass::ModelMissing
-        | FailureClass::EmptyAnswer
-        | FailureClass::Malformed
-        | FailureClass::StreamCut => Code::Unavailable,
-    }
-}
-
-/// Whether waiting helps.
-fn passes_by_itself(failure: Option<FailureClass>) -> bool {
-    match failure {
-        Some(
-            FailureClass::RateLimited
-            | FailureClass::Overloaded
-            | FailureClass::Connection
-            | FailureClass::FirstTokenLate
-            | FailureClass::Stalled
-            | FailureClass::StreamCut,
-        ) => true,
-        Some(
-            FailureClass::Deadline
-            | FailureClass::Auth
-            | FailureClass::ModelMissing
-            | FailureClass::ContextTooLong
-            | FailureClass::Unsupported
-            | FailureClass::ContentFiltered
-            | FailureClass::InvalidRequest
-            | FailureClass::EmptyAnswer
-            | FailureClass::Malformed
-            | FailureClass::OverBudget
-            | FailureClass::Cancelled,
-        )
-        | None => false,
-    }
-}
-
-fn in_words(attempt: &Attempt) -> String {
-    let class = attempt.failure.map_or("answered", FailureClass::as_str);
-    let status = attempt.status.map_or(String::new(), |it| format!(" ({it})"));
-    format!(
-        "{} {class}{status} at {:.0} ms for {:.0} ms, {}",
-        attempt.deployment, attempt.start_ms, attempt.total_ms, attempt.cost_usd
-    )
 }
 
 /// Cuts what a decision lists until the failure fits; attempts are never cut.
@@ -205,33 +126,6 @@ fn shortened(mut failure: proto::RouteFailure) -> proto::RouteFailure {
     failure
 }
 
-/// A fault of our own while choosing.
-pub(super) fn broken(error: &PipelineError) -> Status {
-    tracing::error!(%error, "a request could not be decided");
-    match error {
-        PipelineError::Encoder(_) => Status::internal("the prompt could not be encoded"),
-        PipelineError::Worker(_) | PipelineError::Interrupted => {
-            Status::internal("the request was interrupted by a fault")
-        }
-    }
-}
-
-/// A feedback that could not be stored.
-pub(super) fn not_stored(error: &OutcomeError) -> Status {
-    tracing::error!(%error, "a feedback could not be stored");
-    Status::unavailable("the feedback could not be stored; send it again")
-}
-
-/// A feedback for a decision that is not in the log.
-pub(super) fn unknown_decision() -> Status {
-    Status::not_found("no decision of this id is in the log")
-}
-
-/// A handler that panicked: told to this caller alone.
-pub(super) fn panicked() -> Status {
-    Status::internal("a fault in the server ended this request; others are not touched by it")
-}
-
 fn any(type_url: &str, detail: &impl prost::Message) -> prost_types::Any {
     prost_types::Any { type_url: type_url.to_owned(), value: detail.encode_to_vec() }
 }
@@ -240,6 +134,9 @@ fn status(code: Code, mut message: String, details: Vec<prost_types::Any>) -> St
     if message.len() > MESSAGE_BYTES_MAX {
         message.truncate(message.floor_char_boundary(MESSAGE_BYTES_MAX - 4));
         message.push_str(" ...");
+    }
+    if details.is_empty() {
+        return Status::new(code, message);
     }
     // The message stands in the status itself; a second copy would only fill the headers.
     let whole = pb::Status { code: code.into(), message: String::new(), details };
@@ -250,6 +147,8 @@ fn status(code: Code, mut message: String, details: Vec<prost_types::Any>) -> St
 mod tests {
     use super::*;
     use crate::api::testing;
+    use crate::dispatch::ChainFailure;
+    use crate::domain::FailureClass;
     use tonic_types::StatusExt as _;
 
     fn failure_of(status: &Status) -> proto::RouteFailure {

@@ -1,4 +1,4 @@
-//! A whole server in this process: simulated providers, the pipeline, gRPC on a port of its own.
+//! A whole server in this process: simulated providers, the pipeline, gRPC and HTTP on one port.
 //!
 //! In: models. Out: [`House`], with a client and everything a test wants to look at. Invariant: all
 //! on loopback with ports that the system gives; it ends when the test says so. Not here: any
@@ -187,4 +187,11 @@ pub(crate) fn prompt(number: usize) -> String {
         "Rewrite this loop so that it stops at the first match",
     ];
     format!("{}, please. Case {number}.", KINDS[number % KINDS.len()])
+}
+
+/// A plain client for the HTTP face.
+pub(crate) fn http_client() -> reqwest::Client {
+    // The crypto provider is the process's; a second installation is refused and changes nothing.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap()
 }

@@ -49,7 +49,7 @@ pub(super) struct About {
     pub(super) created_s: u64,
     /// The name of the model that answers.
     pub(super) model: String,
-    /// The request, for dialects that repeat parts of it.
+    /// The request, for dialects that repeat parts of it; of its messages only the system ones.
     pub(super) chat: std::sync::Arc<ChatRequest>,
 }
 
@@ -84,6 +84,14 @@ pub(super) trait Dialect: Send + Sync + 'static {
 
     /// Reads a body; what is wrong with it goes to `found`, and a stand-in is read in its place.
     fn read(body: Map<String, Value>, found: &mut Vec<Violation>) -> Said;
+
+    /// The caller's own path of a field that [`ChatRequest::validate`] names.
+    fn path(field: String) -> String {
+        match field.strip_prefix("sampling.") {
+            Some(own) => own.to_owned(),
+            None => field,
+        }
+    }
 
     /// An answer in one piece. `details` is the `pointsman` object.
     fn whole(about: &About, response: ChatResponse, details: Value) -> Value;

@@ -1,0 +1,343 @@
+//! The one table from what went wrong to what a caller is told, in no wire format yet.
+//!
+//! In: violations, refusals, failed chains, our own faults. Out: a [`Fault`], from which the gRPC
+//! face makes a status ([`super::status`]) and the HTTP face a body and headers. Invariant: both
+//! codes of a kind stand side by side, so that the faces never disagree; no prompt, answer or key
+//! is in it. Full matches, no wildcard arm.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tonic::Code;
+
+use crate::dispatch::{ChainEnd, ChainFailure};
+use crate::domain::{Attempt, FailureClass, Usd, Violation};
+use crate::outcome::OutcomeError;
+use crate::pipeline::{Decision, PipelineError, Routed};
+use crate::ranking::Refusal;
+
+/// When to come back after rate limits and overload: past the shortest of breakers and windows.
+const COME_BACK_AFTER: Duration = Duration::from_secs(2);
+
+/// What went wrong.
+#[derive(Debug)]
+pub(super) struct Fault {
+    /// Which row of the table.
+    pub(super) kind: Kind,
+    /// For programs, upper case: `EXHAUSTED`, `NO_CANDIDATE`.
+    pub(super) reason: String,
+    /// For people.
+    pub(super) message: String,
+    /// Fields at fault.
+    pub(super) violations: Vec<Violation>,
+    /// Which limit excluded how many, after a refusal.
+    pub(super) counts: BTreeMap<String, String>,
+    /// What was decided and tried, where it came to that.
+    pub(super) tried: Option<Box<Tried>>,
+}
+
+/// What was decided and tried before it went wrong.
+#[derive(Debug)]
+pub(super) struct Tried {
+    /// Who was to be tried.
+    pub(super) decision: Decision,
+    /// Every call that was made, in order.
+    pub(super) attempts: Vec<Attempt>,
+    /// What they cost together.
+    pub(super) cost_usd: Usd,
+    /// From arrival to the end, in milliseconds.
+    pub(super) total_ms: f64,
+    /// Whether the outcome is in the log.
+    pub(super) recorded: bool,
+}
+
+/// Kinds of what goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// The request did not pass its checks, or a provider refused it as others would.
+    Invalid,
+    /// The body is too long.
+    TooLarge,
+    /// The body is no JSON by its headers.
+    MediaType,
+    /// The model is not served here.
+    UnknownModel,
+    /// The decision is not in the log.
+    UnknownDecision,
+    /// Nothing is at this path.
+    UnknownPath,
+    /// Something is at this path, but not under this method.
+    WrongMethod,
+    /// Every candidate was excluded by a limit. Not 4xx codes that clients retry (408, 409, 429):
+    /// the same request would be refused again.
+    NoCandidate,
+    /// Every candidate failed, and waiting helps.
+    Exhausted,
+    /// Every candidate failed in ways that waiting does not mend: a key, a missing model.
+    ExhaustedForGood,
+    /// An answer broke after a part of it was given.
+    Broken,
+    /// The time ran out.
+    Deadline,
+    /// The caller's money does not pay any candidate.
+    OverBudget,
+    /// A provider withheld the answer.
+    Filtered,
+    /// The caller left. Nobody reads it; 499 is nginx's number for it.
+    Cancelled,
+    /// A fault of ours.
+    Internal,
+    /// The log did not take it.
+    NotStored,
+    /// The server is stopping.
+    Stopping,
+}
+
+impl Kind {
+    /// The HTTP status and the gRPC code.
+    pub(super) fn codes(self) -> (u16, Code) {
+        match self {
+            Self::Invalid => (400, Code::InvalidArgument),
+            Self::TooLarge => (413, Code::ResourceExhausted),
+            Self::MediaType => (415, Code::InvalidArgument),
+            Self::UnknownModel | Self::UnknownDecision => (404, Code::NotFound),
+            Self::UnknownPath => (404, Code::Unimplemented),
+            Self::WrongMethod => (405, Code::Unimplemented),
+            Self::NoCandidate => (422, Code::FailedPrecondition),
+            Self::Exhausted | Self::NotStored | Self::Stopping => (503, Code::Unavailable),
+            Self::ExhaustedForGood | Self::Broken => (502, Code::Unavailable),
+            Self::Deadline => (504, Code::DeadlineExceeded),
+            Self::OverBudget => (402, Code::ResourceExhausted),
+            Self::Filtered => (400, Code::FailedPrecondition),
+            Self::Cancelled => (499, Code::Cancelled),
+            Self::Internal => (500, Code::Internal),
+        }
+    }
+
+    /// When to come back, where waiting helps.
+    pub(super) fn retry_after(self) -> Option<Duration> {
+        match self {
+            Self::Exhausted | Self::NotStored | Self::Stopping => Some(COME_BACK_AFTER),
+            Self::Invalid
+            | Self::TooLarge
+            | Self::MediaType
+            | Self::UnknownModel
+            | Self::UnknownDecision
+            | Self::UnknownPath
+            | Self::WrongMethod
+            | Self::NoCandidate
+            | Self::ExhaustedForGood
+            | Self::Broken
+            | Self::Deadline
+            | Self::OverBudget
+            | Self::Filtered
+            | Self::Cancelled
+            | Self::Internal => None,
+        }
+    }
+}
+
+impl Fault {
+    /// A fault in words.
+    pub(super) fn new(kind: Kind, reason: &str, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            reason: reason.to_owned(),
+            message: message.into(),
+            violations: Vec::new(),
+            counts: BTreeMap::new(),
+            tried: None,
+        }
+    }
+}
+
+/// A request that did not pass its checks.
+pub(super) fn invalid(violations: &[Violation]) -> Fault {
+    let all: Vec<_> = violations.iter().map(|it| format!("{}: {}", it.field, it.message)).collect();
+    let count = violations.len();
+    let message = format!("{count} problem(s) in the request: {}", all.join("; "));
+    let fault = Fault::new(Kind::Invalid, "INVALID_REQUEST", message);
+    Fault { violations: violations.to_vec(), ..fault }
+}
+
+/// A request that was refused by every candidate's limits, whose every attempt failed, or whose
+/// answer broke.
+pub(super) fn unanswered(routed: &Routed) -> Fault {
+    let dispatched = routed.dispatched.as_ref();
+    let attempts = dispatched.map_or(&[][..], |it| it.attempts.as_slice());
+    let fault = match (&routed.decision.verdict, dispatched.map(|it| &it.end)) {
+        (Err(refusal), _) => refused(refusal),
+        (Ok(_), Some(ChainEnd::Failed(failure))) => failed(*failure, attempts),
+        (Ok(_), Some(ChainEnd::Broken { class, .. })) => broke(*class, attempts),
+        (Ok(_), Some(ChainEnd::Served { .. }) | None) => {
+            Fault::new(Kind::Internal, "NOT_DISPATCHED", "nothing was dispatched")
+        }
+    };
+    let tried = Tried {
+        decision: routed.decision.clone(),
+        attempts: attempts.to_vec(),
+        cost_usd: dispatched.map_or(Usd::ZERO, crate::dispatch::Dispatched::cost_usd),
+        total_ms: routed.total_ms,
+        recorded: routed.recorded,
+    };
+    Fault { tried: Some(Box::new(tried)), ..fault }
+}
+
+fn refused(refusal: &Refusal) -> Fault {
+    let counts = refusal.counts().into_iter();
+    let counts = counts.map(|(limit, count)| (limit.to_owned(), count.to_string())).collect();
+    Fault { counts, ..Fault::new(Kind::NoCandidate, "NO_CANDIDATE", refusal.to_string()) }
+}
+
+fn failed(failure: ChainFailure, attempts: &[Attempt]) -> Fault {
+    let (kind, reason, what) = match failure {
+        ChainFailure::Exhausted => {
+            let waiting = attempts.iter().any(|it| passes_by_itself(it.failure));
+            let kind = if waiting { Kind::Exhausted } else { Kind::ExhaustedForGood };
+            (kind, "EXHAUSTED".to_owned(), "every candidate that could be tried failed")
+        }
+        ChainFailure::Deadline => (Kind::Deadline, "DEADLINE".to_owned(), "the time ran out"),
+        ChainFailure::OverBudget => {
+            let what = "what is left of the money pays no candidate";
+            (Kind::OverBudget, "OVER_BUDGET".to_owned(), what)
+        }
+        ChainFailure::Cancelled => (Kind::Cancelled, "CANCELLED".to_owned(), "the caller left"),
+        ChainFailure::CallerError(class) => {
+            let what = "the provider refused the request, as others would";
+            (caller_error(class), class.as_str().to_uppercase(), what)
+        }
+    };
+    Fault::new(kind, &reason, format!("{what}; attempts: {}", all_in_words(attempts)))
+}
+
+/// An answer that broke after a part of it was given.
+fn broke(class: FailureClass, attempts: &[Attempt]) -> Fault {
+    let what = "the answer broke off; what came before is all there is";
+    let message = format!("{what} ({}); attempts: {}", class.as_str(), all_in_words(attempts));
+    let kind = if class == FailureClass::Deadline { Kind::Deadline } else { Kind::Broken };
+    Fault::new(kind, &class.as_str().to_uppercase(), message)
+}
+
+/// The kind of a failure that no other candidate was to be tried after.
+fn caller_error(class: FailureClass) -> Kind {
+    match class {
+        FailureClass::InvalidRequest | FailureClass::ContextTooLong | FailureClass::Unsupported => {
+            Kind::Invalid
+        }
+        FailureClass::ContentFiltered => Kind::Filtered,
+        FailureClass::Deadline => Kind::Deadline,
+        FailureClass::Cancelled => Kind::Cancelled,
+        FailureClass::OverBudget => Kind::OverBudget,
+        FailureClass::RateLimited
+        | FailureClass::Overloaded
+        | FailureClass::Connection
+        | FailureClass::FirstTokenLate
+        | FailureClass::Stalled
+        | FailureClass::StreamCut => Kind::Exhausted,
+        FailureClass::Auth
+        | FailureClass::ModelMissing
+        | FailureClass::EmptyAnswer
+        | FailureClass::Malformed => Kind::ExhaustedForGood,
+    }
+}
+
+/// Whether waiting helps.
+fn passes_by_itself(failure: Option<FailureClass>) -> bool {
+    match failure {
+        Some(
+            FailureClass::RateLimited
+            | FailureClass::Overloaded
+            | FailureClass::Connection
+            | FailureClass::FirstTokenLate
+            | FailureClass::Stalled
+            | FailureClass::StreamCut,
+        ) => true,
+        Some(
+            FailureClass::Deadline
+            | FailureClass::Auth
+            | FailureClass::ModelMissing
+            | FailureClass::ContextTooLong
+            | FailureClass::Unsupported
+            | FailureClass::ContentFiltered
+            | FailureClass::InvalidRequest
+            | FailureClass::EmptyAnswer
+            | FailureClass::Malformed
+            | FailureClass::OverBudget
+            | FailureClass::Cancelled,
+        )
+        | None => false,
+    }
+}
+
+fn all_in_words(attempts: &[Attempt]) -> String {
+    let tried: Vec<_> = attempts.iter().map(in_words).collect();
+    if tried.is_empty() { "none".to_owned() } else { tried.join("; ") }
+}
+
+fn in_words(attempt: &Attempt) -> String {
+    let class = attempt.failure.map_or("answered", FailureClass::as_str);
+    let status = attempt.status.map_or(String::new(), |it| format!(" ({it})"));
+    format!(
+        "{} {class}{status} at {:.0} ms for {:.0} ms, {}",
+        attempt.deployment, attempt.start_ms, attempt.total_ms, attempt.cost_usd
+    )
+}
+
+/// A fault of our own while choosing.
+pub(super) fn broken(error: &PipelineError) -> Fault {
+    tracing::error!(%error, "a request could not be decided");
+    let message = match error {
+        PipelineError::Encoder(_) => "the prompt could not be encoded",
+        PipelineError::Worker(_) | PipelineError::Interrupted => {
+            "the request was interrupted by a fault"
+        }
+    };
+    Fault::new(Kind::Internal, "INTERNAL", message)
+}
+
+/// A feedback that could not be stored.
+pub(super) fn not_stored(error: &OutcomeError) -> Fault {
+    tracing::error!(%error, "a feedback could not be stored");
+    let message = "the feedback could not be stored; send it again";
+    Fault::new(Kind::NotStored, "NOT_STORED", message)
+}
+
+/// A feedback for a decision that is not in the log.
+pub(super) fn unknown_decision() -> Fault {
+    let message = "no decision of this id is in the log";
+    Fault::new(Kind::UnknownDecision, "UNKNOWN_DECISION", message)
+}
+
+/// A handler that panicked: told to this caller alone.
+pub(super) fn panicked() -> Fault {
+    let message = "a fault in the server ended this request; others are not touched by it";
+    Fault::new(Kind::Internal, "INTERNAL", message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::testing;
+
+    #[test]
+    fn every_end_has_its_row() {
+        let check = |failure: ChainFailure, status: u16, reason: &str, waits: bool| {
+            let fault = unanswered(&testing::routed(testing::decided(), Some(failure)));
+            assert_eq!((fault.kind.codes().0, fault.reason.as_str()), (status, reason));
+            assert_eq!(fault.kind.retry_after().is_some(), waits, "{failure:?}");
+            assert_eq!(fault.tried.unwrap().attempts.len(), 1);
+        };
+        let caller = ChainFailure::CallerError;
+        check(ChainFailure::Exhausted, 503, "EXHAUSTED", true);
+        check(ChainFailure::Deadline, 504, "DEADLINE", false);
+        check(ChainFailure::OverBudget, 402, "OVER_BUDGET", false);
+        check(ChainFailure::Cancelled, 499, "CANCELLED", false);
+        check(caller(FailureClass::InvalidRequest), 400, "INVALID_REQUEST", false);
+        check(caller(FailureClass::ContextTooLong), 400, "CONTEXT_TOO_LONG", false);
+        check(caller(FailureClass::ContentFiltered), 400, "CONTENT_FILTERED", false);
+        let refused = unanswered(&testing::routed(testing::refused(), None));
+        assert_eq!((refused.kind, refused.kind.codes().0), (Kind::NoCandidate, 422));
+        let for_good = failed(ChainFailure::Exhausted, &[]);
+        assert_eq!((for_good.kind.codes().0, for_good.kind.retry_after()), (502, None));
+    }
+}

@@ -1,0 +1,145 @@
+//! The `pointsman` object of a body: our own fields, by the names they have in gRPC.
+//!
+//! In: JSON. Out: the fields of [`proto::RouteRequest`] that are not the prompt. Invariant: a field
+//! that is not known is told, with the one that was perhaps meant. Not here: whether the values
+//! make sense, which is one rule for both faces (see [`crate::api::from_proto`]).
+
+use serde_json::Value;
+
+use super::fields::Fields;
+use crate::api::proto;
+use crate::domain::Violation;
+
+/// The name of the object.
+pub(super) const NAME: &str = "pointsman";
+const KNOWN: [&str; 9] = [
+    "budget",
+    "preference",
+    "min_quality",
+    "candidates",
+    "fallback",
+    "session_id",
+    "request_id",
+    "metadata",
+    "explain",
+];
+const BUDGET: [&str; 4] = ["max_cost_usd", "max_latency_ms", "max_ttft_ms", "confidence"];
+const PREFERENCE: [&str; 3] = ["preset", "cost_per_quality_usd", "latency_per_quality_ms"];
+const CANDIDATES: [&str; 3] = ["allow", "deny", "order"];
+const FALLBACK: [&str; 2] = ["candidates_max", "on_content_filter"];
+
+/// Reads the object over what is there already.
+pub(super) fn read(value: Value, wire: &mut proto::RouteRequest, found: &mut Vec<Violation>) {
+    let Some(mut fields) = Fields::of(NAME, value, found) else { return };
+    if let Some(inner) = fields.object("budget", found) {
+        budget(inner, wire.budget.get_or_insert_default(), found);
+    }
+    if let Some(value) = fields.take("preference") {
+        preference(value, wire.preference.get_or_insert_default(), found);
+    }
+    over(&mut wire.min_quality, fields.number("min_quality", found));
+    if let Some(inner) = fields.object("candidates", found) {
+        candidates(inner, wire.candidates.get_or_insert_default(), found);
+    }
+    if let Some(inner) = fields.object("fallback", found) {
+        fallback(inner, wire.fallback.get_or_insert_default(), found);
+    }
+    over(&mut wire.session_id, fields.text("session_id", found));
+    over(&mut wire.request_id, fields.text("request_id", found));
+    if let Some(mut inner) = fields.object("metadata", found) {
+        for key in inner.names() {
+            wire.metadata.extend(inner.text(&key, found).map(|value| (key, value)));
+        }
+    }
+    wire.explain = fields.flag("explain", found).unwrap_or(wire.explain);
+    fields.deny_rest(&KNOWN, found);
+}
+
+fn over<T>(place: &mut Option<T>, value: Option<T>) {
+    if value.is_some() {
+        *place = value;
+    }
+}
+
+fn budget(mut fields: Fields, wire: &mut proto::Budget, found: &mut Vec<Violation>) {
+    over(&mut wire.max_cost_usd, fields.number("max_cost_usd", found));
+    over(&mut wire.max_latency_ms, fields.number("max_latency_ms", found));
+    over(&mut wire.max_ttft_ms, fields.number("max_ttft_ms", found));
+    over(&mut wire.confidence, fields.number("confidence", found));
+    fields.deny_rest(&BUDGET, found);
+}
+
+/// A preset's name, or an object.
+fn preference(value: Value, wire: &mut proto::Preference, found: &mut Vec<Violation>) {
+    if let Value::String(preset) = value {
+        wire.preset = Some(preset);
+        return;
+    }
+    let path = format!("{NAME}.preference");
+    let Some(mut fields) = Fields::of(&path, value, found) else { return };
+    over(&mut wire.preset, fields.text("preset", found));
+    over(&mut wire.cost_per_quality_usd, fields.number("cost_per_quality_usd", found));
+    over(&mut wire.latency_per_quality_ms, fields.number("latency_per_quality_ms", found));
+    fields.deny_rest(&PREFERENCE, found);
+}
+
+fn candidates(mut fields: Fields, wire: &mut proto::Candidates, found: &mut Vec<Violation>) {
+    wire.allow = fields.texts("allow", found);
+    wire.deny = fields.texts("deny", found);
+    wire.order = fields.texts("order", found);
+    fields.deny_rest(&CANDIDATES, found);
+}
+
+fn fallback(mut fields: Fields, wire: &mut proto::Fallback, found: &mut Vec<Violation>) {
+    let most = fields.count("candidates_max", found);
+    wire.candidates_max = most.map(|it| u32::try_from(it).unwrap_or(u32::MAX));
+    wire.on_content_filter = fields.flag("on_content_filter", found);
+    fields.deny_rest(&FALLBACK, found);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn every_field_is_read() {
+        let (mut wire, mut found) = (proto::RouteRequest::default(), Vec::new());
+        wire.budget.get_or_insert_default().max_ttft_ms = Some(5.0);
+        let value = json!({
+            "budget": {"max_cost_usd": 0.01, "max_latency_ms": 900, "confidence": 0.9},
+            "preference": {"preset": "cost", "cost_per_quality_usd": 0.1},
+            "min_quality": 0.5,
+            "candidates": {"allow": ["a"], "deny": ["b"], "order": ["c", "d"]},
+            "fallback": {"candidates_max": 2, "on_content_filter": true},
+            "session_id": "s", "request_id": "r", "metadata": {"k": "v"}, "explain": true,
+        });
+        read(value, &mut wire, &mut found);
+        assert_eq!(found, []);
+        let budget = wire.budget.unwrap();
+        assert_eq!((budget.max_cost_usd, budget.max_ttft_ms), (Some(0.01), Some(5.0)));
+        assert_eq!(wire.candidates.unwrap().order, ["c", "d"]);
+        assert_eq!(wire.fallback.unwrap().candidates_max, Some(2));
+        assert_eq!((wire.session_id.as_deref(), wire.explain), (Some("s"), true));
+        assert_eq!(wire.metadata["k"], "v");
+    }
+
+    #[test]
+    fn what_is_wrong_has_its_path() {
+        let check = |value: Value, field: &str, part: &str| {
+            let (mut wire, mut found) = (proto::RouteRequest::default(), Vec::new());
+            read(value, &mut wire, &mut found);
+            assert_eq!(found.len(), 1, "{found:?}");
+            assert_eq!(found[0].field, field);
+            assert!(found[0].message.contains(part), "{found:?}");
+        };
+        check(json!(1), "pointsman", "an object is wanted");
+        check(json!({"buget": {}}), "pointsman.buget", "did you mean `budget`");
+        let value = json!({"budget": {"max_cost": 1}});
+        check(value, "pointsman.budget.max_cost", "did you mean `max_cost_usd`");
+        let value = json!({"budget": {"max_cost_usd": "secret"}});
+        check(value, "pointsman.budget.max_cost_usd", "a number is wanted, not a string");
+        check(json!({"candidates": {"order": [1]}}), "pointsman.candidates.order[0]", "a string");
+        check(json!({"metadata": {"k": 1}}), "pointsman.metadata.k", "a string");
+    }
+}

@@ -1,0 +1,125 @@
+//! Our own request headers: the wishes of callers who cannot add fields to a body.
+//!
+//! In: `x-pointsman-*` headers. Out: the same fields of [`proto::RouteRequest`] that the body's
+//! `pointsman` object sets. Invariant: the body wins; a header that is not known is told, not
+//! ignored.
+
+use http::HeaderMap;
+
+use crate::api::{policy, proto};
+use crate::domain::Violation;
+
+const PREFIX: &str = "x-pointsman-";
+/// Its rest is the key: `x-pointsman-metadata-team: search`.
+const METADATA: &str = "metadata-";
+/// Every header without its prefix, with the field it sets.
+pub(super) const KNOWN: [(&str, &str); 9] = [
+    ("max-cost-usd", "budget.max_cost_usd"),
+    ("max-latency-ms", "budget.max_latency_ms"),
+    ("max-ttft-ms", "budget.max_ttft_ms"),
+    ("confidence", "budget.confidence"),
+    ("preference", "preference.preset"),
+    ("min-quality", "min_quality"),
+    ("session-id", "session_id"),
+    ("request-id", "request_id"),
+    ("explain", "explain"),
+];
+
+/// Reads every header of ours.
+pub(super) fn read(
+    headers: &HeaderMap,
+    wire: &mut proto::RouteRequest,
+    found: &mut Vec<Violation>,
+) {
+    for (name, value) in headers {
+        let Some(own) = name.as_str().strip_prefix(PREFIX) else { continue };
+        let Ok(value) = value.to_str() else {
+            found.push(Violation::new(name.as_str(), "the value must be plain ASCII"));
+            continue;
+        };
+        if let Err(message) = one(own, value, wire) {
+            found.push(Violation::new(name.as_str(), message));
+        }
+    }
+}
+
+/// The header that was given for a field, if one was.
+pub(super) fn given_for(headers: &HeaderMap, field: &str) -> Option<String> {
+    let (own, _) = KNOWN.iter().find(|(_, it)| *it == field)?;
+    let name = format!("{PREFIX}{own}");
+    headers.contains_key(&name).then_some(name)
+}
+
+fn one(own: &str, value: &str, wire: &mut proto::RouteRequest) -> Result<(), String> {
+    if let Some(key) = own.strip_prefix(METADATA) {
+        wire.metadata.insert(key.to_owned(), value.to_owned());
+        return Ok(());
+    }
+    match own {
+        "max-cost-usd" => wire.budget.get_or_insert_default().max_cost_usd = number(value)?,
+        "max-latency-ms" => wire.budget.get_or_insert_default().max_latency_ms = number(value)?,
+        "max-ttft-ms" => wire.budget.get_or_insert_default().max_ttft_ms = number(value)?,
+        "confidence" => wire.budget.get_or_insert_default().confidence = number(value)?,
+        "preference" => wire.preference.get_or_insert_default().preset = Some(value.to_owned()),
+        "min-quality" => wire.min_quality = number(value)?,
+        "session-id" => wire.session_id = Some(value.to_owned()),
+        "request-id" => wire.request_id = Some(value.to_owned()),
+        "explain" => wire.explain = flag(value)?,
+        _ => return Err(unknown(own)),
+    }
+    Ok(())
+}
+
+fn number(value: &str) -> Result<Option<f64>, String> {
+    value.trim().parse().map(Some).map_err(|_| "a number is wanted".to_owned())
+}
+
+fn flag(value: &str) -> Result<bool, String> {
+    match value.trim() {
+        "true" | "1" => Ok(true),
+        "false" | "0" => Ok(false),
+        _ => Err("true or false is wanted".to_owned()),
+    }
+}
+
+fn unknown(own: &str) -> String {
+    match policy::nearest(own, KNOWN.iter().map(|(it, _)| *it)) {
+        Some(nearest) => format!("no such header; did you mean `{PREFIX}{nearest}`?"),
+        None => "no such header".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_header_sets_its_field_and_others_are_told() {
+        let mut headers = HeaderMap::new();
+        let given = [
+            ("x-pointsman-max-cost-usd", "0.01"),
+            ("x-pointsman-confidence", "0.8"),
+            ("x-pointsman-preference", "cost"),
+            ("x-pointsman-explain", "true"),
+            ("x-pointsman-metadata-team", "search"),
+            ("x-pointsman-min-quality", "high"),
+            ("x-pointsman-sesion-id", "1"),
+            ("x-stainless-timeout", "5"),
+        ];
+        for (name, value) in given {
+            headers.insert(name, value.parse().unwrap());
+        }
+        let (mut wire, mut found) = (proto::RouteRequest::default(), Vec::new());
+        read(&headers, &mut wire, &mut found);
+        let budget = wire.budget.unwrap();
+        assert_eq!((budget.max_cost_usd, budget.confidence), (Some(0.01), Some(0.8)));
+        assert_eq!(wire.preference.unwrap().preset.as_deref(), Some("cost"));
+        assert!(wire.explain && wire.metadata["team"] == "search");
+        let fields: Vec<_> = found.iter().map(|it| it.field.as_str()).collect();
+        assert_eq!(fields, ["x-pointsman-min-quality", "x-pointsman-sesion-id"]);
+        assert!(found[1].message.contains("x-pointsman-session-id"), "{found:?}");
+        let given = given_for(&headers, "budget.max_cost_usd");
+        assert_eq!(given.as_deref(), Some("x-pointsman-max-cost-usd"));
+        assert_eq!(given_for(&headers, "budget.max_ttft_ms"), None);
+    }
+}

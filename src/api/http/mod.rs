@@ -1,0 +1,78 @@
+//! The HTTP face: OpenAI's, Anthropic's and our own paths over the same pipeline as gRPC.
+//!
+//! In: HTTP requests. Out: JSON, or server-sent events. Invariant: what a dialect does not decide is
+//! done once, for all of them (see [`dialect`]); every error has the dialect's shape. Not here: the
+//! listener (see [`super::serve`]).
+
+mod details;
+mod dialect;
+mod extension;
+mod fields;
+mod handler;
+mod headers;
+mod limits;
+mod openai;
+mod problem;
+mod rest;
+mod said;
+mod sse;
+mod stream;
+
+use std::any::Any;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{get, post};
+use http::{HeaderMap, header};
+use tonic::Status;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use super::fault;
+use crate::pipeline::Pipeline;
+use crate::ranking::Policy;
+use handler::handle;
+use openai::Completions;
+
+/// What every handler has.
+pub(super) struct Face {
+    /// What does the work.
+    pub(super) pipeline: Arc<Pipeline>,
+    /// What holds where a request says nothing.
+    pub(super) defaults: Policy,
+    /// Set when the server stops taking work.
+    pub(super) stopping: Arc<AtomicBool>,
+}
+
+/// Our paths beside gRPC's.
+pub(super) fn routes(face: Face, grpc: Router) -> Router {
+    let own = Router::new()
+        .route("/v1/chat/completions", post(handle::<Completions>))
+        .route("/v1/models", get(rest::models))
+        .route("/v1/models/{*name}", get(rest::model))
+        .route("/v1/rank", post(rest::rank))
+        .route("/v1/feedback", post(rest::feedback))
+        .route("/healthz", get(rest::healthz))
+        .route("/readyz", get(rest::readyz))
+        .method_not_allowed_fallback(rest::wrong_method)
+        .layer(DefaultBodyLimit::max(limits::BODY_BYTES_MAX))
+        .layer(CatchPanicLayer::custom(after_panic))
+        .with_state(Arc::new(face));
+    grpc.merge(own).fallback(unknown_path)
+}
+
+/// A path that is neither ours nor gRPC's, told in the caller's protocol.
+async fn unknown_path(headers: HeaderMap) -> http::Response<Body> {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|it| it.to_str().ok());
+    if kind.is_some_and(|it| it.starts_with("application/grpc")) {
+        return Status::unimplemented("no such service").into_http();
+    }
+    rest::unknown_path()
+}
+
+/// What the caller of a handler that panicked is told. The panic hook has logged the place.
+fn after_panic(_panic: Box<dyn Any + Send + 'static>) -> http::Response<Body> {
+    problem::response::<Completions>(&fault::panicked())
+}

@@ -1,0 +1,157 @@
+//! A body and its headers, made into what the pipeline takes.
+//!
+//! In: what a dialect read, our headers. Out: [`Wanted`], or the [`Fault`] that tells every problem
+//! at once. Order of what wins: the `pointsman` object, then `model`, then headers. Not here: the
+//! dialects' own fields.
+
+use serde_json::{Map, Value};
+
+use http::HeaderMap;
+
+use super::details::Explain;
+use super::dialect::{Delivery, Dialect, Said};
+use super::{Face, extension, headers};
+use crate::api::fault::{self, Fault, Kind};
+use crate::api::{from_proto, policy, proto};
+use crate::catalog::Fleet;
+use crate::domain::{ChatRequest, ModelName, Violation};
+use crate::ranking::{Policy, Preference};
+
+/// The model that leaves the choice to us.
+pub(super) const AUTO: &str = "auto";
+/// Names that extensions of the policy have inside the `pointsman` object.
+const OWN: [&str; 8] = [
+    "budget",
+    "preference",
+    "min_quality",
+    "candidates",
+    "fallback",
+    "session_id",
+    "request_id",
+    "metadata",
+];
+
+/// A request that passed.
+pub(super) struct Wanted {
+    /// The prompt.
+    pub(super) chat: ChatRequest,
+    /// What holds for it.
+    pub(super) policy: Policy,
+    /// What is kept in the log, and whether reasons are wanted.
+    pub(super) wire: proto::RouteRequest,
+    /// How the answer is to come.
+    pub(super) delivery: Delivery,
+    /// `model` as the caller wrote it.
+    pub(super) model: String,
+}
+
+impl Wanted {
+    /// Whether reasons are wanted.
+    pub(super) fn explain(&self) -> Explain {
+        self.wire.explain.into()
+    }
+}
+
+/// Reads and checks a request.
+pub(super) fn wanted<D: Dialect>(
+    face: &Face,
+    headers: &HeaderMap,
+    body: Map<String, Value>,
+) -> Result<Wanted, Fault> {
+    let mut found = Vec::new();
+    let Said { chat, model, models, delivery, extension, metadata } = D::read(body, &mut found);
+    let shape_fits = found.is_empty();
+    let invalid = chat.validate().err().unwrap_or_default();
+    // A stand-in of what could not be read is not told a second time.
+    found.extend(
+        invalid
+            .into_iter()
+            .filter(|it| shape_fits || it.field != "messages")
+            .map(|it| Violation { field: D::path(it.field), ..it }),
+    );
+    let mut wire = proto::RouteRequest::default();
+    headers::read(headers, &mut wire, &mut found);
+    wire.metadata.extend(metadata);
+    by_model(&model, &mut wire, &mut found);
+    if let Some(value) = extension {
+        extension::read(value, &mut wire, &mut found);
+    }
+    let missing = in_order(&model, models, &mut wire, face.pipeline.fleet(), &mut found);
+    let mut own = Vec::new();
+    let policy = from_proto::wishes(&wire, &face.defaults, face.pipeline.fleet(), &mut own);
+    found.extend(own.into_iter().map(|it| placed(it, headers)));
+    match (policy, missing) {
+        (_, Some(missing)) if found.is_empty() => {
+            let fault = Fault::new(Kind::UnknownModel, "UNKNOWN_MODEL", missing.message.clone());
+            Err(Fault { violations: vec![missing], ..fault })
+        }
+        (Some(policy), None) if found.is_empty() => {
+            Ok(Wanted { chat, policy, wire, delivery, model })
+        }
+        (_, missing) => {
+            found.extend(missing);
+            Err(fault::invalid(&found))
+        }
+    }
+}
+
+/// `auto:cost` and the like.
+fn by_model(model: &str, wire: &mut proto::RouteRequest, found: &mut Vec<Violation>) {
+    let Some(preset) = model.strip_prefix(AUTO).and_then(|it| it.strip_prefix(':')) else { return };
+    if Preference::preset(preset).is_none() {
+        let names = Preference::PRESETS.map(|(it, _)| format!("`{AUTO}:{it}`")).join(", ");
+        let message = format!("this preference is not known; there are {names}");
+        found.push(Violation::new("model", message));
+        return;
+    }
+    wire.preference.get_or_insert_default().preset = Some(preset.to_owned());
+}
+
+/// The models that were named, in their order; gives back what is wrong with the first that is not
+/// served here.
+fn in_order(
+    model: &str,
+    models: Vec<String>,
+    wire: &mut proto::RouteRequest,
+    fleet: &Fleet,
+    found: &mut Vec<Violation>,
+) -> Option<Violation> {
+    let auto = |name: &str| name.is_empty() || name == AUTO || name.starts_with("auto:");
+    let primary = (!auto(model)).then(|| ("model".to_owned(), model.to_owned()));
+    let primary = primary.filter(|(_, name)| !models.contains(name));
+    let listed = models.into_iter().enumerate();
+    let listed = listed.map(|(at, name)| (format!("models[{at}]"), name));
+    let order: Vec<_> = primary.into_iter().chain(listed).filter(|(_, name)| !auto(name)).collect();
+    if order.is_empty() {
+        return None;
+    }
+    let candidates = wire.candidates.get_or_insert_default();
+    if !candidates.order.is_empty() {
+        let message = "`model` or `models` names the order already; leave one of both out";
+        found.push(Violation::new("pointsman.candidates.order", message));
+        return None;
+    }
+    let missing = order.iter().find_map(|(field, name)| {
+        let name = match ModelName::new(name) {
+            Ok(name) => name,
+            Err(why) => return Some(Violation::new(field, why.to_string())),
+        };
+        (!fleet.has_model(&name)).then(|| Violation::new(field, policy::unknown(&name, fleet)))
+    });
+    if missing.is_none() {
+        candidates.order = order.into_iter().map(|(_, name)| name).collect();
+    }
+    missing
+}
+
+/// A violation of the policy under the name by which the caller gave the field.
+fn placed(violation: Violation, given: &HeaderMap) -> Violation {
+    let Violation { field, message } = violation;
+    let own = OWN.iter().any(|it| field.starts_with(it));
+    let field = match headers::given_for(given, &field) {
+        Some(header) => header,
+        None if own => format!("{}.{field}", extension::NAME),
+        None => field,
+    };
+    Violation { field, message }
+}
