@@ -9,6 +9,7 @@ mod deadline;
 mod explain;
 mod from_proto;
 mod grpc;
+mod http;
 mod policy;
 pub mod proto;
 mod serve;
