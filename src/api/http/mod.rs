@@ -8,3 +8,4 @@ mod anthropic;
 mod arguments;
 mod dialect;
 mod object;
+mod responses;

@@ -102,6 +102,15 @@ impl Object {
         if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
     }
 
+    /// Its fields, each with its path.
+    pub(super) fn into_entries(self) -> impl Iterator<Item = (String, Placed)> {
+        let Self { path, fields } = self;
+        fields.into_iter().map(move |(name, value)| {
+            let path = format!("{path}.{name}");
+            (name, Placed { path, value })
+        })
+    }
+
     /// Takes a field as it is.
     pub(super) fn take(&mut self, name: &str) -> Option<Value> {
         self.fields.remove(name).filter(|it| !it.is_null())

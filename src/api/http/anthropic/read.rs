@@ -9,9 +9,7 @@ use serde_json::{Map, Value};
 use super::prompt;
 use crate::api::http::dialect::{Delivery, Said};
 use crate::api::http::object::{EFFORTS, Object, Placed, quoted, report};
-use crate::domain::{
-    ChatRequest, Effort, ResponseFormat, Sampling, Tool, ToolChoice, Violation,
-};
+use crate::domain::{ChatRequest, Effort, ResponseFormat, Sampling, Tool, ToolChoice, Violation};
 
 /// What is read alongside everything else.
 pub(super) struct Reader<'a> {

@@ -145,7 +145,8 @@ impl MessageTeller {
                     && !fragment.is_empty()
                 {
                     progress.push(fragment.as_str());
-                    let json = json!({"type": "input_json_delta", "partial_json": fragment.as_str()});
+                    let json =
+                        json!({"type": "input_json_delta", "partial_json": fragment.as_str()});
                     self.piece(&json, out);
                 }
             }
