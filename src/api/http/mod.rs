@@ -9,3 +9,5 @@ mod arguments;
 mod dialect;
 mod object;
 mod responses;
+#[cfg(test)]
+mod testing;

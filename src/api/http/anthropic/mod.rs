@@ -9,6 +9,8 @@ mod error;
 mod prompt;
 mod read;
 mod teller;
+#[cfg(test)]
+mod tests;
 mod whole;
 
 use serde_json::{Map, Value};

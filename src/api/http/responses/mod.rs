@@ -10,6 +10,8 @@ mod input;
 mod output;
 mod read;
 mod teller;
+#[cfg(test)]
+mod tests;
 mod whole;
 
 use serde_json::{Map, Value};
