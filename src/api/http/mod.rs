@@ -4,6 +4,8 @@
 //! done once, for all of them (see [`dialect`]); every error has the dialect's shape. Not here: the
 //! listener (see [`super::serve`]).
 
+mod anthropic;
+mod arguments;
 mod details;
 mod dialect;
 mod extension;
@@ -11,12 +13,16 @@ mod fields;
 mod handler;
 mod headers;
 mod limits;
+mod object;
 mod openai;
 mod problem;
+mod responses;
 mod rest;
 mod said;
 mod sse;
 mod stream;
+#[cfg(test)]
+mod testing;
 
 use std::any::Any;
 use std::sync::Arc;
@@ -33,8 +39,10 @@ use tower_http::catch_panic::CatchPanicLayer;
 use super::fault;
 use crate::pipeline::Pipeline;
 use crate::ranking::Policy;
+use anthropic::Messages;
 use handler::handle;
 use openai::Completions;
+use responses::Responses;
 
 /// What every handler has.
 pub(super) struct Face {
@@ -50,6 +58,8 @@ pub(super) struct Face {
 pub(super) fn routes(face: Face, grpc: Router) -> Router {
     let own = Router::new()
         .route("/v1/chat/completions", post(handle::<Completions>))
+        .route("/v1/messages", post(handle::<Messages>))
+        .route("/v1/responses", post(handle::<Responses>))
         .route("/v1/models", get(rest::models))
         .route("/v1/models/{*name}", get(rest::model))
         .route("/v1/rank", post(rest::rank))
