@@ -9,6 +9,7 @@ mod deadline;
 mod explain;
 mod from_proto;
 mod grpc;
+mod grpc_stream;
 mod policy;
 pub mod proto;
 mod serve;
@@ -16,6 +17,7 @@ mod status;
 #[cfg(test)]
 mod testing;
 mod to_proto;
+mod turn_from_proto;
 
 pub use policy::policy_for;
 pub use serve::{ServeError, serve};

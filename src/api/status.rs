@@ -13,7 +13,7 @@ use tonic::{Code, Status};
 use tonic_types::pb;
 
 use super::{proto, to_proto};
-use crate::dispatch::ChainFailure;
+use crate::dispatch::{ChainEnd, ChainFailure};
 use crate::domain::{Attempt, FailureClass, Violation};
 use crate::outcome::OutcomeError;
 use crate::pipeline::{PipelineError, Routed};
@@ -57,7 +57,7 @@ pub(super) fn unanswered(routed: &Routed) -> Status {
     let verdict = match (&routed.decision.verdict, routed.failure()) {
         (Err(refusal), _) => refused(refusal),
         (Ok(_), Some(failure)) => failed(failure, attempts),
-        (Ok(_), None) => Row::new(Code::Internal, "NOT_DISPATCHED", "nothing was dispatched"),
+        (Ok(_), None) => not_served(routed),
     };
     let failure = proto::RouteFailure {
         reason: verdict.reason.clone(),
@@ -66,6 +66,7 @@ pub(super) fn unanswered(routed: &Routed) -> Status {
         cost_usd: routed.dispatched.as_ref().map_or(0.0, |it| it.cost_usd().get()),
         total_ms: routed.total_ms,
         outcome_recorded: routed.recorded,
+        partial: partial(routed),
     };
     let mut metadata = verdict.metadata;
     metadata.insert("decision_id".into(), routed.decision.id.to_string());
@@ -246,6 +247,34 @@ fn status(code: Code, mut message: String, details: Vec<prost_types::Any>) -> St
     Status::with_details(code, message, whole.encode_to_vec().into())
 }
 
+/// An answer that broke off after a part of it was passed on, or a fault of ours.
+fn not_served(routed: &Routed) -> Row {
+    let (end, attempts) = match &routed.dispatched {
+        Some(it) => (&it.end, it.attempts.iter().map(in_words).collect::<Vec<_>>().join("; ")),
+        None => return Row::new(Code::Internal, "NOT_DISPATCHED", "nothing was dispatched"),
+    };
+    match end {
+        ChainEnd::Broken { deployment, class, .. } => {
+            let (code, reason) = (caller_error(*class), class.as_str().to_uppercase());
+            let what = "the answer broke off; what came of it is valid, but not all";
+            Row::new(code, &reason, format!("{what} ({}); attempts: {attempts}", deployment.id))
+        }
+        ChainEnd::Served { .. } | ChainEnd::Failed(_) => {
+            Row::new(Code::Internal, "NOT_TOLD", "how the request ended could not be told")
+        }
+    }
+}
+
+/// How much of a broken answer was passed on.
+fn partial(routed: &Routed) -> Option<proto::PartialAnswer> {
+    match &routed.dispatched.as_ref()?.end {
+        ChainEnd::Broken { deployment, class, partial } => {
+            Some(to_proto::partial(deployment, *class, partial))
+        }
+        ChainEnd::Served { .. } | ChainEnd::Failed(_) => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -303,6 +332,24 @@ mod tests {
         check(failure, Code::InvalidArgument, "INVALID_REQUEST", false);
         let failure = ChainFailure::CallerError(FailureClass::ContentFiltered);
         check(failure, Code::FailedPrecondition, "CONTENT_FILTERED", false);
+    }
+
+    #[test]
+    fn a_broken_answer_tells_how_much_of_it_is_valid() {
+        let check = |class: FailureClass, code: Code, retry: bool| {
+            let status = unanswered(&testing::broken(class, testing::answer()));
+            assert_eq!(status.code(), code, "{class:?}");
+            assert!(status.message().contains("broke off"), "{}", status.message());
+            assert!(status.message().contains("small@one"), "{}", status.message());
+            let reason = status.get_details_error_info().unwrap().reason;
+            assert_eq!(reason, class.as_str().to_uppercase());
+            assert_eq!(status.get_details_retry_info().is_some(), retry);
+            let partial = failure_of(&status).partial.unwrap();
+            assert_eq!((partial.text_bytes, partial.deployment.as_str()), (5, "small@one"));
+        };
+        check(FailureClass::StreamCut, Code::Unavailable, true);
+        check(FailureClass::Malformed, Code::Unavailable, false);
+        check(FailureClass::Deadline, Code::DeadlineExceeded, false);
     }
 
     #[test]
