@@ -12,7 +12,7 @@ use prost::Message;
 const PROTO: &str = "proto/pointsman/v1/pointsman.proto";
 
 /// Messages that hold content of callers or models.
-const CONTENT: [&str; 11] = [
+const CONTENT: [&str; 16] = [
     "RouteRequest",
     "RouteResponse",
     "Message",
@@ -24,6 +24,11 @@ const CONTENT: [&str; 11] = [
     "ToolResult",
     "ResponseFormat",
     "FeedbackRequest",
+    "Delta",
+    "ReasoningBlock",
+    "ReasoningEnd",
+    "ToolCallBegin",
+    "ToolCallArguments",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -5,7 +5,7 @@ mod support;
 
 use std::fmt::Debug;
 
-use pointsman::api::proto::{self, part};
+use pointsman::api::proto::{self, delta, part, route_event};
 use pointsman::domain::{
     ChatRequest, ChatResponse, FinishReason, Image, ImageSource, Message, Part, ResponseFormat,
     Tool, ToolCall, Usage,
@@ -96,7 +96,10 @@ fn wire_messages_are_not_printed() {
         name: "find".into(),
         description: MARKER.into(),
         parameters: MARKER.into(),
+        strict: None,
     }];
+    wire.user = Some(MARKER.into());
+    wire.extra_json = Some(MARKER.into());
     wire.response_format =
         Some(proto::ResponseFormat { schema: MARKER.into(), ..Default::default() });
     check("a message", &wire.messages[0]);
@@ -115,8 +118,41 @@ fn wire_messages_are_not_printed() {
     check("a tool call", &proto::Part { content: Some(part::Content::ToolCall(call)) });
     let result = proto::ToolResult { text: MARKER.into(), ..Default::default() };
     check("a tool result", &proto::Part { content: Some(part::Content::ToolResult(result)) });
+    let secret = || Some(MARKER.to_owned());
+    let block = proto::ReasoningBlock { text: secret(), seal: secret() };
+    check("a reasoning block", &block);
+    check("reasoning", &proto::Part { content: Some(part::Content::Reasoning(block)) });
     let feedback = proto::FeedbackRequest { comment: Some(MARKER.into()), ..Default::default() };
     check("a feedback", &feedback);
+}
+
+#[test]
+fn events_of_a_stream_are_not_printed() {
+    let secret = || MARKER.to_owned();
+    let seal = || Some(MARKER.to_owned());
+    let end = proto::ReasoningEnd { seal: seal() };
+    let begin = proto::ToolCallBegin { index: 0, id: secret(), name: secret(), seal: seal() };
+    let arguments = proto::ToolCallArguments { index: 0, fragment: secret() };
+    check("the end of a thought", &end);
+    check("the beginning of a call", &begin);
+    check("arguments", &arguments);
+    let pieces = [
+        delta::Piece::Text(secret()),
+        delta::Piece::Reasoning(secret()),
+        delta::Piece::ReasoningEnd(end),
+        delta::Piece::ToolCallBegin(begin),
+        delta::Piece::ToolCallArguments(arguments),
+        delta::Piece::LogprobsJson(secret()),
+    ];
+    for piece in pieces {
+        let delta = proto::Delta { piece: Some(piece) };
+        check("a delta", &delta);
+        let event = route_event::Event::Delta(delta);
+        check("an event", &proto::RouteEvent { event: Some(event) });
+    }
+    let whole = proto::RouteResponse { logprobs_json: Some(secret()), ..Default::default() };
+    let event = route_event::Event::Completed(whole);
+    check("the last event", &proto::RouteEvent { event: Some(event) });
 }
 
 #[test]

@@ -29,9 +29,9 @@ const NARROW: [(&str, &[&str]); 1] = [("simulator", &["domain"])];
 /// What training has no business with: it computes, and calls nobody.
 const NOT_IN_TRAINING: [&str; 4] = ["providers", "dispatch", "pipeline", "api"];
 /// Folders of Rust that is ours.
-const ROOTS: [&str; 5] = ["src", "training/src", "tests", "benches", "proto"];
+const ROOTS: [&str; 6] = ["src", "training/src", "tests", "benches", "proto", "examples"];
 /// What may stand at the top, besides names that begin with a dot.
-const TOP: [&str; 9] = [
+const TOP: [&str; 11] = [
     "Cargo.toml",
     "Cargo.lock",
     "README.md",
@@ -41,6 +41,8 @@ const TOP: [&str; 9] = [
     "training",
     "tests",
     "benches",
+    "examples",
+    "clients",
 ];
 /// What builds and runs leave at the top; never committed (see `.gitignore`).
 const LEFT_OVER: [&str; 2] = ["target", "data"];

@@ -1,15 +1,22 @@
-//! Messages, tools and the rest of a prompt, from the wire to our own shape.
+//! A prompt with its tools and settings, from the wire to our own shape.
 //!
 //! In: the wire's messages. Out: a [`ChatRequest`], and every [`Violation`] that the wire's shape
 //! allows and ours does not. Invariant: one wire message becomes one of ours, so that the paths of
 //! [`ChatRequest::validate`] fit the wire's; what is wrong leaves a stand-in, so that it is reported
-//! once. Not here: what validation knows already.
+//! once. Not here: single turns (see [`super::turn_from_proto`]), and what validation knows already.
 
-use super::proto::{self, image, part::Content, tool_choice};
+use super::proto::{self, reasoning, tool_choice};
+use super::turn_from_proto::message;
 use crate::domain::{
-    ChatRequest, Image, ImageSource, Json, Message, Part, ResponseFormat, Sampling, Text, Tool,
-    ToolCall, ToolChoice, Violation,
+    ChatRequest, Effort, Json, ResponseFormat, Sampling, Text, Tool, ToolChoice, Violation,
 };
+
+/// Longest `user`, in bytes: an id, as long as the other ids a caller gives.
+const USER_BYTES_MAX: usize = 256;
+/// Longest `extra_json`, in bytes: settings of providers, never content.
+const EXTRA_BYTES_MAX: usize = 64 << 10;
+/// Most tokens of thinking, as of output.
+const REASONING_TOKENS_MAX: u64 = 1_000_000;
 
 /// Takes the prompt out of a request and reads it; problems go to `found`.
 pub(super) fn chat_request(
@@ -29,135 +36,14 @@ pub(super) fn chat_request(
         tool_choice,
         response_format,
         sampling,
-        ..ChatRequest::default()
+        parallel_tool_calls: wire.parallel_tool_calls,
+        effort: effort(wire.reasoning.take(), found),
+        cache_prompt: wire.cache_prompt,
+        user: user(wire.user.take(), found),
+        extra: extra(wire.extra_json.take(), found),
     };
     found.extend(request.validate().err().unwrap_or_default());
     request
-}
-
-fn message(at: usize, wire: proto::Message, found: &mut Vec<Violation>) -> Message {
-    let turn = Turn { at, role: wire.role };
-    match proto::Role::try_from(wire.role) {
-        Ok(proto::Role::System) => Message::System(turn.text_only(wire.parts, found)),
-        Ok(proto::Role::User) => Message::User(turn.user(wire.parts, found)),
-        Ok(proto::Role::Assistant) => turn.assistant(wire.parts, found),
-        Ok(proto::Role::Tool) => turn.tool_result(wire.parts, found),
-        Ok(proto::Role::Unspecified) | Err(_) => {
-            let message = "the role must be SYSTEM, USER, ASSISTANT or TOOL";
-            found.push(Violation::new(format!("messages[{at}].role"), message));
-            Message::User(vec![stand_in()])
-        }
-    }
-}
-
-/// What stands for a part that was reported already.
-fn stand_in() -> Part {
-    Part::Text("?".into())
-}
-
-#[derive(Clone, Copy)]
-struct Turn {
-    at: usize,
-    role: i32,
-}
-
-impl Turn {
-    fn text_only(self, parts: Vec<proto::Part>, found: &mut Vec<Violation>) -> Text {
-        let mut texts = Vec::with_capacity(parts.len());
-        for (index, part) in parts.into_iter().enumerate() {
-            match part.content {
-                Some(Content::Text(text)) => texts.push(text),
-                other => self.stray(index, other.as_ref(), found),
-            }
-        }
-        texts.join("\n").into()
-    }
-
-    fn user(self, parts: Vec<proto::Part>, found: &mut Vec<Violation>) -> Vec<Part> {
-        let mut read = Vec::with_capacity(parts.len());
-        for (index, part) in parts.into_iter().enumerate() {
-            read.push(match part.content {
-                Some(Content::Text(text)) => Part::Text(text.into()),
-                Some(Content::Image(image)) => self.image(index, image, found),
-                other => {
-                    self.stray(index, other.as_ref(), found);
-                    stand_in()
-                }
-            });
-        }
-        read
-    }
-
-    fn image(self, index: usize, wire: proto::Image, found: &mut Vec<Violation>) -> Part {
-        let source = match wire.source {
-            Some(image::Source::Url(url)) if !url.is_empty() => ImageSource::Url(url.into()),
-            Some(image::Source::Inline(it)) if !it.media_type.is_empty() && !it.data.is_empty() => {
-                ImageSource::Base64 { media_type: it.media_type, data: it.data.into() }
-            }
-            Some(_) | None => {
-                let field = format!("messages[{}].parts[{index}].image", self.at);
-                let message = "an image needs a url, or a media_type and data in base64";
-                found.push(Violation::new(field, message));
-                return stand_in();
-            }
-        };
-        Part::Image(Image::new(source))
-    }
-
-    fn assistant(self, parts: Vec<proto::Part>, found: &mut Vec<Violation>) -> Message {
-        let (mut texts, mut tool_calls) = (Vec::new(), Vec::new());
-        for (index, part) in parts.into_iter().enumerate() {
-            match part.content {
-                Some(Content::Text(text)) => texts.push(text),
-                Some(Content::ToolCall(call)) => tool_calls.push(ToolCall {
-                    id: call.id,
-                    name: call.name,
-                    arguments: call.arguments.into(),
-                    seal: None,
-                }),
-                other => {
-                    self.stray(index, other.as_ref(), found);
-                    texts.push(String::new());
-                }
-            }
-        }
-        let text = (!texts.is_empty()).then(|| texts.join("\n").into());
-        Message::Assistant { reasoning: vec![], text, tool_calls }
-    }
-
-    fn tool_result(self, parts: Vec<proto::Part>, found: &mut Vec<Violation>) -> Message {
-        let count = parts.len();
-        let mut results = parts.into_iter().filter_map(|it| match it.content {
-            Some(Content::ToolResult(result)) => Some(result),
-            Some(Content::Text(_) | Content::Image(_) | Content::ToolCall(_)) | None => None,
-        });
-        match (results.next(), count) {
-            (Some(it), 1) => Message::tool_result(it.tool_call_id, it.text),
-            _ => {
-                let message = "a TOOL message has exactly one part, a tool_result";
-                found.push(Violation::new(format!("messages[{}].parts", self.at), message));
-                Message::tool_result("?", Text::default())
-            }
-        }
-    }
-
-    fn stray(self, index: usize, content: Option<&Content>, found: &mut Vec<Violation>) {
-        let field = format!("messages[{}].parts[{index}]", self.at);
-        let role = proto::Role::try_from(self.role).unwrap_or(proto::Role::Unspecified);
-        let role = role.as_str_name().trim_start_matches("ROLE_");
-        let kind = match content {
-            None => {
-                found.push(Violation::new(field, "the part is empty"));
-                return;
-            }
-            Some(Content::Text(_)) => "text",
-            Some(Content::Image(_)) => "an image",
-            Some(Content::ToolCall(_)) => "a tool call",
-            Some(Content::ToolResult(_)) => "a tool result",
-        };
-        let message = format!("{kind} has no place in a message of role {role}");
-        found.push(Violation::new(field, message));
-    }
 }
 
 fn tool(at: usize, wire: proto::Tool, found: &mut Vec<Violation>) -> Tool {
@@ -167,7 +53,7 @@ fn tool(at: usize, wire: proto::Tool, found: &mut Vec<Violation>) -> Tool {
         json(&format!("tools[{at}].parameters"), &wire.parameters, found)
     };
     let description = wire.description.into();
-    Tool { name: wire.name, description, parameters: parameters.into(), strict: None }
+    Tool { name: wire.name, description, parameters: parameters.into(), strict: wire.strict }
 }
 
 /// Reads JSON; where it does not parse, an empty object stands in.
@@ -215,8 +101,8 @@ fn response_format(
             return ResponseFormat::Text;
         }
     };
-    if !wire.schema.is_empty() || !wire.name.is_empty() {
-        let message = "a name or schema is given, so the kind must be JSON_SCHEMA";
+    if !wire.schema.is_empty() || !wire.name.is_empty() || wire.strict.is_some() {
+        let message = "a name, schema or strict is given, so the kind must be JSON_SCHEMA";
         found.push(Violation::new("response_format.kind", message));
     }
     plain
@@ -225,7 +111,7 @@ fn response_format(
 fn json_schema(wire: proto::ResponseFormat, found: &mut Vec<Violation>) -> ResponseFormat {
     let schema: Json = json("response_format.schema", &wire.schema, found).into();
     let name = if wire.name.is_empty() { "answer".to_owned() } else { wire.name };
-    ResponseFormat::JsonSchema { name, schema, strict: None }
+    ResponseFormat::JsonSchema { name, schema, strict: wire.strict }
 }
 
 fn sampling(wire: Option<proto::Sampling>) -> Sampling {
@@ -236,13 +122,69 @@ fn sampling(wire: Option<proto::Sampling>) -> Sampling {
         max_output_tokens: wire.max_output_tokens,
         stop: wire.stop,
         seed: wire.seed,
-        ..Sampling::default()
+        top_k: wire.top_k,
+        frequency_penalty: wire.frequency_penalty,
+        presence_penalty: wire.presence_penalty,
+        // What does not fit is far above the limit of validation.
+        logprobs: wire.logprobs.map(|it| u8::try_from(it).unwrap_or(u8::MAX)),
     }
+}
+
+fn effort(wire: Option<proto::Reasoning>, found: &mut Vec<Violation>) -> Option<Effort> {
+    use proto::ReasoningEffort as Named;
+    let named = match wire?.amount? {
+        reasoning::Amount::Effort(named) => named,
+        reasoning::Amount::MaxTokens(tokens) => {
+            if !(1..=REASONING_TOKENS_MAX).contains(&tokens) {
+                let message = format!("{tokens} is not between 1 and {REASONING_TOKENS_MAX}");
+                found.push(Violation::new("reasoning.max_tokens", message));
+            }
+            return Some(Effort::Tokens(tokens));
+        }
+    };
+    match Named::try_from(named) {
+        Ok(Named::Unspecified) => None,
+        Ok(Named::Off) => Some(Effort::Off),
+        Ok(Named::Minimal) => Some(Effort::Minimal),
+        Ok(Named::Low) => Some(Effort::Low),
+        Ok(Named::Medium) => Some(Effort::Medium),
+        Ok(Named::High) => Some(Effort::High),
+        Err(_) => {
+            let message = format!("{named} is no effort: OFF, MINIMAL, LOW, MEDIUM, HIGH are");
+            found.push(Violation::new("reasoning.effort", message));
+            None
+        }
+    }
+}
+
+fn user(wire: Option<String>, found: &mut Vec<Violation>) -> Option<Text> {
+    let bytes = wire.as_ref().map_or(0, String::len);
+    if bytes > USER_BYTES_MAX {
+        let message = format!("{bytes} bytes, at most {USER_BYTES_MAX} are allowed");
+        found.push(Violation::new("user", message));
+    }
+    wire.map(Into::into)
+}
+
+fn extra(wire: Option<String>, found: &mut Vec<Violation>) -> Json {
+    let Some(wire) = wire.filter(|it| !it.is_empty()) else { return Json::default() };
+    if wire.len() > EXTRA_BYTES_MAX {
+        let message = format!("{} bytes, at most {EXTRA_BYTES_MAX} are allowed", wire.len());
+        found.push(Violation::new("extra_json", message));
+        return Json::default();
+    }
+    let read = json("extra_json", &wire, found);
+    if !read.is_object() {
+        found.push(Violation::new("extra_json", "it must be a JSON object"));
+    }
+    read.into()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::proto::part::Content;
+    use crate::api::testing;
 
     fn message(role: proto::Role, contents: Vec<Content>) -> proto::Message {
         let parts = contents.into_iter().map(|it| proto::Part { content: Some(it) }).collect();
@@ -253,52 +195,14 @@ mod tests {
         Content::Text(content.into())
     }
 
+    fn image() -> Content {
+        Content::Image(proto::Image::default())
+    }
+
     fn fields(mut wire: proto::RouteRequest) -> Vec<String> {
         let mut found = Vec::new();
         chat_request(&mut wire, &mut found);
         found.into_iter().map(|it| it.field).collect()
-    }
-
-    fn image(source: image::Source) -> Content {
-        Content::Image(proto::Image { source: Some(source) })
-    }
-
-    #[test]
-    fn every_kind_of_turn_is_read() {
-        let call = proto::ToolCall { id: "1".into(), name: "f".into(), arguments: "{}".into() };
-        let result = proto::ToolResult { tool_call_id: "1".into(), text: "42".into() };
-        let mut wire = proto::RouteRequest {
-            messages: vec![
-                message(proto::Role::System, vec![text("a"), text("b")]),
-                message(
-                    proto::Role::User,
-                    vec![text("c"), image(image::Source::Url("https://x.example/1".into()))],
-                ),
-                message(proto::Role::Assistant, vec![text("d"), Content::ToolCall(call)]),
-                message(proto::Role::Tool, vec![Content::ToolResult(result)]),
-            ],
-            ..Default::default()
-        };
-        let mut found = Vec::new();
-        let request = chat_request(&mut wire, &mut found);
-        assert_eq!(found, []);
-        let source = ImageSource::Url("https://x.example/1".into());
-        let wanted = [
-            Message::System("a\nb".into()),
-            Message::User(vec![Part::Text("c".into()), Part::Image(Image::new(source))]),
-            Message::Assistant {
-                reasoning: vec![],
-                text: Some("d".into()),
-                tool_calls: vec![ToolCall {
-                    id: "1".into(),
-                    name: "f".into(),
-                    arguments: "{}".into(),
-                    seal: None,
-                }],
-            },
-            Message::tool_result("1", "42"),
-        ];
-        assert_eq!(request.messages, wanted);
     }
 
     #[test]
@@ -306,9 +210,9 @@ mod tests {
         let wire = proto::RouteRequest {
             messages: vec![
                 message(proto::Role::Unspecified, vec![text("a")]),
-                message(proto::Role::System, vec![image(image::Source::Url("x".into()))]),
-                message(proto::Role::User, vec![image(image::Source::Url(String::new()))]),
-                message(proto::Role::Assistant, vec![image(image::Source::Url("x".into()))]),
+                message(proto::Role::System, vec![image()]),
+                message(proto::Role::User, vec![image()]),
+                message(proto::Role::Assistant, vec![image()]),
                 message(proto::Role::Tool, vec![text("42")]),
             ],
             tools: vec![proto::Tool {
@@ -321,7 +225,14 @@ mod tests {
                 schema: "{}".into(),
                 ..Default::default()
             }),
-            sampling: Some(proto::Sampling { temperature: Some(9.0), ..Default::default() }),
+            sampling: Some(proto::Sampling {
+                temperature: Some(9.0),
+                logprobs: Some(300),
+                ..Default::default()
+            }),
+            reasoning: Some(proto::Reasoning { amount: Some(reasoning::Amount::Effort(9)) }),
+            user: Some("x".repeat(257)),
+            extra_json: Some("[]".into()),
             ..Default::default()
         };
         let wanted = [
@@ -333,7 +244,11 @@ mod tests {
             "tools[0].parameters",
             "tool_choice.mode",
             "response_format.kind",
+            "reasoning.effort",
+            "user",
+            "extra_json",
             "sampling.temperature",
+            "sampling.logprobs",
         ];
         assert_eq!(fields(wire), wanted);
     }
@@ -348,8 +263,9 @@ mod tests {
     #[test]
     fn formats_are_read() {
         let check = |kind: proto::ResponseFormatKind, schema: &str, wanted: ResponseFormat| {
-            let wire =
-                proto::ResponseFormat { kind: kind.into(), schema: schema.into(), name: "".into() };
+            let strict = (kind == proto::ResponseFormatKind::JsonSchema).then_some(true);
+            let (kind, schema) = (kind.into(), schema.into());
+            let wire = proto::ResponseFormat { kind, schema, strict, name: String::new() };
             let mut found = Vec::new();
             assert_eq!(response_format(Some(wire), &mut found), wanted);
             assert_eq!(found, []);
@@ -357,7 +273,60 @@ mod tests {
         check(proto::ResponseFormatKind::Unspecified, "", ResponseFormat::Text);
         check(proto::ResponseFormatKind::JsonObject, "", ResponseFormat::JsonObject);
         let schema = serde_json::json!({"type": "object"}).into();
-        let wanted = ResponseFormat::JsonSchema { name: "answer".into(), schema, strict: None };
+        let wanted =
+            ResponseFormat::JsonSchema { name: "answer".into(), schema, strict: Some(true) };
         check(proto::ResponseFormatKind::JsonSchema, r#"{"type": "object"}"#, wanted);
+    }
+
+    #[test]
+    fn every_setting_is_read() {
+        let sampling = proto::Sampling {
+            top_k: Some(40),
+            frequency_penalty: Some(0.5),
+            presence_penalty: Some(-0.5),
+            logprobs: Some(3),
+            ..Default::default()
+        };
+        let mut wire = proto::RouteRequest {
+            tools: vec![proto::Tool { name: "f".into(), strict: Some(true), ..Default::default() }],
+            sampling: Some(sampling),
+            parallel_tool_calls: Some(false),
+            reasoning: Some(proto::Reasoning { amount: Some(reasoning::Amount::MaxTokens(900)) }),
+            user: Some("u1".into()),
+            cache_prompt: true,
+            extra_json: Some(r#"{"safe_prompt": true}"#.into()),
+            ..testing::request("hello")
+        };
+        let mut found = Vec::new();
+        let request = chat_request(&mut wire, &mut found);
+        assert_eq!(found, []);
+        let Sampling { top_k, frequency_penalty, presence_penalty, logprobs, .. } =
+            request.sampling;
+        assert_eq!((top_k, logprobs), (Some(40), Some(3)));
+        assert_eq!((frequency_penalty, presence_penalty), (Some(0.5), Some(-0.5)));
+        assert_eq!(request.tools[0].strict, Some(true));
+        assert_eq!(request.parallel_tool_calls, Some(false));
+        assert_eq!(request.effort, Some(Effort::Tokens(900)));
+        assert_eq!(request.user, Some("u1".into()));
+        assert!(request.cache_prompt);
+        assert_eq!(*request.extra.value(), serde_json::json!({"safe_prompt": true}));
+    }
+
+    #[test]
+    fn bounds_are_held() {
+        let check = |wire: proto::RouteRequest, wanted: &[&str]| assert_eq!(fields(wire), wanted);
+        let ask = || testing::request("hello");
+        let amount = |it| Some(proto::Reasoning { amount: Some(it) });
+        let high = proto::ReasoningEffort::High.into();
+        check(
+            proto::RouteRequest { reasoning: amount(reasoning::Amount::Effort(high)), ..ask() },
+            &[],
+        );
+        let none = amount(reasoning::Amount::MaxTokens(0));
+        check(proto::RouteRequest { reasoning: none, ..ask() }, &["reasoning.max_tokens"]);
+        let extra = |it: String| proto::RouteRequest { extra_json: Some(it), ..ask() };
+        check(extra(String::new()), &[]);
+        check(extra("{secret".into()), &["extra_json"]);
+        check(extra(format!(r#"{{"x": "{}"}}"#, "y".repeat(65_536))), &["extra_json"]);
     }
 }

@@ -6,12 +6,14 @@
 //! is in it. Full matches, no wildcard arm.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tonic::Code;
 
+use crate::catalog::Deployment;
 use crate::dispatch::{ChainEnd, ChainFailure};
-use crate::domain::{Attempt, FailureClass, Usd, Violation};
+use crate::domain::{Attempt, ChatResponse, FailureClass, Usd, Violation};
 use crate::outcome::OutcomeError;
 use crate::pipeline::{Decision, PipelineError, Routed};
 use crate::ranking::Refusal;
@@ -43,12 +45,25 @@ pub(super) struct Tried {
     pub(super) decision: Decision,
     /// Every call that was made, in order.
     pub(super) attempts: Vec<Attempt>,
+    /// What came of an answer that broke off, all of it already with the caller.
+    pub(super) partial: Option<Partial>,
     /// What they cost together.
     pub(super) cost_usd: Usd,
     /// From arrival to the end, in milliseconds.
     pub(super) total_ms: f64,
     /// Whether the outcome is in the log.
     pub(super) recorded: bool,
+}
+
+/// A part of an answer, whose rest did not come.
+#[derive(Debug)]
+pub(super) struct Partial {
+    /// Whose.
+    pub(super) deployment: Arc<Deployment>,
+    /// How it broke off.
+    pub(super) class: FailureClass,
+    /// What was passed on.
+    pub(super) response: ChatResponse,
 }
 
 /// Kinds of what goes wrong.
@@ -176,11 +191,22 @@ pub(super) fn unanswered(routed: &Routed) -> Fault {
     let tried = Tried {
         decision: routed.decision.clone(),
         attempts: attempts.to_vec(),
+        partial: dispatched.and_then(|it| partial(&it.end)),
         cost_usd: dispatched.map_or(Usd::ZERO, crate::dispatch::Dispatched::cost_usd),
         total_ms: routed.total_ms,
         recorded: routed.recorded,
     };
     Fault { tried: Some(Box::new(tried)), ..fault }
+}
+
+fn partial(end: &ChainEnd) -> Option<Partial> {
+    match end {
+        ChainEnd::Broken { deployment, class, partial } => {
+            let (deployment, response) = (Arc::clone(deployment), partial.clone());
+            Some(Partial { deployment, class: *class, response })
+        }
+        ChainEnd::Served { .. } | ChainEnd::Failed(_) => None,
+    }
 }
 
 fn refused(refusal: &Refusal) -> Fault {

@@ -6,11 +6,12 @@
 use std::sync::Arc;
 
 use tokio::time::Instant;
+use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status};
 
 use super::from_proto::{Asked, asked, feedback};
 use super::proto::{self, pointsman_server};
-use super::{deadline, explain, status, to_proto};
+use super::{deadline, explain, grpc_stream, status, to_proto};
 use crate::domain::Violation;
 use crate::outcome::FeedbackReceipt;
 use crate::pipeline::{Call, Pipeline, PipelineError, Routed};
@@ -33,14 +34,20 @@ impl pointsman_server::Pointsman for Grpc {
         &self,
         request: Request<proto::RouteRequest>,
     ) -> Result<Response<proto::RouteResponse>, Status> {
-        let arrived = Instant::now();
-        let deadline = deadline::deadline(request.metadata());
-        let asked = asked(request.into_inner(), &self.defaults, self.pipeline.fleet());
-        let asked = asked.map_err(|it| status::invalid(&it))?;
-        let Asked { request, policy, session_id, request_id, metadata, explain } = asked;
-        let call = Call { request, policy, arrived, deadline, request_id, session_id, metadata };
+        let (call, explain) = self.call(request)?;
         let routed = self.pipeline.route(call).await.map_err(|it| status::broken(&it))?;
         answer(&routed, explain).map(Response::new)
+    }
+
+    type RouteStreamStream = BoxStream<proto::RouteEvent>;
+
+    async fn route_stream(
+        &self,
+        request: Request<proto::RouteRequest>,
+    ) -> Result<Response<Self::RouteStreamStream>, Status> {
+        let (call, explain) = self.call(request)?;
+        let routed = self.pipeline.route_stream(call).await.map_err(|it| status::broken(&it))?;
+        Ok(Response::new(grpc_stream::events(routed, explain)))
     }
 
     async fn rank(
@@ -101,6 +108,17 @@ impl pointsman_server::Pointsman for Grpc {
 }
 
 impl Grpc {
+    /// Reads and checks a request that is to be answered; also whether it wants the decision in words.
+    fn call(&self, request: Request<proto::RouteRequest>) -> Result<(Call, bool), Status> {
+        let arrived = Instant::now();
+        let deadline = deadline::deadline(request.metadata());
+        let asked = asked(request.into_inner(), &self.defaults, self.pipeline.fleet());
+        let asked = asked.map_err(|it| status::invalid(&it))?;
+        let Asked { request, policy, session_id, request_id, metadata, explain } = asked;
+        let call = Call { request, policy, arrived, deadline, request_id, session_id, metadata };
+        Ok((call, explain))
+    }
+
     /// Reads a request that stands inside another message, at `path`.
     fn read(&self, wire: proto::RouteRequest, path: &str) -> Result<Asked, Vec<Violation>> {
         let asked = asked(wire, &self.defaults, self.pipeline.fleet());

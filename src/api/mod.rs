@@ -10,6 +10,7 @@ mod explain;
 mod fault;
 mod from_proto;
 mod grpc;
+mod grpc_stream;
 mod http;
 mod policy;
 pub mod proto;
@@ -18,6 +19,7 @@ mod status;
 #[cfg(test)]
 mod testing;
 mod to_proto;
+mod turn_from_proto;
 
 pub use policy::policy_for;
 pub use serve::{ServeError, serve};

@@ -36,5 +36,10 @@ sizes_only!(
     ToolCall,
     ToolResult,
     ResponseFormat,
-    FeedbackRequest
+    FeedbackRequest,
+    Delta,
+    ReasoningBlock,
+    ReasoningEnd,
+    ToolCallBegin,
+    ToolCallArguments
 );

@@ -104,6 +104,10 @@ fn route_failure(reason: String, tried: &Tried) -> proto::RouteFailure {
         cost_usd: tried.cost_usd.get(),
         total_ms: tried.total_ms,
         outcome_recorded: tried.recorded,
+        partial: tried
+            .partial
+            .as_ref()
+            .map(|it| to_proto::partial(&it.deployment, it.class, &it.response)),
     }
 }
 

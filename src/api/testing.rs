@@ -6,8 +6,8 @@ use super::proto;
 use crate::catalog::{Deployment, Fleet, Model, Source, Speed};
 use crate::dispatch::{ChainEnd, ChainFailure, Dispatched};
 use crate::domain::{
-    AbilitySet, Attempt, DecisionId, FailureClass, ModelName, Price, Probability, ProviderName,
-    TokenPrice, Usage, Usd,
+    AbilitySet, Attempt, ChatResponse, DecisionId, FailureClass, FinishReason, ModelName, Price,
+    Probability, ProviderName, Reasoning, Seal, TokenPrice, ToolCall, Usage, Usd,
 };
 use crate::pipeline::{Decision, Routed};
 use crate::prediction::{Forecast, LogNormal, Prediction, QualityEstimate};
@@ -42,6 +42,25 @@ pub(super) fn request(text: &str) -> proto::RouteRequest {
     let part = proto::Part { content: Some(proto::part::Content::Text(text.into())) };
     let message = proto::Message { role: proto::Role::User.into(), parts: vec![part] };
     proto::RouteRequest { messages: vec![message], ..Default::default() }
+}
+
+/// A call with a seal.
+pub(super) fn tool_call() -> ToolCall {
+    let (id, name) = ("1".to_owned(), "f".to_owned());
+    let seal = Seal { provider: ProviderName::new("one").unwrap(), value: "s".into() };
+    ToolCall { id, name, arguments: "{}".into(), seal: Some(seal) }
+}
+
+/// Thinking, `hello`, a tool call, log-probabilities.
+pub(super) fn answer() -> ChatResponse {
+    ChatResponse {
+        text: Some("hello".into()),
+        reasoning: vec![Reasoning { text: Some("hm".into()), seal: None }],
+        tool_calls: vec![tool_call()],
+        finish: FinishReason::ToolCalls,
+        usage: Usage { cache_written_tokens: 3, ..Usage::default() },
+        logprobs: Some(serde_json::json!({"content": []}).into()),
+    }
 }
 
 fn prediction(deployment: &Deployment) -> Prediction {
@@ -83,20 +102,44 @@ pub(super) fn refused() -> Decision {
 
 /// A decision whose one attempt failed, where a failure is given.
 pub(super) fn routed(decision: Decision, failure: Option<ChainFailure>) -> Routed {
+    let end = failure.map(ChainEnd::Failed);
+    let failed = Some(FailureClass::Overloaded);
+    Routed { dispatched: end.map(|it| dispatched(it, failed)), ..undispatched(decision) }
+}
+
+/// `small@one` answered.
+pub(super) fn answered(response: ChatResponse) -> Routed {
+    let deployment = Arc::clone(&fleet().deployments()[0]);
+    let end = ChainEnd::Served { deployment, response };
+    Routed { dispatched: Some(dispatched(end, None)), ..undispatched(decided()) }
+}
+
+/// `small@one` broke off after this part.
+pub(super) fn broken(class: FailureClass, partial: ChatResponse) -> Routed {
+    let deployment = Arc::clone(&fleet().deployments()[0]);
+    let end = ChainEnd::Broken { deployment, class, partial };
+    Routed { dispatched: Some(dispatched(end, Some(class))), ..undispatched(decided()) }
+}
+
+fn undispatched(decision: Decision) -> Routed {
+    Routed { decision, dispatched: None, total_ms: 33.0, recorded: true }
+}
+
+/// One attempt, and how everything ended.
+fn dispatched(end: ChainEnd, failure: Option<FailureClass>) -> Dispatched {
+    let usage = match &end {
+        ChainEnd::Served { response, .. } => response.usage,
+        ChainEnd::Broken { .. } | ChainEnd::Failed(_) => Usage::default(),
+    };
     let attempt = Attempt {
         deployment: fleet().deployments()[0].id.clone(),
-        failure: Some(FailureClass::Overloaded),
-        status: Some(503),
+        failure,
+        status: Some(failure.map_or(200, |_| 503)),
         start_ms: 2.0,
         total_ms: 30.0,
         ttft_ms: None,
-        usage: Usage::default(),
+        usage,
         cost_usd: Usd::clamped(0.0001),
     };
-    let dispatched = failure.map(|it| Dispatched {
-        end: ChainEnd::Failed(it),
-        attempts: vec![attempt],
-        dropped: vec![],
-    });
-    Routed { decision, dispatched, total_ms: 33.0, recorded: true }
+    Dispatched { end, attempts: vec![attempt], dropped: vec!["seed".into()] }
 }

@@ -7,7 +7,8 @@ use super::proto::{self, part::Content};
 use crate::catalog::{Deployment, Fleet};
 use crate::dispatch::ChainEnd;
 use crate::domain::{
-    Attempt, ChatResponse, DeploymentId, FailureClass, FinishReason, Text, ToolCall, Usage,
+    Attempt, ChatResponse, DeploymentId, FailureClass, FinishReason, Reasoning, Seal, Text,
+    ToolCall, Usage,
 };
 use crate::pipeline::{Decision, Routed};
 use crate::prediction;
@@ -15,10 +16,26 @@ use crate::ranking::{Availability, Excluded, Exclusion, Ranked, Unavailable};
 
 /// An answer with its attempts and its decision; `None` when nobody answered.
 pub(super) fn route_response(routed: &Routed) -> Option<proto::RouteResponse> {
+    let (whole, response) = served(routed)?;
+    let message = Some(answer(response.clone()));
+    let logprobs_json = response.logprobs.as_ref().map(|it| it.value().to_string());
+    Some(proto::RouteResponse { message, logprobs_json, ..whole })
+}
+
+/// The end of a stream: as [`route_response`], without what came in pieces.
+pub(super) fn completed(routed: &Routed) -> Option<proto::RouteResponse> {
+    served(routed).map(|(whole, _)| whole)
+}
+
+/// Everything about an answer but its content, and the content.
+fn served(routed: &Routed) -> Option<(proto::RouteResponse, &ChatResponse)> {
     let dispatched = routed.dispatched.as_ref()?;
-    let ChainEnd::Served { deployment, response } = &dispatched.end else { return None };
-    Some(proto::RouteResponse {
-        message: Some(answer(response.clone())),
+    let (deployment, response) = match &dispatched.end {
+        ChainEnd::Served { deployment, response } => (deployment, response),
+        ChainEnd::Broken { .. } | ChainEnd::Failed(_) => return None,
+    };
+    let told = proto::RouteResponse {
+        message: None,
         finish_reason: finish_reason(response.finish).into(),
         usage: Some(usage(&dispatched.usage())),
         cost_usd: dispatched.cost_usd().get(),
@@ -29,7 +46,32 @@ pub(super) fn route_response(routed: &Routed) -> Option<proto::RouteResponse> {
         decision: Some(decision(&routed.decision)),
         outcome_recorded: routed.recorded,
         total_ms: routed.total_ms,
-    })
+        dropped_parameters: dispatched.dropped.clone(),
+        logprobs_json: None,
+    };
+    Some((told, response))
+}
+
+/// How much of an answer was streamed before `class` ended it.
+pub(super) fn partial(
+    deployment: &Deployment,
+    class: FailureClass,
+    sent: &ChatResponse,
+) -> proto::PartialAnswer {
+    let thoughts = sent.reasoning.iter().filter_map(|it| it.text.as_ref());
+    // The last call may be cut where its text happens to parse, or where none of it came.
+    let before_last = sent.tool_calls.split_last().map_or(&[][..], |(_, before)| before);
+    let parses = |it: &&ToolCall| {
+        serde_json::from_str::<serde::de::IgnoredAny>(it.arguments.as_str()).is_ok()
+    };
+    let whole = before_last.iter().take_while(parses).count();
+    proto::PartialAnswer {
+        deployment: deployment.id.to_string(),
+        failure: failure_class(class).into(),
+        text_bytes: sent.text.as_ref().map_or(0, Text::len) as u64,
+        reasoning_bytes: thoughts.map(Text::len).sum::<usize>() as u64,
+        tool_calls_whole: u32::try_from(whole).unwrap_or(u32::MAX),
+    }
 }
 
 /// A choice, also where nobody could be chosen.
@@ -157,18 +199,31 @@ fn usage(of: &Usage) -> proto::Usage {
         cached_tokens: of.cached_tokens,
         output_tokens: of.output_tokens,
         reasoning_tokens: of.reasoning_tokens,
+        cache_written_tokens: of.cache_written_tokens,
     }
 }
 
 fn answer(response: ChatResponse) -> proto::Message {
+    let thoughts = response.reasoning.into_iter().map(|it| Content::Reasoning(reasoning(it)));
     let text = response.text.map(Text::into_string).map(Content::Text);
     let calls = response.tool_calls.into_iter().map(|it| Content::ToolCall(tool_call(it)));
-    let parts = text.into_iter().chain(calls).map(|it| proto::Part { content: Some(it) });
+    let parts = thoughts.chain(text).chain(calls).map(|it| proto::Part { content: Some(it) });
     proto::Message { role: proto::Role::Assistant.into(), parts: parts.collect() }
 }
 
 fn tool_call(of: ToolCall) -> proto::ToolCall {
-    proto::ToolCall { id: of.id, name: of.name, arguments: of.arguments.into_string() }
+    let arguments = of.arguments.into_string();
+    proto::ToolCall {
+        id: of.id,
+        name: of.name,
+        arguments,
+        seal: of.seal.as_ref().map(Seal::to_wire),
+    }
+}
+
+fn reasoning(of: Reasoning) -> proto::ReasoningBlock {
+    let text = of.text.map(Text::into_string);
+    proto::ReasoningBlock { text, seal: of.seal.as_ref().map(Seal::to_wire) }
 }
 
 /// The fleet by model, with what cannot be called now and why.
@@ -241,24 +296,54 @@ mod tests {
     }
 
     #[test]
-    fn answers_keep_text_then_tool_calls() {
-        let response = ChatResponse {
-            text: Some("hello".into()),
-            reasoning: vec![],
-            tool_calls: vec![ToolCall {
-                id: "1".into(),
-                name: "f".into(),
-                arguments: "{}".into(),
-                seal: None,
-            }],
-            logprobs: None,
-            finish: FinishReason::ToolCalls,
-            usage: Usage::default(),
-        };
-        let message = answer(response);
+    fn an_answer_sent_back_is_what_it_was() {
+        let sent = testing::answer();
+        let message = answer(sent.clone());
         assert_eq!(message.role(), proto::Role::Assistant);
-        let kinds: Vec<_> = message.parts.into_iter().filter_map(|it| it.content).collect();
-        assert!(matches!(&kinds[..], [Content::Text(_), Content::ToolCall(_)]));
+        let kinds: Vec<_> = message.parts.iter().filter_map(|it| it.content.as_ref()).collect();
+        let [Content::Reasoning(_), Content::Text(_), Content::ToolCall(_)] = kinds[..] else {
+            panic!("{} other parts", kinds.len())
+        };
+        let mut wire = testing::request("hello");
+        wire.messages.push(message);
+        let mut found = Vec::new();
+        let read = crate::api::chat_from_proto::chat_request(&mut wire, &mut found);
+        assert_eq!(found, []);
+        let (reasoning, text, tool_calls) = (sent.reasoning, sent.text, sent.tool_calls);
+        assert_eq!(
+            read.messages[1],
+            crate::domain::Message::Assistant { reasoning, text, tool_calls }
+        );
+    }
+
+    #[test]
+    fn a_whole_answer_names_what_was_dropped() {
+        let routed = testing::answered(testing::answer());
+        let response = route_response(&routed).unwrap();
+        assert_eq!(response.dropped_parameters, ["seed"]);
+        assert_eq!(response.logprobs_json.as_deref(), Some(r#"{"content":[]}"#));
+        assert_eq!(response.usage.unwrap().cache_written_tokens, 3);
+        let end = completed(&routed).unwrap();
+        assert!(end.message.is_none() && end.logprobs_json.is_none());
+        assert_eq!(end.decision, response.decision);
+    }
+
+    #[test]
+    fn only_calls_before_the_last_can_be_whole() {
+        let check = |arguments: &[&str], wanted: u32| {
+            let call = |it: &&str| ToolCall { arguments: (*it).into(), ..testing::tool_call() };
+            let tool_calls = arguments.iter().map(call).collect();
+            let sent = ChatResponse { tool_calls, ..testing::answer() };
+            let deployment = &testing::fleet().deployments()[0].clone();
+            let told = partial(deployment, FailureClass::Stalled, &sent);
+            assert_eq!(told.tool_calls_whole, wanted, "{arguments:?}");
+            assert_eq!((told.text_bytes, told.reasoning_bytes), (5, 2));
+            assert_eq!(told.failure(), proto::FailureClass::Stalled);
+        };
+        check(&[], 0);
+        check(&["{}"], 0);
+        check(&["{}", "{\"a\""], 1);
+        check(&["{\"a\"", "{}", "{}"], 0);
     }
 
     #[test]

@@ -117,6 +117,9 @@ pub struct RouteArgs {
     /// The most output tokens.
     #[arg(long, value_name = "N")]
     pub max_output_tokens: Option<u64>,
+    /// Show the answer as it is written.
+    #[arg(long)]
+    pub stream: bool,
 }
 
 /// For `simulate`.
@@ -213,6 +216,7 @@ mod tests {
         check("pointsman serve --listen 8080", Err("--listen"));
         check("pointsman check --config a.toml --json", Ok(()));
         check("pointsman rank - --preference cost --max-cost-usd 0.01 --top 3", Ok(()));
+        check("pointsman route hi --stream --max-latency-ms 9000", Ok(()));
         check("pointsman rank hi --preference cheap", Err("balanced"));
         check("pointsman rank hi --config a --server http://b", Err("cannot be used with"));
         check("pointsman simulate --models a,b --faults status:503=0.02 --script reset*3", Ok(()));

@@ -74,9 +74,12 @@ pub(super) fn words(message: &proto::Message) -> String {
     let part = |it: &proto::Part| match &it.content {
         Some(Content::Text(text)) => text.clone(),
         Some(Content::ToolCall(call)) => format!("{}({})", call.name, call.arguments),
-        Some(Content::Image(_) | Content::ToolResult(_)) | None => String::new(),
+        Some(Content::Image(_) | Content::ToolResult(_) | Content::Reasoning(_)) | None => {
+            String::new()
+        }
     };
-    message.parts.iter().map(part).collect::<Vec<_>>().join("\n")
+    let words = message.parts.iter().map(part).filter(|it| !it.is_empty());
+    words.collect::<Vec<_>>().join("\n")
 }
 
 /// Why a request got no answer, where the server told.

@@ -17,6 +17,7 @@ mod scratch;
 mod serve;
 mod simulate;
 mod stop;
+mod stream;
 mod verdict;
 
 use std::io::Write;

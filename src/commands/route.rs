@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use super::args::RouteArgs;
 use super::paint::{Paint, Tone, time, usd};
 use super::verdict::{self, Screen};
-use super::{CommandError, client};
+use super::{CommandError, client, stream};
 use crate::api::proto;
 
 /// Places of the ranking shown beside an answer; `pointsman rank` shows more.
@@ -24,24 +24,34 @@ pub(super) async fn route(
     let max_output_tokens = args.max_output_tokens;
     request.sampling = Some(proto::Sampling { max_output_tokens, ..Default::default() });
     let mut screen = Screen { out, paint };
-    match client::connect(&args.server).await?.route(request).await {
+    let mut client = client::connect(&args.server).await?;
+    let told = if args.stream {
+        stream::route(client, request, screen.out).await
+    } else {
+        client.route(request).await.map(tonic::Response::into_inner).map_err(Into::into)
+    };
+    match told {
         Ok(response) => {
-            answered(&response.into_inner(), &mut screen)?;
+            answered(&response, &mut screen)?;
             Ok(ExitCode::SUCCESS)
         }
-        Err(status) => match client::failure(&status) {
+        Err(CommandError::Status(status)) => match client::failure(&status) {
             Some(failure) => {
                 failed(status.message(), &failure, &mut screen)?;
                 Ok(ExitCode::FAILURE)
             }
-            None => Err(status.into()),
+            None => Err(CommandError::Status(status)),
         },
+        Err(other) => Err(other),
     }
 }
 
 fn answered(of: &proto::RouteResponse, screen: &mut Screen<'_>) -> std::io::Result<()> {
-    let words = of.message.as_ref().map(client::words).unwrap_or_default();
-    writeln!(screen.out, "{words}\n")?;
+    // A stream's words stand there already.
+    if let Some(message) = &of.message {
+        writeln!(screen.out, "{}", client::words(message))?;
+    }
+    writeln!(screen.out)?;
     let usage = of.usage.unwrap_or_default();
     let line = format!(
         "served by {} in {} for {} ({} tokens in, {} out)",
@@ -52,12 +62,20 @@ fn answered(of: &proto::RouteResponse, screen: &mut Screen<'_>) -> std::io::Resu
         usage.output_tokens
     );
     writeln!(screen.out, "{}", screen.paint.tone(Tone::Strong, line))?;
+    if !of.dropped_parameters.is_empty() {
+        let line = format!("not sent, since it lacks them: {}", of.dropped_parameters.join(", "));
+        writeln!(screen.out, "{}", screen.paint.tone(Tone::Warn, line))?;
+    }
     rest(&of.attempts, of.decision.as_ref(), screen)
 }
 
 fn failed(message: &str, of: &proto::RouteFailure, screen: &mut Screen<'_>) -> std::io::Result<()> {
     let line = format!("no answer ({}) after {}: {message}", of.reason, time(of.total_ms));
     writeln!(screen.out, "{}", screen.paint.tone(Tone::Bad, line))?;
+    if let Some(partial) = &of.partial {
+        let line = format!("{} bytes of text above are valid, but not all", partial.text_bytes);
+        writeln!(screen.out, "{}", screen.paint.tone(Tone::Warn, line))?;
+    }
     writeln!(screen.out, "{} spent", usd(of.cost_usd))?;
     rest(&of.attempts, of.decision.as_ref(), screen)
 }

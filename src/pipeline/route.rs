@@ -45,6 +45,16 @@ impl RoutedStream {
         let routed = (&mut self.telling).await.map_err(|_| PipelineError::Interrupted)?;
         Ok(RouteEvent::Ended(Box::new(routed)))
     }
+
+    /// A stream that a test plays.
+    #[cfg(test)]
+    pub(crate) fn scripted(
+        decision: Decision,
+        pieces: Receiver<ChainEvent>,
+        telling: oneshot::Receiver<Routed>,
+    ) -> Self {
+        Self { decision, pieces, telling }
+    }
 }
 
 /// A request that was decided.

@@ -16,7 +16,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
 )
 
 SERVICE = "pointsman.v1.Pointsman"
-METHODS = {"Route", "Rank", "RankBatch", "Feedback", "ListModels"}
+METHODS = {"Route", "RouteStream", "Rank", "RankBatch", "Feedback", "ListModels"}
 TIMEOUT_S = 30
 
 
@@ -29,15 +29,19 @@ class Client:
         self.service = DescriptorPool(self.database).FindServiceByName(SERVICE)
 
     def call(self, name, request):
+        """The answer; of a streaming call, a list of all answers."""
         method = self.service.methods_by_name[name]
         answer = GetMessageClass(method.output_type)
-        stub = self.channel.unary_unary(
+        streams = method.server_streaming
+        kind = self.channel.unary_stream if streams else self.channel.unary_unary
+        stub = kind(
             f"/{SERVICE}/{name}",
             request_serializer=lambda it: it.SerializeToString(),
             response_deserializer=answer.FromString,
         )
         message = json_format.ParseDict(request, GetMessageClass(method.input_type)())
-        return stub(message, timeout=TIMEOUT_S)
+        answered = stub(message, timeout=TIMEOUT_S)
+        return list(answered) if streams else answered
 
 
 def ask(text):
@@ -77,6 +81,15 @@ def main(address):
         check(answer.attempts[-1].deployment == answer.deployment, "the last one answered")
         total = sum(it.cost_usd for it in answer.attempts)
         check(abs(answer.cost_usd - total) < 1e-9, f"the cost is the attempts' sum: {total} USD")
+
+        events = client.call("RouteStream", ask("Tell of a lamp on a hill, in a few words."))
+        kinds = [it.WhichOneof("event") for it in events]
+        check(kinds[:2] == ["decided", "answering"], "RouteStream tells the choice, then who answers")
+        check(kinds[-1] == "completed", f"and ends whole, after {kinds.count('delta')} piece(s)")
+        check(any(it.delta.text for it in events), "with text in between")
+        whole = events[-1].completed
+        check(whole.deployment == events[1].answering.deployment, "of the one who was named")
+        check(whole.decision.id == events[0].decided.id, "under the decision that was told")
 
         feedback = {"decisionId": answer.decision.id, "score": 1.0, "idempotencyKey": "ci"}
         check(client.call("Feedback", feedback).newly_stored, "feedback is stored")

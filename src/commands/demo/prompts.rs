@@ -50,11 +50,13 @@ fn tools(text: &str) -> Prompt {
             name: "forecast".into(),
             description: "The weather at a place on a day.".into(),
             parameters: r#"{"type":"object","properties":{"place":{"type":"string"},"day":{"type":"string"}},"required":["place","day"]}"#.into(),
+            strict: None,
         },
         proto::Tool {
             name: "book_train".into(),
             description: "Books seats on a train.".into(),
             parameters: r#"{"type":"object","properties":{"from":{"type":"string"},"to":{"type":"string"},"departs":{"type":"string"},"seats":{"type":"integer"}},"required":["from","to","departs","seats"]}"#.into(),
+            strict: None,
         },
     ];
     prompt

@@ -1,0 +1,47 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable
+from typing import ClassVar as _ClassVar, Optional as _Optional
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Budget(_message.Message):
+    __slots__ = ("max_cost_usd", "max_latency_ms", "max_ttft_ms", "confidence")
+    MAX_COST_USD_FIELD_NUMBER: _ClassVar[int]
+    MAX_LATENCY_MS_FIELD_NUMBER: _ClassVar[int]
+    MAX_TTFT_MS_FIELD_NUMBER: _ClassVar[int]
+    CONFIDENCE_FIELD_NUMBER: _ClassVar[int]
+    max_cost_usd: float
+    max_latency_ms: float
+    max_ttft_ms: float
+    confidence: float
+    def __init__(self, max_cost_usd: _Optional[float] = ..., max_latency_ms: _Optional[float] = ..., max_ttft_ms: _Optional[float] = ..., confidence: _Optional[float] = ...) -> None: ...
+
+class Preference(_message.Message):
+    __slots__ = ("preset", "cost_per_quality_usd", "latency_per_quality_ms")
+    PRESET_FIELD_NUMBER: _ClassVar[int]
+    COST_PER_QUALITY_USD_FIELD_NUMBER: _ClassVar[int]
+    LATENCY_PER_QUALITY_MS_FIELD_NUMBER: _ClassVar[int]
+    preset: str
+    cost_per_quality_usd: float
+    latency_per_quality_ms: float
+    def __init__(self, preset: _Optional[str] = ..., cost_per_quality_usd: _Optional[float] = ..., latency_per_quality_ms: _Optional[float] = ...) -> None: ...
+
+class Candidates(_message.Message):
+    __slots__ = ("allow", "deny", "order")
+    ALLOW_FIELD_NUMBER: _ClassVar[int]
+    DENY_FIELD_NUMBER: _ClassVar[int]
+    ORDER_FIELD_NUMBER: _ClassVar[int]
+    allow: _containers.RepeatedScalarFieldContainer[str]
+    deny: _containers.RepeatedScalarFieldContainer[str]
+    order: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, allow: _Optional[_Iterable[str]] = ..., deny: _Optional[_Iterable[str]] = ..., order: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class Fallback(_message.Message):
+    __slots__ = ("candidates_max", "on_content_filter")
+    CANDIDATES_MAX_FIELD_NUMBER: _ClassVar[int]
+    ON_CONTENT_FILTER_FIELD_NUMBER: _ClassVar[int]
+    candidates_max: int
+    on_content_filter: bool
+    def __init__(self, candidates_max: _Optional[int] = ..., on_content_filter: bool = ...) -> None: ...
