@@ -29,9 +29,9 @@ const NARROW: [(&str, &[&str]); 1] = [("simulator", &["domain"])];
 /// What training has no business with: it computes, and calls nobody.
 const NOT_IN_TRAINING: [&str; 4] = ["providers", "dispatch", "pipeline", "api"];
 /// Folders of Rust that is ours.
-const ROOTS: [&str; 5] = ["src", "training/src", "tests", "benches", "proto"];
+const ROOTS: [&str; 6] = ["src", "training/src", "tests", "benches", "proto", "fuzz/targets"];
 /// What may stand at the top, besides names that begin with a dot.
-const TOP: [&str; 9] = [
+const TOP: [&str; 10] = [
     "Cargo.toml",
     "Cargo.lock",
     "README.md",
@@ -41,6 +41,7 @@ const TOP: [&str; 9] = [
     "training",
     "tests",
     "benches",
+    "fuzz",
 ];
 /// What builds and runs leave at the top; never committed (see `.gitignore`).
 const LEFT_OVER: [&str; 2] = ["target", "data"];
