@@ -14,6 +14,7 @@ import typing
 from pathlib import Path
 
 import pydantic
+import pydantic_core
 import typing_extensions
 from anthropic.types import message_create_params
 from google.genai import types as genai
@@ -21,8 +22,12 @@ from openai.types.chat import completion_create_params
 
 CASSETTES = Path(__file__).parent.parent / "cassettes"
 # Fields that OpenAI-shaped providers take and OpenAI does not, by their names at any depth.
-# `reasoning_content`: DeepSeek (2025), of earlier answers.
-LENIENT = {"openai": {"reasoning_content", "top_k", "extra_content"}, "anthropic": set(), "gemini": set()}
+# `reasoning_content`: DeepSeek (2025), `reasoning_details`: OpenRouter (2025), of earlier answers.
+LENIENT = {
+    "openai": {"reasoning_content", "reasoning_details", "extra_content", "top_k"},
+    "anthropic": set(),
+    "gemini": set(),
+}
 
 
 def without_type_args(kind):
@@ -34,13 +39,16 @@ def without_type_args(kind):
     return kind
 
 
-def fits(value, kind):
-    """Whether pydantic takes the value for this type."""
+def misfit(value, kind):
+    """Why pydantic does not take the value for this type, or None."""
     try:
-        pydantic.TypeAdapter(kind).validate_python(value)
-        return True
-    except (pydantic.ValidationError, pydantic.errors.PydanticUserError):
-        return False
+        # An Iterable[] is validated when it is consumed; dumping consumes it.
+        adapter = pydantic.TypeAdapter(kind)
+        adapter.dump_json(adapter.validate_python(value), warnings="none")
+        return None
+    except (pydantic.ValidationError, pydantic.errors.PydanticUserError,
+            pydantic_core.PydanticSerializationError) as error:
+        return " ".join(str(error).split())
 
 
 def unknown_keys(value, kind, path):
@@ -60,8 +68,11 @@ def unknown_keys(value, kind, path):
         return found
     if origin is typing.Union or type(kind).__name__ == "UnionType":
         # The alternative with the fewest strange keys, of those that fit at all.
-        fitting = [it for it in args if fits(value, it)]
+        fitting = [it for it in args if misfit(value, it) is None]
         return min((unknown_keys(value, it, path) for it in fitting), key=len, default=[f"{path}: fits nothing"])
+    if inspect.isclass(kind) and issubclass(kind, pydantic.BaseModel):
+        # Some unions also have the types of answers, which take any key.
+        return [f"{path}: fits only the type of an answer"]
     if isinstance(value, dict):
         inner = args[1] if len(args) == 2 else object
         return [it for key, part in value.items() for it in unknown_keys(part, inner, f"{path}.{key}")]
@@ -72,12 +83,9 @@ def unknown_keys(value, kind, path):
 
 def typed_dict(body, kind):
     """Faults of a body that is to be this TypedDict."""
-    try:
-        # Iterables are validated when they are consumed: dumping consumes them.
-        adapter = pydantic.TypeAdapter(kind)
-        adapter.dump_json(adapter.validate_python(body), warnings="none")
-    except pydantic.ValidationError as error:
-        return [f"{'.'.join(map(str, it['loc']))}: {it['msg']}" for it in error.errors(include_input=False)]
+    fault = misfit(body, kind)
+    if fault:
+        return [fault]
     return unknown_keys(body, kind, "body")
 
 
