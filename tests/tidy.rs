@@ -29,9 +29,10 @@ const NARROW: [(&str, &[&str]); 1] = [("simulator", &["domain"])];
 /// What training has no business with: it computes, and calls nobody.
 const NOT_IN_TRAINING: [&str; 4] = ["providers", "dispatch", "pipeline", "api"];
 /// Folders of Rust that is ours.
-const ROOTS: [&str; 6] = ["src", "training/src", "tests", "benches", "proto", "examples"];
+const ROOTS: [&str; 7] =
+    ["src", "training/src", "tests", "benches", "proto", "examples", "fuzz/targets"];
 /// What may stand at the top, besides names that begin with a dot.
-const TOP: [&str; 11] = [
+const TOP: [&str; 13] = [
     "Cargo.toml",
     "Cargo.lock",
     "README.md",
@@ -43,6 +44,8 @@ const TOP: [&str; 11] = [
     "benches",
     "examples",
     "clients",
+    "docs",
+    "fuzz",
 ];
 /// What builds and runs leave at the top; never committed (see `.gitignore`).
 const LEFT_OVER: [&str; 2] = ["target", "data"];

@@ -209,6 +209,24 @@ mod tests {
     }
 
     #[test]
+    fn a_broken_answer_tells_how_much_of_it_is_valid() {
+        let check = |class: FailureClass, code: Code, retry: bool| {
+            let status = unanswered(&testing::broken(class, testing::answer()));
+            assert_eq!(status.code(), code, "{class:?}");
+            assert!(status.message().contains("broke off"), "{}", status.message());
+            assert!(status.message().contains("small@one"), "{}", status.message());
+            let reason = status.get_details_error_info().unwrap().reason;
+            assert_eq!(reason, class.as_str().to_uppercase());
+            assert_eq!(status.get_details_retry_info().is_some(), retry);
+            let partial = failure_of(&status).partial.unwrap();
+            assert_eq!((partial.text_bytes, partial.deployment.as_str()), (5, "small@one"));
+        };
+        check(FailureClass::StreamCut, Code::Unavailable, false);
+        check(FailureClass::Malformed, Code::Unavailable, false);
+        check(FailureClass::Deadline, Code::DeadlineExceeded, false);
+    }
+
+    #[test]
     fn everything_fits_into_headers() {
         let many: Vec<_> = (0..5_000)
             .map(|it| Violation::new(format!("messages[{it}]"), "the message is empty"))

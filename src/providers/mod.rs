@@ -12,6 +12,8 @@ mod check;
 #[cfg(test)]
 mod fixtures;
 mod framing;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod protocol;
 mod provider;
 mod quirks;
