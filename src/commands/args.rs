@@ -10,7 +10,9 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 use crate::ranking::Preference;
-use crate::simulator::{Fault, FaultRates, InvalidFault, parse_rates, parse_script};
+use crate::simulator::{
+    Fault, FaultRates, Flap, InvalidFault, parse_flap, parse_rates, parse_script,
+};
 
 /// Picks the right LLM for every request, falls back along the learned ranking, learns from
 /// outcomes.
@@ -143,9 +145,12 @@ pub struct SimulateArgs {
     /// Share of calls that fail, by fault: "status:503=0.02, reset=0.01".
     #[arg(long, value_name = "RATES", default_value = "", value_parser = rates)]
     pub faults: FaultRates,
-    /// Faults of each model's first calls, in order: "reset*3, status:429:2s, hang".
+    /// Faults of each model's first calls, in order: "reset*3, status:429:2s, stall:20".
     #[arg(long, value_name = "FAULTS", default_value = "", value_parser = script)]
     pub script: Script,
+    /// Every model comes and goes: so many calls as usual, then so many 503s, for instance 10:5.
+    #[arg(long, value_name = "HEALTHY:FAILING", value_parser = flap)]
+    pub flap: Option<Flap>,
     /// Another seed, other answers, times and faults.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
@@ -187,6 +192,10 @@ fn rates(text: &str) -> Result<FaultRates, InvalidFault> {
     parse_rates(text)
 }
 
+fn flap(text: &str) -> Result<Flap, InvalidFault> {
+    parse_flap(text)
+}
+
 fn script(text: &str) -> Result<Script, InvalidFault> {
     parse_script(text).map(Script)
 }
@@ -222,6 +231,8 @@ mod tests {
         check("pointsman simulate --models a,b --faults status:503=0.02 --script reset*3", Ok(()));
         check("pointsman simulate --model a --model b", Ok(()));
         check("pointsman simulate --models a --faults sneeze=0.1", Err("sneeze"));
+        check("pointsman simulate --models a --flap 10:5", Ok(()));
+        check("pointsman simulate --models a --flap ten", Err("HEALTHY:FAILING"));
         check("pointsman simulate --models a --tokens-per-s 0", Err("above zero"));
         check("pointsman demo --requests 0", Err("--requests"));
         check("pointsman demo --exit --seed 3", Ok(()));

@@ -1,4 +1,5 @@
-//! `pointsman simulate`: made-up models behind OpenAI's protocol, for staging.
+//! `pointsman simulate`: made-up models behind every provider's protocol, for
+//! staging.
 //!
 //! In: names, speeds, faults. Out: a provider on a port until it is told to stop, then how many
 //! calls each model took. Not here: how it misbehaves (see [`crate::simulator`]).
@@ -8,12 +9,15 @@ use std::io::Write;
 
 use super::args::SimulateArgs;
 use super::{CommandError, assemble, stop};
-use crate::simulator::{CallLog, OutputTokens, SimulatedModel, Simulator};
+use crate::simulator::{CallLog, Dialect, OutputTokens, SimulatedModel, Simulator};
 
 pub(super) async fn simulate(args: &SimulateArgs, out: &mut dyn Write) -> Result<(), CommandError> {
     let listener = assemble::bind(args.listen).await?;
     let simulator = Simulator::start(models(args), args.seed, listener);
     writeln!(out, "simulating {} at {}", args.models.join(", "), simulator.base_url())?;
+    for protocol in Dialect::ALL {
+        writeln!(out, "  {:<10} {}", protocol.as_str(), simulator.base_url_for(protocol))?;
+    }
     writeln!(out, "\nIn pointsman's config:\n\n{}", section(&simulator.base_url(), &args.models))?;
     writeln!(out, "Ctrl-C stops.")?;
     out.flush()?;
@@ -34,6 +38,7 @@ fn models(args: &SimulateArgs) -> Vec<SimulatedModel> {
             output_tokens: OutputTokens { median: args.output_tokens, ..base.output_tokens },
             faults: args.faults.clone(),
             script: args.script.0.clone(),
+            flap: args.flap,
             ..base
         }
     };

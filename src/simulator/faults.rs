@@ -9,11 +9,12 @@ use std::time::Duration;
 /// One way to misbehave, for one call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Fault {
-    /// An error status with the body that OpenAI sends with it.
+    /// An error status with the body that the provider sends with it.
     Status {
         /// 400 to 599; anything else is sent as 500.
         code: u16,
-        /// Sent as `retry-after` (whole seconds, rounded up) and `retry-after-ms`.
+        /// Sent as `retry-after` (whole seconds, rounded up) and `retry-after-ms`; by Gemini in
+        /// the body.
         retry_after: Option<Duration>,
     },
     /// The connection is reset before any header.
@@ -24,20 +25,65 @@ pub enum Fault {
     Hang,
     /// 200 with neither text nor tool call.
     Empty,
-    /// 200 with a body that is not JSON.
+    /// 200 with a body that is not JSON; in a stream, with a first frame that does not parse.
     Malformed,
-    /// 200 with an error object instead of an answer.
+    /// 200 with an error object instead of an answer; in a stream, instead of its first frame.
     ErrorInside200,
-    /// 400 `context_length_exceeded`.
+    /// The prompt is too long: 400, `context_length_exceeded` at OpenAI.
     ContextTooLong,
-    /// 400 `content_filter`.
+    /// The prompt is filtered: 400 `content_filter` at OpenAI, and at Ollama as any other 400; 200
+    /// with the reason at Anthropic, Gemini and Bedrock.
     ContentFilter,
-    /// 404 `model_not_found`.
+    /// No such model: 404, `model_not_found` at OpenAI; Bedrock says 400.
     WrongModel,
-    /// 401 `invalid_api_key`.
+    /// A wrong key: 401 `invalid_api_key` at OpenAI; Gemini says 400, Bedrock 403.
     Auth,
-    /// A good answer, so much later than usual. As written: the model's time scale does not apply.
+    /// A good answer, so much later than usual; a stream's headers come at once. As written: the
+    /// model's time scale does not apply.
     SlowFirstToken(Duration),
+    /// The stream falls silent, for a minute at most; then a reset. A whole answer hangs.
+    Stall {
+        /// What comes before that.
+        after_tokens: u32,
+    },
+    /// One token per second, whatever the model's speed.
+    Drip,
+    /// The stream ends in good order, but too early and without its end mark. A whole answer is
+    /// reset half way.
+    CutAfter {
+        /// What comes before that.
+        tokens: u32,
+    },
+    /// All that is said arrives, but neither why it ends nor the end mark. A whole answer is reset
+    /// half way.
+    NoEndMark,
+    /// A frame that does not parse, and no more. A whole answer is malformed.
+    MalformedChunk {
+        /// What comes before that.
+        after_tokens: u32,
+    },
+    /// The provider's own error in the stream: overloaded. A whole answer is an error inside a 200.
+    ErrorInStream {
+        /// What comes before that.
+        after_tokens: u32,
+    },
+}
+
+/// A model that comes and goes: so many calls as usual, then so many that get a 503, and again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Flap {
+    /// Calls as usual.
+    pub healthy: u32,
+    /// Calls that fail after those.
+    pub failing: u32,
+}
+
+impl Flap {
+    /// Whether the call fails that comes after so many others.
+    pub(super) fn fails(self, calls_before: u64) -> bool {
+        let (healthy, failing) = (u64::from(self.healthy), u64::from(self.failing));
+        calls_before.checked_rem(healthy + failing).is_some_and(|it| it >= healthy)
+    }
 }
 
 /// Rates that cannot be used.
@@ -128,6 +174,18 @@ mod tests {
         check(0.75, None);
         assert_eq!(FaultRates::none().pick(0.0), None);
         assert_eq!(FaultRates::always(Fault::Auth).pick(0.999_999), Some(Fault::Auth));
+    }
+
+    #[test]
+    fn a_flapping_model_comes_and_goes() {
+        let fails = |healthy, failing| {
+            let flap = Flap { healthy, failing };
+            (0..6).map(|it| u8::from(flap.fails(it))).collect::<Vec<_>>()
+        };
+        assert_eq!(fails(2, 1), [0, 0, 1, 0, 0, 1]);
+        assert_eq!(fails(0, 1), [1; 6]);
+        assert_eq!(fails(1, 0), [0; 6]);
+        assert_eq!(fails(0, 0), [0; 6]);
     }
 
     #[test]

@@ -15,8 +15,9 @@ use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 use super::{
-    faults::{Fault, FaultRates},
+    faults::{Fault, FaultRates, Flap},
     model::SimulatedModel,
+    protocol::Dialect,
 };
 
 /// Calls kept in the log, the newest: enough for every demo, some tens of MB at most.
@@ -47,7 +48,7 @@ pub enum SimulatorError {
     },
 }
 
-/// One call that reached a model, as decided on arrival. A client that left early got less.
+/// One call that reached a model: as decided on arrival, and what came of it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CallLog {
     /// Which model.
@@ -60,11 +61,32 @@ pub struct CallLog {
     pub status: Option<u16>,
     /// About a fourth of the prompt's bytes; 0 unless an answer was begun.
     pub prompt_tokens: u64,
-    /// A fourth of the answer's bytes, rounded up: as its `usage` says.
+    /// A fourth of the answer's bytes, rounded up: as the `usage` of the whole answer says.
     pub completion_tokens: u64,
     /// Whether a right answer was given; false where there was none.
     pub right: bool,
+    /// The protocol it came in.
+    pub protocol: Dialect,
+    /// Whether a stream was asked for.
+    pub streamed: bool,
+    /// Images in the request.
+    pub images: usize,
+    /// Tools on offer in the request.
+    pub tools: usize,
+    /// Bytes of the operator's texts in the request.
+    pub system_bytes: usize,
+    /// Turns in the request as the protocol has them, the operator's not counted.
+    pub messages: usize,
+    /// Tokens that were handed to the connection; 0 until the call has ended.
+    pub delivered_tokens: u64,
+    /// Whether the client hung up before the call had ended.
+    pub client_left: bool,
+    /// When it ended, in milliseconds since the simulator started; `None` while it goes on.
+    pub ended_at_ms: Option<u64>,
 }
+
+/// The place of a call in the log, which stays when older ones are dropped.
+pub(super) type LogId = u64;
 
 /// A call on its way through the simulator.
 pub(super) struct Call {
@@ -74,6 +96,29 @@ pub(super) struct Call {
     pub(super) fault: Option<Fault>,
     pub(super) rng: ChaCha8Rng,
     pub(super) at_ms: u64,
+    seed: u64,
+}
+
+impl Call {
+    /// The random stream of what is said: the conversation's, or the call's own.
+    pub(super) fn words(&self, conversation: &[u8; 32]) -> ChaCha8Rng {
+        if !self.model.continues {
+            return self.rng.clone();
+        }
+        let hash = Sha256::new()
+            .chain_update(self.seed.to_le_bytes())
+            .chain_update(conversation)
+            .chain_update(self.model.model_id.as_bytes())
+            .finalize();
+        ChaCha8Rng::from_seed(hash.into())
+    }
+}
+
+/// Where the client was when a call ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Client {
+    Stayed,
+    Left,
 }
 
 #[derive(Debug)]
@@ -82,12 +127,16 @@ struct Entry {
     script: VecDeque<Fault>,
     down: bool,
     calls: u64,
+    /// Calls before the model began to come and go.
+    calls_before_flap: u64,
 }
 
 #[derive(Debug)]
 struct Books {
     entries: BTreeMap<String, Entry>,
     log: VecDeque<CallLog>,
+    /// The place of the log's first line.
+    first: LogId,
 }
 
 /// The books, shared by the handle and the handlers.
@@ -105,35 +154,55 @@ impl Ledger {
         let entry = |mut model: SimulatedModel| {
             let script = std::mem::take(&mut model.script).into_iter().take(SCRIPT_LEN_MAX);
             let script = script.collect();
-            (model.model_id.clone(), Entry { model, script, down: false, calls: 0 })
+            (
+                model.model_id.clone(),
+                Entry { model, script, down: false, calls: 0, calls_before_flap: 0 },
+            )
         };
         let entries = models.into_iter().map(entry).collect();
-        let books = Mutex::new(Books { entries, log: VecDeque::new() });
+        let books = Mutex::new(Books { entries, log: VecDeque::new(), first: 0 });
         Self { seed, started: Instant::now(), books }
     }
 
     /// The next call of a model, or `None` where there is no such model.
     pub(super) fn arrive(&self, model_id: &str) -> Option<Call> {
-        let at_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let at_ms = self.now_ms();
         let mut books = self.books();
         let entry = books.entries.get_mut(model_id)?;
         entry.calls += 1;
         let mut rng = stream(self.seed, model_id, entry.calls);
         // Drawn always, so that neither script nor outage changes what else the call draws.
         let by_rate = entry.model.faults.pick(rng.random());
-        let fault = match entry.down {
+        let before = entry.calls - 1 - entry.calls_before_flap;
+        let away = entry.down || entry.model.flap.is_some_and(|it| it.fails(before));
+        let fault = match away {
             true => Some(DOWN),
             false => entry.script.pop_front().or(by_rate),
         };
-        Some(Call { model: entry.model.clone(), number: entry.calls, fault, rng, at_ms })
+        let (model, number, seed) = (entry.model.clone(), entry.calls, self.seed);
+        Some(Call { model, number, fault, rng, at_ms, seed })
     }
 
-    pub(super) fn record(&self, call: CallLog) {
-        let log = &mut self.books().log;
-        if log.len() == CALLS_LOGGED_MAX {
-            log.pop_front();
+    pub(super) fn record(&self, call: CallLog) -> LogId {
+        let mut books = self.books();
+        if books.log.len() == CALLS_LOGGED_MAX {
+            books.log.pop_front();
+            books.first += 1;
         }
-        log.push_back(call);
+        books.log.push_back(call);
+        books.first + books.log.len() as u64 - 1
+    }
+
+    /// Notes how a call ended, unless its line is gone.
+    pub(super) fn close(&self, id: LogId, delivered_tokens: u64, client: Client) {
+        let now_ms = self.now_ms();
+        let mut books = self.books();
+        let at = id.checked_sub(books.first).and_then(|it| usize::try_from(it).ok());
+        if let Some(line) = at.and_then(|it| books.log.get_mut(it)) {
+            line.delivered_tokens = delivered_tokens;
+            line.client_left = client == Client::Left;
+            line.ended_at_ms = Some(now_ms);
+        }
     }
 
     pub(super) fn calls(&self) -> Vec<CallLog> {
@@ -165,6 +234,17 @@ impl Ledger {
 
     pub(super) fn set_up(&self, id: &str) -> Result<(), SimulatorError> {
         self.with(id, |entry| entry.down = false)
+    }
+
+    pub(super) fn set_flap(&self, id: &str, flap: Option<Flap>) -> Result<(), SimulatorError> {
+        self.with(id, |entry| {
+            entry.model.flap = flap;
+            entry.calls_before_flap = entry.calls;
+        })
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
     fn with<T>(&self, id: &str, order: impl FnOnce(&mut Entry) -> T) -> Result<T, SimulatorError> {
@@ -202,20 +282,35 @@ mod tests {
         assert!(matches!(error, SimulatorError::ScriptTooLong { len: 10_001, .. }));
         assert!(ledger.set_down("n").unwrap_err().to_string().contains("`n`"));
         for at_ms in 0..CALLS_LOGGED_MAX as u64 + 5 {
-            let (model_id, fault, status) = ("m".to_owned(), None, Some(200));
-            let (prompt_tokens, completion_tokens, right) = (1, 1, true);
-            ledger.record(CallLog {
-                model_id,
-                at_ms,
-                fault,
-                status,
-                prompt_tokens,
-                completion_tokens,
-                right,
-            });
+            let id = ledger.record(line(at_ms));
+            assert_eq!(id, at_ms);
         }
+        ledger.close(4, 9, Client::Left);
+        ledger.close(5, 9, Client::Left);
         let calls = ledger.calls();
         assert_eq!((calls.len(), calls[0].at_ms), (CALLS_LOGGED_MAX, 5));
+        assert!(calls[0].client_left && calls[0].delivered_tokens == 9 && !calls[1].client_left);
+    }
+
+    fn line(at_ms: u64) -> CallLog {
+        CallLog {
+            model_id: "m".to_owned(),
+            at_ms,
+            fault: None,
+            status: Some(200),
+            prompt_tokens: 1,
+            completion_tokens: 1,
+            right: true,
+            protocol: Dialect::OpenAi,
+            streamed: false,
+            images: 0,
+            tools: 0,
+            system_bytes: 0,
+            messages: 1,
+            delivered_tokens: 0,
+            client_left: false,
+            ended_at_ms: None,
+        }
     }
 
     #[test]
@@ -234,5 +329,9 @@ mod tests {
         ledger.set_faults("m", FaultRates::none()).unwrap();
         assert_eq!(next(), None);
         assert!(ledger.arrive("n").is_none());
+        ledger.set_flap("m", Some(Flap { healthy: 1, failing: 1 })).unwrap();
+        assert_eq!((next(), next(), next()), (None, Some(DOWN), None));
+        ledger.set_flap("m", None).unwrap();
+        assert_eq!(next(), None);
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use super::faults::{Fault, FaultRates};
+use super::faults::{Fault, FaultRates, Flap};
 
 /// Longest answer drawn, in tokens: above what any provider returns in one answer today.
 const OUTPUT_TOKENS_MAX: f64 = 128_000.0;
@@ -45,6 +45,11 @@ pub struct SimulatedModel {
     pub faults: FaultRates,
     /// Faults of the next calls, in order.
     pub script: Vec<Fault>,
+    /// Whether it comes and goes.
+    pub flap: Option<Flap>,
+    /// Whether what it says depends on the conversation alone, not on the call's number: then a
+    /// request that ends with a begun answer of its own gets the rest of it.
+    pub continues: bool,
     /// Factor on the model's own times: 1 as described, 0 for answers at once.
     pub time_scale: f64,
 }
@@ -74,6 +79,8 @@ impl SimulatedModel {
             quality: 0.8,
             faults: FaultRates::none(),
             script: Vec::new(),
+            flap: None,
+            continues: true,
             time_scale: 1.0,
         }
     }

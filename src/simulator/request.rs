@@ -1,16 +1,24 @@
-//! What of a chat request the simulator heeds.
+//! What of a chat request the simulator heeds, whichever protocol it came in.
 //!
-//! In: the body's bytes. Out: a [`ChatAsk`], or the [`Rejection`] that OpenAI would answer.
-//! Invariant: nothing of the prompt is kept beyond its size and what kind of answer it wants.
+//! In: a [`Reading`] by one of the protocols. Out: a [`ChatAsk`], or the [`Rejection`] that a
+//! provider would answer. Invariant: of the prompt only sizes, a digest, a bounded part of tool
+//! results and an unfinished answer are kept. Which kind of answer is wanted:
+//! a tool that must be called is; tools that may be called are when the last turn is the user's
+//! (those whose names it says, else the first; two calls when it says "in parallel"), unless JSON
+//! is wanted and no tool is named; else JSON where wanted; else text.
 
-use serde::Deserialize;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 /// Largest request body, in bytes: some images, as providers take them; more is refused with 413.
 pub const BODY_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// What an image counts for, in tokens: OpenAI's price of a low-detail image.
 const IMAGE_TOKENS: u64 = 85;
+/// Most of the tools' results that the answer repeats, in bytes.
+const SEEN_BYTES_MAX: usize = 400;
+/// Says that two calls are wanted.
+const PARALLEL: &str = "in parallel";
 
 /// A request that never reaches a model.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,12 +31,18 @@ pub(super) enum Rejection {
     NotAChatRequest,
     /// No messages.
     NoMessages,
-    /// A limit on the answer of less than one token.
+    /// A limit on the answer of less than one token, or none where one is required.
     NoRoomToAnswer,
-    /// `stream: true`, which the simulator does not speak yet.
-    Streaming,
-    /// `tool_choice` asks for a tool that is not among `tools`.
+    /// The tool that must be called is not among the tools.
     UnknownTool,
+    /// A tool result for a call that was never made.
+    UnknownCall,
+    /// A sealed thought that is not from here.
+    ForeignSeal,
+    /// Gemini's stream without `alt=sse`, which the simulator does not speak.
+    NotServerSentEvents,
+    /// No `Authorization` where the protocol needs one.
+    Unsigned,
     /// No such model.
     UnknownModel(String),
     /// No such path or method.
@@ -38,12 +52,21 @@ pub(super) enum Rejection {
 /// The kind of answer wanted.
 #[derive(Clone, PartialEq)]
 pub(super) enum Wanted {
-    /// Prose.
-    Text,
+    /// Prose, which repeats what tools gave back.
+    Text { seen: Option<String> },
     /// JSON that satisfies this schema.
     Json(Value),
-    /// A call of this tool, with arguments that satisfy this schema.
-    ToolCall(String, Value),
+    /// Calls of these tools, with arguments that satisfy these schemas.
+    ToolCalls(Vec<(String, Value)>),
+}
+
+/// What a request held, for the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Heard {
+    pub(super) images: usize,
+    pub(super) tools: usize,
+    pub(super) system_bytes: usize,
+    pub(super) messages: usize,
 }
 
 /// What is asked of a model.
@@ -54,151 +77,257 @@ pub(super) struct ChatAsk {
     /// Longest answer, in tokens.
     pub(super) limit: Option<usize>,
     pub(super) wanted: Wanted,
+    /// The begun answer that the request ends with.
+    pub(super) prefix: Option<String>,
+    pub(super) thinks: bool,
+    pub(super) streamed: bool,
+    /// Whether the stream is to tell its usage (OpenAI tells it only then).
+    pub(super) usage_in_stream: bool,
+    pub(super) heard: Heard,
+    /// Of the conversation, a begun answer left out: the same in every protocol.
+    pub(super) conversation: [u8; 32],
 }
 
-#[derive(Deserialize)]
-struct Body {
-    model: String,
-    messages: Vec<Value>,
-    max_tokens: Option<i64>,
-    max_completion_tokens: Option<i64>,
-    #[serde(default)]
-    tools: Option<Vec<Value>>,
-    #[serde(default)]
-    tool_choice: Value,
-    #[serde(default)]
-    response_format: Value,
-    stream: Option<bool>,
+/// Whose turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Who {
+    /// The operator.
+    System,
+    /// The person, or the tools.
+    User,
+    /// The model.
+    Assistant,
 }
 
-impl ChatAsk {
-    /// Reads a body. Limits above `max_tokens` lose against it.
-    pub(super) fn parse(bytes: &[u8]) -> Result<Self, Rejection> {
-        let body: Body = serde_json::from_slice(bytes).map_err(|_| Rejection::NotAChatRequest)?;
-        if body.messages.is_empty() {
+/// What a tool gave back.
+pub(super) struct ToolResult<'a> {
+    /// The call, where the protocol names it by an id.
+    pub(super) call_id: Option<&'a str>,
+    pub(super) texts: Vec<&'a str>,
+}
+
+/// One turn, borrowed from the request.
+pub(super) struct Turn<'a> {
+    pub(super) who: Who,
+    pub(super) texts: Vec<&'a str>,
+    pub(super) images: usize,
+    pub(super) call_ids: Vec<&'a str>,
+    pub(super) results: Vec<ToolResult<'a>>,
+}
+
+impl<'a> Turn<'a> {
+    pub(super) fn new(who: Who) -> Self {
+        Self { who, texts: vec![], images: 0, call_ids: vec![], results: vec![] }
+    }
+
+    pub(super) fn of(who: Who, texts: Vec<&'a str>) -> Self {
+        Self { texts, ..Self::new(who) }
+    }
+}
+
+/// A tool on offer.
+pub(super) struct Tool<'a> {
+    pub(super) name: &'a str,
+    pub(super) parameters: Value,
+}
+
+/// Whether tools may, must or must not be called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Choice<'a> {
+    Auto,
+    Never,
+    Any,
+    Named(&'a str),
+}
+
+/// A request as its protocol read it.
+pub(super) struct Reading<'a> {
+    pub(super) model_id: &'a str,
+    /// System turns too, wherever the protocol keeps them.
+    pub(super) turns: Vec<Turn<'a>>,
+    pub(super) tools: Vec<Tool<'a>>,
+    pub(super) choice: Choice<'a>,
+    /// Whether one answer may hold several calls.
+    pub(super) parallel: bool,
+    /// The schema of the JSON wanted, if JSON is.
+    pub(super) schema: Option<Value>,
+    pub(super) limit: Option<i64>,
+    pub(super) thinks: bool,
+    pub(super) streamed: bool,
+    pub(super) usage_in_stream: bool,
+}
+
+/// The schema of JSON of any kind.
+pub(super) fn any_object() -> Value {
+    json!({"type": "object", "properties": {"answer": {"type": "string"}}, "required": ["answer"]})
+}
+
+impl<'a> Reading<'a> {
+    /// A request for text, whole, that says nothing yet.
+    pub(super) fn of(model_id: &'a str) -> Self {
+        Self {
+            model_id,
+            turns: vec![],
+            tools: vec![],
+            choice: Choice::Auto,
+            parallel: true,
+            schema: None,
+            limit: None,
+            thinks: false,
+            streamed: false,
+            usage_in_stream: true,
+        }
+    }
+
+    /// What is asked for.
+    pub(super) fn ask(self) -> Result<ChatAsk, Rejection> {
+        if self.said().next().is_none() {
             return Err(Rejection::NoMessages);
         }
-        if body.stream == Some(true) {
-            return Err(Rejection::Streaming);
-        }
-        let limit = match body.max_tokens.into_iter().chain(body.max_completion_tokens).min() {
+        let limit = match self.limit {
             Some(limit) if limit < 1 => return Err(Rejection::NoRoomToAnswer),
             limit => limit.and_then(|it| usize::try_from(it).ok()),
         };
-        let wanted = wanted(&body)?;
-        Ok(Self { prompt_tokens: prompt_tokens(&body), model_id: body.model, limit, wanted })
+        self.check_results()?;
+        let prefix = self.begun().map(|it| it.texts.concat()).filter(|it| !it.is_empty());
+        Ok(ChatAsk {
+            wanted: self.wanted()?,
+            prompt_tokens: self.prompt_tokens(),
+            thinks: self.thinks && prefix.is_none(),
+            heard: self.heard(),
+            conversation: self.digest(),
+            model_id: self.model_id.to_owned(),
+            streamed: self.streamed,
+            usage_in_stream: self.usage_in_stream,
+            limit,
+            prefix,
+        })
     }
-}
 
-fn wanted(body: &Body) -> Result<Wanted, Rejection> {
-    let tools = body.tools.as_deref().unwrap_or_default();
-    let tool = match body.tool_choice.as_str() {
-        Some("none") => None,
-        Some("required") => tools.first(),
-        _ => match body.tool_choice.pointer("/function/name") {
-            Some(name) => {
-                let named = tools.iter().find(|it| it.pointer("/function/name") == Some(name));
-                Some(named.ok_or(Rejection::UnknownTool)?)
+    /// The turns without the operator's.
+    fn said(&self) -> impl DoubleEndedIterator<Item = &Turn<'a>> {
+        self.turns.iter().filter(|it| it.who != Who::System)
+    }
+
+    /// The begun answer at the end; a turn that called tools is not one.
+    fn begun(&self) -> Option<&Turn<'a>> {
+        let last = self.turns.last()?;
+        (last.who == Who::Assistant && last.call_ids.is_empty()).then_some(last)
+    }
+
+    fn check_results(&self) -> Result<(), Rejection> {
+        let mut made: Vec<&str> = Vec::new();
+        for turn in &self.turns {
+            if !turn.results.iter().filter_map(|it| it.call_id).all(|id| made.contains(&id)) {
+                return Err(Rejection::UnknownCall);
             }
-            None => asked_for(tools, &body.messages),
-        },
-    };
-    Ok(match tool {
-        Some(tool) => Wanted::ToolCall(
-            tool_name(tool).to_owned(),
-            tool.pointer("/function/parameters").cloned().unwrap_or_else(|| json!({})),
-        ),
-        None => match body.response_format["type"].as_str() {
-            Some("json_object") => Wanted::Json(json!({
-                "type": "object",
-                "properties": {"answer": {"type": "string"}},
-                "required": ["answer"],
-            })),
-            Some("json_schema") => {
-                Wanted::Json(body.response_format["json_schema"]["schema"].clone())
+            made.extend(&turn.call_ids);
+        }
+        Ok(())
+    }
+
+    fn wanted(&self) -> Result<Wanted, Rejection> {
+        let asked = match self.choice {
+            Choice::Never => vec![],
+            Choice::Any => self.asked_for(),
+            Choice::Named(name) => {
+                let named = self.tools.iter().find(|it| it.name == name);
+                vec![named.ok_or(Rejection::UnknownTool)?]
             }
-            _ => Wanted::Text,
-        },
-    })
-}
-
-/// The tool whose name stands in the last message, if a user wrote that.
-fn asked_for<'a>(tools: &'a [Value], messages: &[Value]) -> Option<&'a Value> {
-    let last = messages.last().filter(|it| it["role"] == "user")?;
-    let text = texts(last).collect::<Vec<_>>().join(" ").to_lowercase();
-    let stands = |tool: &&Value| {
-        let name = tool_name(tool).to_lowercase();
-        !name.is_empty() && text.contains(&name)
-    };
-    tools.iter().find(stands)
-}
-
-fn tool_name(tool: &Value) -> &str {
-    tool.pointer("/function/name").and_then(Value::as_str).unwrap_or_default()
-}
-
-fn texts(message: &Value) -> impl Iterator<Item = &str> {
-    let parts = message["content"].as_array().map(Vec::as_slice).unwrap_or_default();
-    message["content"].as_str().into_iter().chain(parts.iter().filter_map(|it| it["text"].as_str()))
-}
-
-fn prompt_tokens(body: &Body) -> u64 {
-    let bytes: usize = body.messages.iter().flat_map(texts).map(str::len).sum();
-    let tools: usize = body.tools.iter().flatten().map(|it| it.to_string().len()).sum();
-    let parts = body.messages.iter().filter_map(|it| it["content"].as_array()).flatten();
-    let images = parts.filter(|it| it["type"] == "image_url").count() as u64;
-    ((bytes + tools) as u64).div_ceil(4) + images * IMAGE_TOKENS
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn ask(more: Value) -> Result<ChatAsk, Rejection> {
-        let mut body = json!({
-            "model": "m",
-            "messages": [{"role": "user", "content": "Weather in Oslo? Use get_weather."}],
-        });
-        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        ChatAsk::parse(body.to_string().as_bytes())
+            Choice::Auto => match self.said().next_back() {
+                Some(last) if last.who == Who::User && last.results.is_empty() => {
+                    if self.schema.is_some() { self.named() } else { self.asked_for() }
+                }
+                Some(_) | None => vec![],
+            },
+        };
+        if !asked.is_empty() {
+            let call = |it: &Tool<'_>| (it.name.to_owned(), it.parameters.clone());
+            return Ok(Wanted::ToolCalls(asked.into_iter().map(call).collect()));
+        }
+        Ok(match &self.schema {
+            Some(schema) => Wanted::Json(schema.clone()),
+            None => Wanted::Text { seen: self.seen() },
+        })
     }
 
-    #[test]
-    fn the_kind_of_answer_follows_the_request() {
-        let tool = |name: &str| json!({"type": "function", "function": {"name": name}});
-        let check = |more: Value, wanted: &str| {
-            let got = match ask(more.clone()).unwrap().wanted {
-                Wanted::Text => "text".to_owned(),
-                Wanted::Json(schema) => schema["type"].as_str().unwrap_or("any").to_owned(),
-                Wanted::ToolCall(name, _) => name,
-            };
-            assert_eq!(got, wanted, "{more}");
-        };
-        let tools = json!([tool("find"), tool("get_weather")]);
-        check(json!({}), "text");
-        check(json!({"tools": tools}), "get_weather");
-        check(json!({"tools": [tool("find")]}), "text");
-        check(json!({"tools": tools, "tool_choice": "none"}), "text");
-        check(json!({"tools": tools, "tool_choice": "required"}), "find");
-        check(json!({"tools": tools, "tool_choice": tool("get_weather")}), "get_weather");
-        check(json!({"response_format": {"type": "json_object"}}), "object");
-        let format = json!({"type": "json_schema", "json_schema": {"schema": {"type": "array"}}});
-        check(json!({"response_format": format}), "array");
-        let seen = json!([{"role": "tool", "content": "get_weather"}]);
-        check(json!({"tools": tools, "messages": seen}), "text");
+    /// The tools to call: one, or two where that is wanted and allowed.
+    fn asked_for(&self) -> Vec<&Tool<'a>> {
+        let named = self.named();
+        let first = named.first().copied().or(self.tools.first());
+        if !(self.parallel && self.last_text().contains(PARALLEL)) {
+            return first.into_iter().collect();
+        }
+        let other = |it: &&Tool<'_>| first.is_some_and(|first| it.name != first.name);
+        let second = named.get(1).copied().or_else(|| self.tools.iter().find(other)).or(first);
+        first.into_iter().chain(second).collect()
     }
 
-    #[test]
-    fn bad_requests_are_rejected_and_sizes_counted() {
-        let check = |more: Value, wanted: Rejection| {
-            assert_eq!(ask(more.clone()).err(), Some(wanted), "{more}");
+    /// The tools whose names stand in the user's last turn.
+    fn named(&self) -> Vec<&Tool<'a>> {
+        let text = self.last_text();
+        let stands = |it: &&Tool<'_>| {
+            let name = it.name.to_lowercase();
+            !name.is_empty() && text.contains(&name)
         };
-        check(json!({"messages": []}), Rejection::NoMessages);
-        check(json!({"messages": 3}), Rejection::NotAChatRequest);
-        check(json!({"stream": true}), Rejection::Streaming);
-        check(json!({"max_tokens": 0}), Rejection::NoRoomToAnswer);
-        check(json!({"tool_choice": {"function": {"name": "x"}}}), Rejection::UnknownTool);
-        let both = ask(json!({"max_tokens": 9, "max_completion_tokens": 7})).unwrap();
-        assert_eq!((both.limit, both.prompt_tokens), (Some(7), 9));
+        self.tools.iter().filter(stands).collect()
+    }
+
+    /// What the user said last, in lower case.
+    fn last_text(&self) -> String {
+        let said = self.said().rfind(|it| it.who == Who::User && !it.texts.is_empty());
+        said.map(|it| it.texts.join(" ").to_lowercase()).unwrap_or_default()
+    }
+
+    /// What tools gave back last, in part.
+    fn seen(&self) -> Option<String> {
+        let mut texts: Vec<String> = Vec::new();
+        for turn in self.said().rev().filter(|it| it.who == Who::User) {
+            if turn.results.is_empty() {
+                break;
+            }
+            let turn_texts = turn.results.iter().map(|it| it.texts.concat());
+            texts.splice(0..0, turn_texts);
+        }
+        let mut seen = texts.join("; ");
+        seen.truncate(seen.floor_char_boundary(SEEN_BYTES_MAX));
+        (!texts.is_empty()).then_some(seen)
+    }
+
+    fn prompt_tokens(&self) -> u64 {
+        let turn_bytes = |it: &Turn<'_>| {
+            let results = it.results.iter().flat_map(|it| &it.texts);
+            it.texts.iter().chain(results).map(|it| it.len()).sum::<usize>()
+        };
+        let bytes: usize = self.turns.iter().map(turn_bytes).sum();
+        let tool_bytes = |it: &Tool<'_>| it.name.len() + it.parameters.to_string().len();
+        let tools: usize = self.tools.iter().map(tool_bytes).sum();
+        ((bytes + tools) as u64).div_ceil(4) + self.heard().images as u64 * IMAGE_TOKENS
+    }
+
+    fn heard(&self) -> Heard {
+        let system = self.turns.iter().filter(|it| it.who == Who::System);
+        Heard {
+            images: self.turns.iter().map(|it| it.images).sum(),
+            tools: self.tools.len(),
+            system_bytes: system.flat_map(|it| &it.texts).map(|it| it.len()).sum(),
+            messages: self.said().count(),
+        }
+    }
+
+    /// The turns without a begun answer. Texts and results only, neighbours joined, so that
+    /// protocols which cut a turn into parts or merge turns agree.
+    fn digest(&self) -> [u8; 32] {
+        let turns = &self.turns[..self.turns.len() - usize::from(self.begun().is_some())];
+        let (mut hash, mut before) = (Sha256::new(), None);
+        for turn in turns {
+            if before != Some(turn.who) {
+                hash.update([b'\0', turn.who as u8]);
+            }
+            before = Some(turn.who);
+            let results = turn.results.iter().flat_map(|it| &it.texts);
+            turn.texts.iter().chain(results).for_each(|it| hash.update(it));
+        }
+        hash.finalize().into()
     }
 }

@@ -6,12 +6,12 @@
 use std::{fmt, str::FromStr, time::Duration};
 
 use super::{
-    faults::{Fault, FaultRates, InvalidRates},
+    faults::{Fault, FaultRates, Flap, InvalidRates},
     ledger::SCRIPT_LEN_MAX,
 };
 
 /// The names of the faults, as they are written.
-const NAMES: [&str; 12] = [
+const NAMES: [&str; 18] = [
     "status:CODE[:RETRY_AFTER]",
     "reset",
     "reset_in_body",
@@ -24,6 +24,12 @@ const NAMES: [&str; 12] = [
     "wrong_model",
     "auth",
     "slow_first_token:DURATION",
+    "stall:TOKENS",
+    "drip",
+    "cut_after:TOKENS",
+    "no_end_mark",
+    "malformed_chunk:TOKENS",
+    "error_in_stream:TOKENS",
 ];
 
 /// A fault, a script or a rate that cannot be read.
@@ -60,6 +66,18 @@ pub enum InvalidFault {
     /// Not a duration.
     #[error("`{part}` is not a duration such as 250ms, 2s or 1m")]
     BadDuration {
+        /// What was given.
+        part: String,
+    },
+    /// Not a number of tokens.
+    #[error("`{part}` is not a number of tokens")]
+    BadTokens {
+        /// What was given.
+        part: String,
+    },
+    /// Not two numbers of calls.
+    #[error("`{part}` is not HEALTHY:FAILING, two numbers of calls such as 10:5")]
+    BadFlap {
         /// What was given.
         part: String,
     },
@@ -109,6 +127,12 @@ pub fn parse_fault(text: &str) -> Result<Fault, InvalidFault> {
         "wrong_model" => Fault::WrongModel,
         "auth" => Fault::Auth,
         "slow_first_token" => Fault::SlowFirstToken(duration(value("5s")?)?),
+        "stall" => Fault::Stall { after_tokens: tokens(value("20")?)? },
+        "drip" => Fault::Drip,
+        "cut_after" => Fault::CutAfter { tokens: tokens(value("20")?)? },
+        "no_end_mark" => Fault::NoEndMark,
+        "malformed_chunk" => Fault::MalformedChunk { after_tokens: tokens(value("20")?)? },
+        "error_in_stream" => Fault::ErrorInStream { after_tokens: tokens(value("20")?)? },
         _ => return Err(InvalidFault::UnknownName { part: name.to_owned() }),
     };
     match parts.next() {
@@ -153,6 +177,17 @@ pub fn parse_rates(text: &str) -> Result<FaultRates, InvalidFault> {
     Ok(FaultRates::new(rates)?)
 }
 
+/// Reads how a model comes and goes: `10:5` for ten calls as usual, then five that fail.
+///
+/// # Errors
+/// [`InvalidFault::BadFlap`].
+pub fn parse_flap(text: &str) -> Result<Flap, InvalidFault> {
+    let bad = || InvalidFault::BadFlap { part: text.to_owned() };
+    let (healthy, failing) = text.split_once(':').ok_or_else(bad)?;
+    let [healthy, failing] = [healthy, failing].map(|it| it.trim().parse().map_err(|_| bad()));
+    Ok(Flap { healthy: healthy?, failing: failing? })
+}
+
 impl fmt::Display for Fault {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = match self {
@@ -163,6 +198,16 @@ impl fmt::Display for Fault {
             Self::SlowFirstToken(late) => {
                 return write!(out, "slow_first_token:{}", written(*late));
             }
+            Self::Stall { after_tokens } => return write!(out, "stall:{after_tokens}"),
+            Self::CutAfter { tokens } => return write!(out, "cut_after:{tokens}"),
+            Self::MalformedChunk { after_tokens } => {
+                return write!(out, "malformed_chunk:{after_tokens}");
+            }
+            Self::ErrorInStream { after_tokens } => {
+                return write!(out, "error_in_stream:{after_tokens}");
+            }
+            Self::Drip => "drip",
+            Self::NoEndMark => "no_end_mark",
             Self::Reset => "reset",
             Self::ResetInBody => "reset_in_body",
             Self::Hang => "hang",
@@ -200,6 +245,10 @@ fn duration(part: &str) -> Result<Duration, InvalidFault> {
     humantime::parse_duration(part).map_err(|_| InvalidFault::BadDuration { part: part.to_owned() })
 }
 
+fn tokens(part: &str) -> Result<u32, InvalidFault> {
+    part.parse().map_err(|_| InvalidFault::BadTokens { part: part.to_owned() })
+}
+
 fn count(part: &str) -> Result<usize, InvalidFault> {
     match part.parse() {
         Ok(times) if (1..=SCRIPT_LEN_MAX).contains(&times) => Ok(times),
@@ -229,6 +278,12 @@ mod tests {
             Fault::Auth,
             Fault::SlowFirstToken(odd),
             Fault::SlowFirstToken(Duration::ZERO),
+            Fault::Stall { after_tokens: 3 },
+            Fault::Drip,
+            Fault::CutAfter { tokens: 0 },
+            Fault::NoEndMark,
+            Fault::MalformedChunk { after_tokens: u32::MAX },
+            Fault::ErrorInStream { after_tokens: 7 },
         ] {
             assert_eq!(parse_fault(&fault.to_string()), Ok(fault), "{fault}");
         }
@@ -251,6 +306,9 @@ mod tests {
         check("status:429:2s:x", "`x` is more than `status:429:2s` takes");
         check("reset:1s", "`1s` is more than `reset` takes");
         check("slow_first_token", "`slow_first_token:5s`");
+        check("stall", "`stall:20`");
+        check("cut_after:-1", "`-1`");
+        check("drip:3", "`3` is more than `drip` takes");
         check("reset*0", "`0`");
         check("reset*99999999", "`99999999`");
         check("reset*9999, reset*9999", "more than");
@@ -261,6 +319,8 @@ mod tests {
         let script = parse_script("reset*2, hang,").unwrap();
         assert_eq!(script, [Fault::Reset, Fault::Reset, Fault::Hang]);
         assert_eq!(parse_script(" "), Ok(vec![]));
+        assert_eq!(parse_flap("10: 5"), Ok(Flap { healthy: 10, failing: 5 }));
+        assert!(parse_flap("10").is_err() && parse_flap("10:-5").is_err());
         let rates = parse_rates("status:503=0.02, hang = 0.5").unwrap();
         assert_eq!(rates.iter().map(|(_, rate)| rate).collect::<Vec<_>>(), [0.02, 0.5]);
         let check = |text: &str, wanted: &str| {

@@ -1,7 +1,7 @@
-//! The simulator's HTTP side and the handle to it.
+//! The handle to a running simulator.
 //!
-//! In: a bound listener; orders through [`Simulator`]. Out: responses. Invariant: every wait ends,
-//! by its own bound or when the simulator stops. Not here: what a call gets (see `act`).
+//! In: a bound listener; orders. Out: where it listens, the log. Invariant: stopping ends every call
+//! within a bound. Not here: paths and responses (see `paths`), what a call gets (see `act`).
 
 use std::{
     io,
@@ -10,37 +10,18 @@ use std::{
     time::Duration,
 };
 
-use axum::{
-    Json, Router,
-    body::{Body, Bytes},
-    extract::{ConnectInfo, DefaultBodyLimit, State, rejection::BytesRejection},
-    http::{StatusCode, header::CONTENT_TYPE},
-    response::{IntoResponse, Response},
-    routing::{get, post},
-};
-use futures_util::stream;
-use serde_json::{Value, json};
-use tokio::{
-    net::TcpListener,
-    sync::watch,
-    task::JoinHandle,
-    time::{sleep, timeout},
-};
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle, time::timeout};
 
 use super::{
-    act::{self, Ending},
     connection::{ResetSwitch, ResettableListener},
-    faults::{Fault, FaultRates},
+    faults::{Fault, FaultRates, Flap},
     ledger::{CallLog, Ledger, SimulatorError},
     model::SimulatedModel,
-    refusal,
-    request::{BODY_BYTES_MAX, ChatAsk, Rejection},
+    paths::{Shared, app},
+    protocol::Dialect,
+    stream::ended,
 };
 
-/// A hanging call is reset after this long: above the usual timeout for a first token.
-const HANG_MAX: Duration = Duration::from_secs(60);
-/// How long calls under way may go on when the simulator stops.
-const STOP_GRACE: Duration = Duration::from_secs(2);
 /// How long stopping may take in all.
 const STOP_MAX: Duration = Duration::from_secs(4);
 
@@ -85,6 +66,12 @@ impl Simulator {
         format!("http://{}/v1", self.address)
     }
 
+    /// What a client of this protocol takes as its base URL: `http://ADDRESS/v1` for OpenAI and
+    /// Anthropic, `http://ADDRESS/v1beta` for Gemini, `http://ADDRESS` for Ollama and Bedrock.
+    pub fn base_url_for(&self, protocol: Dialect) -> String {
+        format!("http://{}{}", self.address, protocol.base_path())
+    }
+
     /// The newest [`super::CALLS_LOGGED_MAX`] calls that reached a model, oldest first.
     /// Requests that reached none (unknown model, bad body) are not among them.
     pub fn calls(&self) -> Vec<CallLog> {
@@ -123,6 +110,15 @@ impl Simulator {
         self.ledger.set_up(model_id)
     }
 
+    /// From now on the model comes and goes, beginning with the healthy calls, or does no more. Its
+    /// script waits while it is away.
+    ///
+    /// # Errors
+    /// [`SimulatorError::UnknownModel`].
+    pub fn set_flap(&self, model_id: &str, flap: Option<Flap>) -> Result<(), SimulatorError> {
+        self.ledger.set_flap(model_id, flap)
+    }
+
     /// Takes no more connections, lets calls under way end (two seconds at most; those that hang
     /// are reset at once), and returns after at most four seconds.
     pub async fn stop(mut self) {
@@ -131,103 +127,4 @@ impl Simulator {
             self.task.abort();
         }
     }
-}
-
-#[derive(Clone)]
-struct Shared {
-    ledger: Arc<Ledger>,
-    stopped: watch::Receiver<bool>,
-}
-
-fn app(shared: Shared) -> Router {
-    Router::new()
-        .route("/v1/chat/completions", post(complete))
-        .route("/v1/models", get(models))
-        .fallback(|| async { refusal::of_rejection(&Rejection::NoSuchPath) })
-        .method_not_allowed_fallback(|| async { refusal::of_rejection(&Rejection::NoSuchPath) })
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .with_state(shared)
-}
-
-async fn models(State(shared): State<Shared>) -> Json<Value> {
-    let row = |id| json!({"id": id, "object": "model", "created": 0, "owned_by": "simulator"});
-    let data: Vec<Value> = shared.ledger.model_ids().into_iter().map(row).collect();
-    Json(json!({"object": "list", "data": data}))
-}
-
-async fn complete(
-    State(shared): State<Shared>,
-    ConnectInfo(switch): ConnectInfo<ResetSwitch>,
-    body: Result<Bytes, BytesRejection>,
-) -> Response {
-    match arrive(&shared.ledger, body) {
-        Ok(act) => perform(act, shared.stopped, switch).await,
-        Err(rejection) => refusal::of_rejection(&rejection).into_response(),
-    }
-}
-
-fn arrive(ledger: &Ledger, body: Result<Bytes, BytesRejection>) -> Result<act::Act, Rejection> {
-    let body = body.map_err(|it| match it.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => Rejection::TooLarge,
-        _ => Rejection::Unreadable,
-    })?;
-    let ask = ChatAsk::parse(&body)?;
-    let Some(call) = ledger.arrive(&ask.model_id) else {
-        return Err(Rejection::UnknownModel(ask.model_id));
-    };
-    let (act, line) = act::decide(call, &ask);
-    ledger.record(line);
-    Ok(act)
-}
-
-async fn perform(act: act::Act, stopped: watch::Receiver<bool>, switch: ResetSwitch) -> Response {
-    let (wait, grace) = match act.ending {
-        Ending::Hang => (HANG_MAX, Duration::ZERO),
-        Ending::Body(_) | Ending::HalfBody(_) | Ending::Refused(_) | Ending::Reset => {
-            (act.wait, STOP_GRACE)
-        }
-    };
-    let in_time = wait.is_zero()
-        || tokio::select! {
-            () = sleep(wait) => true,
-            () = async { ended(stopped).await; sleep(grace).await } => false,
-        };
-    match act.ending {
-        Ending::Body(body) if in_time => json_response(Body::from(body)),
-        Ending::HalfBody(body) if in_time => json_response(half(body, switch)),
-        Ending::Refused(refusal) if in_time => refusal.into_response(),
-        Ending::Body(_)
-        | Ending::HalfBody(_)
-        | Ending::Refused(_)
-        | Ending::Reset
-        | Ending::Hang => {
-            switch.throw();
-            // Never written: the connection fails first.
-            StatusCode::INTERNAL_SERVER_ERROR.into_response()
-        }
-    }
-}
-
-fn json_response(body: Body) -> Response {
-    ([(CONTENT_TYPE, "application/json")], body).into_response()
-}
-
-/// The first half, which is on the wire before the connection is reset.
-fn half(body: Bytes, switch: ResetSwitch) -> Body {
-    let first = Some(body.slice(..body.len() / 2));
-    Body::from_stream(stream::unfold((first, switch), |(first, switch)| async move {
-        if let Some(first) = first {
-            return Some((Ok(first), (None, switch)));
-        }
-        // The connection flushes what it has when the body lets it wait.
-        tokio::task::yield_now().await;
-        switch.throw();
-        Some((Err(io::Error::from(io::ErrorKind::ConnectionReset)), (None, switch)))
-    }))
-}
-
-/// Returns when the simulator stops, or its handle is gone.
-async fn ended(mut stopped: watch::Receiver<bool>) {
-    // An error means that the sender is gone, which is the same.
-    let _ = stopped.wait_for(|it| *it).await;
 }
