@@ -20,6 +20,7 @@ use pointsman::pipeline::{Pipeline, PipelineParts};
 use pointsman::prediction::Predictor;
 use pointsman::providers::HttpCaller;
 use pointsman::simulator::{CallLog, OutputTokens, SimulatedModel, Simulator};
+use prost::Message as _;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -121,12 +122,25 @@ pub(crate) struct House {
 impl House {
     /// Starts everything.
     pub(crate) async fn start(models: Vec<SimulatedModel>) -> Self {
+        Self::with(models, |simulator, listen, store| {
+            config_text(&simulator.base_url(), listen, store)
+        })
+        .await
+    }
+
+    /// Starts everything under a config that is made from the simulator, the address to listen on
+    /// and the file of outcomes; every variable whose name ends in `_KEY` is set.
+    pub(crate) async fn with(
+        models: Vec<SimulatedModel>,
+        config: impl Fn(&Simulator, SocketAddr, &Path) -> String,
+    ) -> Self {
         let simulator = simulator(models).await;
         let (listener, folder) = (listener().await, tempfile::tempdir().unwrap());
         let address = listener.local_addr().unwrap();
         let store = folder.path().join("outcomes.db");
-        let text = config_text(&simulator.base_url(), address, &store);
-        let config = config::from_toml(&text, &|_| None).unwrap_or_else(|it| panic!("{it}"));
+        let text = config(&simulator, address, &store);
+        let key = |name: &str| name.ends_with("_KEY").then(|| "house-key".to_owned());
+        let config = config::from_toml(&text, &key).unwrap_or_else(|it| panic!("{it}"));
         let policy = config.policy.clone();
         let pipeline = Arc::new(pipeline_of(config));
         let (stop, stopped) = oneshot::channel();
@@ -194,4 +208,24 @@ pub(crate) fn http_client() -> reqwest::Client {
     // The crypto provider is the process's; a second installation is refused and changes nothing.
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap()
+}
+
+/// The failure in the details of an error.
+pub(crate) fn failure_of(status: &tonic::Status) -> proto::RouteFailure {
+    let details = tonic_types::pb::Status::decode(status.details()).unwrap().details;
+    let found = details.iter().find(|it| it.type_url.ends_with("/pointsman.v1.RouteFailure"));
+    proto::RouteFailure::decode(&found.unwrap().value[..]).unwrap()
+}
+
+/// A connection, as soon as a server that is starting takes one.
+pub(crate) async fn channel_when_up(address: SocketAddr) -> Channel {
+    let began = std::time::Instant::now();
+    loop {
+        let endpoint = Channel::from_shared(format!("http://{address}")).unwrap();
+        match endpoint.connect().await {
+            Ok(channel) => return channel,
+            Err(error) => assert!(began.elapsed() < PATIENCE, "no server at {address}: {error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }

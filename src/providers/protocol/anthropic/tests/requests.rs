@@ -33,7 +33,8 @@ fn sends(name: &str, model_id: &str, request: &ChatRequest, dropped: &[&str]) {
     let encoded = encoded(model_id, request);
     if std::env::var_os("UPDATE").is_some() {
         let path = format!("{}/tests/cassettes/anthropic/{name}.json", env!("CARGO_MANIFEST_DIR"));
-        std::fs::write(path, format!("{}\n", serde_json::to_string_pretty(&encoded.body).unwrap())).unwrap();
+        std::fs::write(path, format!("{}\n", serde_json::to_string_pretty(&encoded.body).unwrap()))
+            .unwrap();
     }
     assert_eq!(encoded.path, "/messages");
     assert_eq!(encoded.headers, [("anthropic-version", "2023-06-01".to_owned())]);
@@ -131,8 +132,11 @@ fn images_are_sent_by_url_and_by_value() {
     let png = ImageSource::Base64 { media_type: "image/png".into(), data: "iVBORw0K".into() };
     let url = ImageSource::Url("https://example.org/a.png".into());
     let closely = Image { source: url.clone(), detail: Some(ImageDetail::High) };
-    let parts =
-        vec![Part::Text("What differs?".into()), Part::Image(closely), Part::Image(Image::new(png))];
+    let parts = vec![
+        Part::Text("What differs?".into()),
+        Part::Image(closely),
+        Part::Image(Image::new(png)),
+    ];
     let mut request = ChatRequest { messages: vec![Message::User(parts)], ..Default::default() };
     sends("request_images", "model-1", &request, &["image_detail"]);
     let quirks = Quirks { image_urls: Some(false), ..Quirks::default() };
@@ -184,7 +188,8 @@ fn tools_calls_and_results_are_sent() {
 #[test]
 fn forced_calls_put_thinking_off_or_are_refused() {
     let mut request = ChatRequest::from_prompt("What time is it?");
-    (request.tools, request.tool_choice) = (vec![tool("clock", open(), None)], ToolChoice::Required);
+    (request.tools, request.tool_choice) =
+        (vec![tool("clock", open(), None)], ToolChoice::Required);
     let check = |model_id: &str, effort, thinking: Value, dropped: &[&str]| {
         let request = ChatRequest { effort, ..request.clone() };
         let encoded = encoded(model_id, &request);
@@ -215,8 +220,12 @@ fn thinking_is_asked_for_and_only_own_blocks_are_sent_back() {
     request.messages.push(Message::tool_result("call_1", "14:05"));
     request.tools = vec![tool("clock", open(), None)];
     request.effort = Some(Effort::Low);
-    request.sampling =
-        Sampling { temperature: Some(0.5), top_p: Some(0.97), top_k: Some(3), ..Sampling::default() };
+    request.sampling = Sampling {
+        temperature: Some(0.5),
+        top_p: Some(0.97),
+        top_k: Some(3),
+        ..Sampling::default()
+    };
     let cold = ["past_reasoning", "temperature", "top_k"];
     sends("request_thinking", "model-1", &request, &cold);
     let cold = ["past_reasoning", "temperature", "top_p", "top_k"];
@@ -225,7 +234,10 @@ fn thinking_is_asked_for_and_only_own_blocks_are_sent_back() {
     request.messages[1] = calls(vec![], vec![call("call_1", "")]);
     request.sampling = Sampling::default();
     let encoded = encoded("model-1", &request);
-    assert_eq!((&encoded.body["thinking"], encoded.dropped), (&Value::Null, vec!["reasoning_effort".to_owned()]));
+    assert_eq!(
+        (&encoded.body["thinking"], encoded.dropped),
+        (&Value::Null, vec!["reasoning_effort".to_owned()])
+    );
 }
 
 #[test]
@@ -299,7 +311,8 @@ fn json_beside_tools_leaves_the_choice() {
     let mut request = ChatRequest::from_prompt("What time is it in Oslo?");
     (request.tools, request.response_format) = (vec![tool("clock", open(), None)], schema(open()));
     sends("request_schema_and_tools", "model-1", &request, &[]);
-    let alone = json!({ "type": "tool", "name": "answer_as_json", "disable_parallel_tool_use": true });
+    let alone =
+        json!({ "type": "tool", "name": "answer_as_json", "disable_parallel_tool_use": true });
     for (choice, wanted) in [
         (ToolChoice::None, alone),
         (ToolChoice::Required, json!({ "type": "any" })),

@@ -26,7 +26,8 @@ fn sends(name: &str, model_id: &str, request: &ChatRequest, dropped: &[&str]) {
     let encoded = at(model_id, request, &Quirks::default()).unwrap();
     if std::env::var_os("UPDATE").is_some() {
         let path = format!("{}/tests/cassettes/bedrock/{name}.json", env!("CARGO_MANIFEST_DIR"));
-        std::fs::write(path, format!("{}\n", serde_json::to_string_pretty(&encoded.body).unwrap())).unwrap();
+        std::fs::write(path, format!("{}\n", serde_json::to_string_pretty(&encoded.body).unwrap()))
+            .unwrap();
     }
     assert_eq!(encoded.body, fixtures::cassette(Protocol::Bedrock, name), "{name}");
     assert_eq!(encoded.dropped, dropped, "{name}");
@@ -116,14 +117,14 @@ fn turns_tools_and_sampling_are_sent() {
 fn tools_that_are_forbidden_are_left_out_unless_they_were_called() {
     let mut request = ChatRequest::from_prompt("Hello");
     (request.tools, request.tool_choice) = (vec![tool("clock")], ToolChoice::None);
-    let config = |it: &ChatRequest| {
-        at(HAIKU, it, &Quirks::default()).unwrap().body["toolConfig"].clone()
-    };
+    let config =
+        |it: &ChatRequest| at(HAIKU, it, &Quirks::default()).unwrap().body["toolConfig"].clone();
     assert_eq!(config(&request), Value::Null);
     request.messages = talk().messages;
     assert_eq!(config(&request)["tools"][0]["toolSpec"]["name"], "clock");
     request.tools.clear();
-    let past = json!({ "toolSpec": { "name": "clock", "inputSchema": { "json": { "type": "object" } } } });
+    let past =
+        json!({ "toolSpec": { "name": "clock", "inputSchema": { "json": { "type": "object" } } } });
     assert_eq!(config(&request), json!({ "tools": [past], "toolChoice": { "auto": {} } }));
 }
 
@@ -146,7 +147,10 @@ fn json_is_asked_for_by_a_tool_or_by_the_field() {
     let body = at(NOVA, &request, &quirks).unwrap().body;
     let inner = &body["outputConfig"]["textFormat"]["structure"]["jsonSchema"];
     assert_eq!(inner["name"], "place");
-    assert_eq!(serde_json::from_str::<Value>(inner["schema"].as_str().unwrap()).unwrap(), *open().value());
+    assert_eq!(
+        serde_json::from_str::<Value>(inner["schema"].as_str().unwrap()).unwrap(),
+        *open().value()
+    );
 }
 
 #[test]
@@ -158,7 +162,8 @@ fn what_converse_cannot_say_is_refused() {
     };
     let url = ImageSource::Url("https://example.org/a.png".into());
     check(vec![Message::User(vec![image(url)])], "an image by URL");
-    let begun = Message::Assistant { reasoning: vec![], text: Some("Hi".into()), tool_calls: vec![] };
+    let begun =
+        Message::Assistant { reasoning: vec![], text: Some("Hi".into()), tool_calls: vec![] };
     let user = Message::User(vec![Part::Text("Hello".into())]);
     check(vec![begun, user], "a conversation that an answer begins");
 }
