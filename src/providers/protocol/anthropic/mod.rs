@@ -23,5 +23,5 @@ pub(super) use pieces::{Pieces, Stop, whole};
 pub(super) use plan::{ANSWER_TOOL, Choice, JsonBy, Plan, Thinking, past_tools, takes_strict};
 pub(super) use stream::Decoder;
 pub(super) use turns::{
-    ASSISTANT, Turns, USER, arguments, image_format, note_detail, own_thought, tool_id,
+    ASSISTANT, Turns, USER, arguments, image_format, note_detail, own_thought, tool_id, trim_last,
 };

@@ -92,7 +92,7 @@ pub(super) fn conversation(
 }
 
 /// An answer that the model goes on with must not end in white space (a 400).
-fn trim_last(turns: &mut [(&'static str, Vec<Value>)]) {
+pub(in super::super) fn trim_last(turns: &mut [(&'static str, Vec<Value>)]) {
     if let Some((ASSISTANT, blocks)) = turns.last_mut()
         && let Some(text) = blocks.last_mut().and_then(|it| it.get_mut("text"))
         && let Some(trimmed) = text.as_str().map(|it| Value::from(it.trim_end()))

@@ -6,7 +6,7 @@
 use serde_json::{Value, json};
 
 use super::super::anthropic::{
-    ASSISTANT, Turns, USER, arguments, image_format, note_detail, own_thought, tool_id,
+    ASSISTANT, Turns, USER, arguments, image_format, note_detail, own_thought, tool_id, trim_last,
 };
 use super::super::{Asking, Dropped, Unsupported};
 use crate::domain::{Image, ImageSource, Message, Part, ProviderName, Reasoning, ToolCall};
@@ -45,7 +45,8 @@ pub(super) fn conversation(
             }
         }
     }
-    let turns = turns.finish(|it| it.get("toolResult").is_some());
+    let mut turns = turns.finish(|it| it.get("toolResult").is_some());
+    trim_last(&mut turns);
     if turns.first().is_some_and(|(role, _)| *role == ASSISTANT) {
         return Err(Unsupported("a conversation that an answer begins"));
     }
