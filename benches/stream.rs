@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use std::process::Stdio;
 use std::time::Instant;
 
-use pointsman::simulator::{Fault, SimulatedModel};
+use pointsman::simulator::Fault;
 use reqwest::{Client, Response};
 use serde_json::json;
 use tokio::process::{Child, Command};

@@ -117,7 +117,9 @@ mod tests {
             events_in.try_send(it).unwrap();
         }
         drop(events_in);
-        end.map(|it| tell.send(it).unwrap());
+        if let Some(end) = end {
+            tell.send(end).unwrap();
+        }
         let routed = RoutedStream::scripted(decision, pieces, telling);
         events(routed, true).collect().await
     }

@@ -12,9 +12,9 @@ use crate::domain::{
     ResponseFormat, ToolCall, ToolChoice,
 };
 
-#[test]
-fn every_part_of_a_request_is_read() {
-    let body = json!({
+/// A request with everything that a request can have.
+fn everything() -> Value {
+    json!({
         "model": "auto", "max_tokens": 99, "stream": true,
         "system": [{"type": "text", "text": "be"}, {"type": "text", "text": "kind"}],
         "messages": [
@@ -45,8 +45,12 @@ fn every_part_of_a_request_is_read() {
         "thinking": {"type": "enabled", "budget_tokens": 2048},
         "output_config": {"format": {"type": "json_schema", "schema": {"type": "object"}}},
         "pointsman": {"explain": true},
-    });
-    let (said, found) = read::<Messages>(body);
+    })
+}
+
+#[test]
+fn every_part_of_a_request_is_read() {
+    let (said, found) = read::<Messages>(everything());
     assert_eq!(found, [""; 0]);
     let url = Part::Image(Image::new(ImageSource::Url("https://x.example/1".into())));
     let inline = ImageSource::Base64 { media_type: "image/png".into(), data: "QQ==".into() };

@@ -12,9 +12,9 @@ use crate::domain::{
     Reasoning, ResponseFormat, ToolCall, ToolChoice,
 };
 
-#[test]
-fn every_part_of_a_request_is_read() {
-    let body = json!({
+/// A request with everything that a request can have.
+fn everything() -> Value {
+    json!({
         "model": "auto:cost", "instructions": "be kind", "stream": true, "store": false,
         "input": [
             {"role": "developer", "content": "be brief"},
@@ -45,8 +45,12 @@ fn every_part_of_a_request_is_read() {
         "reasoning": {"effort": "low", "summary": "auto"}, "include": ["reasoning.encrypted_content"],
         "user": "u1", "metadata": {"team": "a"}, "truncation": "auto", "top_logprobs": 2,
         "pointsman": {"explain": true},
-    });
-    let (said, found) = read::<Responses>(body);
+    })
+}
+
+#[test]
+fn every_part_of_a_request_is_read() {
+    let (said, found) = read::<Responses>(everything());
     assert_eq!(found, [""; 0]);
     let inline = ImageSource::Base64 { media_type: "image/png".into(), data: "QQ==".into() };
     let url = ImageSource::Url("https://x.example/1".into());

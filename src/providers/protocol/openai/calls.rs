@@ -115,8 +115,7 @@ impl Calls {
         let id = body.id.as_deref().filter(|it| !it.is_empty());
         let named = body.function.as_ref().and_then(|it| it.name.as_deref());
         let named = named.is_some_and(|it| !it.is_empty());
-        let last_where =
-            |test: &dyn Fn(&Call) -> bool| self.calls.iter().rposition(|call| test(call));
+        let last_where = |test: &dyn Fn(&Call) -> bool| self.calls.iter().rposition(test);
         if let Some(index) = body.index {
             let at = last_where(&|it| it.wire == Some(index))?;
             let other = self
