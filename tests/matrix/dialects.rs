@@ -88,8 +88,6 @@ pub(crate) fn parameters() -> Value {
 }
 
 impl Dialect {
-    pub(crate) const ALL: [Self; 3] = [Self::Chat, Self::Messages, Self::Responses];
-
     pub(crate) fn path(self) -> &'static str {
         match self {
             Self::Chat => "/v1/chat/completions",
