@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::catalog::{Catalog, Deployment, Fleet, Model, Speed};
 use crate::commands::CommandError;
 use crate::domain::{ModelName, ProviderName};
+use crate::providers::Protocol;
 use crate::ranking::{Policy, Preference};
 use crate::simulator::{FaultRates, OutputTokens, SimulatedModel, parse_rates};
 
@@ -25,6 +26,8 @@ pub(super) struct Role {
     pub(super) name: &'static str,
     /// The provider that serves it here.
     pub(super) provider: &'static str,
+    /// What that provider speaks.
+    pub(super) protocol: Protocol,
     /// The model it plays, by its name in training.
     pub(super) plays: &'static str,
     /// How often which calls fail.
@@ -38,6 +41,7 @@ pub(super) const CAST: [Role; 4] = [
     Role {
         name: "demo-large",
         provider: "north",
+        protocol: Protocol::Anthropic,
         plays: "claude-sonnet-4",
         faults: "status:529=0.02",
         faults_in_words: "2 % of calls",
@@ -45,6 +49,7 @@ pub(super) const CAST: [Role; 4] = [
     Role {
         name: "demo-reasoner",
         provider: "east",
+        protocol: Protocol::OpenAi,
         plays: "o3-mini",
         faults: "status:503=0.1, status:429:1s=0.02",
         faults_in_words: "12 % of calls",
@@ -52,6 +57,7 @@ pub(super) const CAST: [Role; 4] = [
     Role {
         name: "demo-small",
         provider: "south",
+        protocol: Protocol::Gemini,
         plays: "gpt-4o-mini-2024-07-18",
         faults: "status:503=0.3, reset=0.1, malformed=0.1",
         faults_in_words: "half of all calls",
@@ -59,6 +65,7 @@ pub(super) const CAST: [Role; 4] = [
     Role {
         name: "demo-tiny",
         provider: "west",
+        protocol: Protocol::Ollama,
         plays: "Meta-Llama-3.1-8B-Instruct",
         faults: "",
         faults_in_words: "never",

@@ -39,10 +39,10 @@ impl Screen<'_> {
         );
         writeln!(self.out, "{text}")?;
         let heading = format!(
-            "{:<15}{:<28}{:<10}{:>9}{:>9}{:>13}{:>13}   {}",
+            "{:<15}{:<28}{:<11}{:>9}{:>9}{:>13}{:>13}   {}",
             "model",
             "stands in for",
-            "provider",
+            "speaks",
             "$/M in",
             "$/M out",
             "first token",
@@ -53,10 +53,10 @@ impl Screen<'_> {
         for (role, it) in CAST.iter().zip(stage.fleet().deployments()) {
             writeln!(
                 self.out,
-                "{:<15}{:<28}{:<10}{:>9.2}{:>9.2}{:>13}{:>13.0}   {}",
+                "{:<15}{:<28}{:<11}{:>9.2}{:>9.2}{:>13}{:>13.0}   {}",
                 role.name,
                 role.plays,
-                role.provider,
+                role.protocol.as_str(),
                 it.price.input.usd_per_million(),
                 it.price.output.usd_per_million(),
                 time(it.speed.ttft_ms * SPEED_UP),
@@ -133,6 +133,7 @@ impl Screen<'_> {
         let heading = format!("\nThe server stays up at http://{address}. From another terminal:");
         self.line(Tone::Strong, &heading)?;
         let message = r#"{"messages":[{"role":"ROLE_USER","parts":[{"text":"Is 391 prime?"}]}],"explain":true}"#;
+        let openai = r#"{"model":"auto:cost","stream":true,"messages":[{"role":"user","content":"Is 391 prime?"}]}"#;
         // As it was called, so that the lines work where `cargo run` built it and nothing is installed.
         let program = std::env::args().next().unwrap_or_else(|| "pointsman".to_owned());
         let own = if address.port() == 8080 {
@@ -145,6 +146,8 @@ impl Screen<'_> {
             "\n  {program} rank --server http://{address} \"Prove that there are infinitely many primes\"\n  \
              {program} route{own} --preference quality \"Say hello in Welsh\"\n  \
              {program} route{own} --max-cost-usd 0.00001 \"Write a long poem\"\n\n  \
+             {program} route{own} --stream \"Tell a long story\"\n\n  \
+             curl -N http://{address}/v1/chat/completions -H 'content-type: application/json' \\\n    -d '{openai}'\n\n  \
              grpcurl -plaintext {address} pointsman.v1.Pointsman/ListModels\n  \
              grpcurl -plaintext -d '{message}' \\\n    {address} pointsman.v1.Pointsman/Route\n"
         )?;

@@ -24,9 +24,9 @@ use crate::commands::{CommandError, stop};
 use crate::domain::ProviderName;
 use crate::outcome::LogSettings;
 use crate::pipeline::Pipeline;
-use crate::providers::{ApiKey, Protocol, Provider};
+use crate::providers::{ApiKey, Provider};
 use crate::ranking::Availability;
-use crate::simulator::Simulator;
+use crate::simulator::{Dialect, Simulator};
 
 /// Where the server listens if it can: the default of `pointsman serve`.
 const USUAL: (Ipv4Addr, u16) = (Ipv4Addr::LOCALHOST, 8080);
@@ -152,8 +152,12 @@ async fn front(wanted: Option<SocketAddr>) -> Result<TcpListener, CommandError> 
 fn providers(listeners: &[TcpListener]) -> Result<Vec<Provider>, CommandError> {
     let provider = |(role, listener): (&cast::Role, &TcpListener)| {
         let name = ProviderName::new(role.provider)?;
-        let base_url = format!("http://{}/v1", listener.local_addr()?);
-        Ok(Provider::new(name, Protocol::OpenAi, base_url, ApiKey::NotNeeded))
+        let spoken = Dialect::named(role.protocol.as_str());
+        let path = spoken.map_or("", Dialect::base_path);
+        let base_url = format!("http://{}{path}", listener.local_addr()?);
+        // Not a secret: a made-up provider takes any.
+        let key = ApiKey::Set("demo".to_owned().into());
+        Ok(Provider::new(name, role.protocol, base_url, key))
     };
     CAST.iter().zip(listeners).map(provider).collect()
 }

@@ -9,6 +9,8 @@
 mod anthropic;
 mod bedrock;
 mod call_ids;
+#[cfg(test)]
+mod dropped_tests;
 mod gemini;
 mod ollama;
 mod openai;

@@ -104,13 +104,15 @@ impl AnswerStream {
 
     fn close(&mut self) {
         let mut frames = Vec::new();
-        let cut = self.framer.finish(&mut frames);
+        // What is left may be half a frame, so that it does not parse: then the stream was cut.
+        let cut = self.framer.finish(&mut frames).is_err();
         self.decode(&frames);
+        let half = matches!(self.end, Some(Err(FailureClass::Malformed)));
         if self.end.is_none() {
             self.finish();
         }
-        if cut.is_err() && matches!(self.end, Some(Err(FailureClass::StreamCut))) {
-            self.end = Some(Err(FailureClass::Malformed));
+        if cut || half {
+            self.end = Some(Err(FailureClass::StreamCut));
         }
     }
 

@@ -62,7 +62,7 @@ impl Dialect {
     }
 
     /// What follows the address in a client's base URL.
-    pub(super) fn base_path(self) -> &'static str {
+    pub fn base_path(self) -> &'static str {
         match self {
             Self::OpenAi | Self::Anthropic => "/v1",
             Self::Gemini => "/v1beta",

@@ -182,7 +182,8 @@ impl Decoder {
         let is_empty = !self.has_text && !has_calls;
         match reason {
             "STOP" | "OTHER" if is_empty => Err(FailureClass::EmptyAnswer),
-            "STOP" if has_calls => Ok(FinishReason::ToolCalls),
+            // Google always says STOP; servers that copy it name the call (2026).
+            "STOP" | "FUNCTION_CALL" if has_calls => Ok(FinishReason::ToolCalls),
             "STOP" => Ok(FinishReason::Stop),
             "MAX_TOKENS" => Ok(FinishReason::Length),
             "SAFETY"
