@@ -24,6 +24,8 @@ STOP_S = 15
 COMMAND_S = 120
 
 PROTOCOLS = ("openai", "anthropic", "gemini", "ollama", "bedrock")
+# Who serves there. Bedrock's names say what a model understands: only Claude is asked to think.
+MODEL_IDS = {**{it: it for it in PROTOCOLS}, "bedrock": "anthropic.claude-sonnet-4-5-20250929-v1:0"}
 # Each of these answers two calls with 503 and is well from then on: the server itself tries a second
 # time, so the caller sees one refusal.
 FLAKY = [f"flaky-{it}" for it in range(1, 5)]
@@ -124,7 +126,7 @@ def sections(well, flaky, down, locked):
     parts = []
     for it in PROTOCOLS:
         base = f"http://{well}{BASE_PATHS[it]}"
-        parts += [provider(f"{it}-house", it, base, f"{it.upper()}_KEY"), model(f"{it}-model", f"{it}-house", it)]
+        parts += [provider(f"{it}-house", it, base, f"{it.upper()}_KEY"), model(f"{it}-model", f"{it}-house", MODEL_IDS[it])]
     # Worse than the others, so that `auto` leaves them alone.
     for address, names in ((flaky, FLAKY), (down, DOWN), (locked, LOCKED)):
         parts += [provider(names[0], "openai", f"http://{address}/v1")]
@@ -135,7 +137,7 @@ def sections(well, flaky, down, locked):
 def main(binary, folder, command):
     with tempfile.TemporaryDirectory(dir=folder) as own:
         with (
-            simulate(binary, own, "well", PROTOCOLS) as well,
+            simulate(binary, own, "well", MODEL_IDS.values()) as well,
             simulate(binary, own, "flaky", FLAKY, "--script", "status:503*2") as flaky,
             simulate(binary, own, "down", DOWN, "--faults", "status:503=1") as down,
             simulate(binary, own, "locked", LOCKED, "--faults", "auth=1") as locked,
