@@ -6,12 +6,20 @@ In: POINTSMAN in the environment. Out: a line per check; 1 at the first that fai
 import asyncio
 
 import anthropic
+from pydantic import BaseModel
 
 from checks import BASE, CITY, MODELS, RESULT, TIMEOUT_S, TOOLS, check, fails, picture
 
 client = anthropic.Anthropic(base_url=BASE, api_key="any", max_retries=0, timeout=TIMEOUT_S)
 LIMIT = 500
 OFFERED = [{"name": name, "description": text, "input_schema": CITY} for name, text in TOOLS.items()]
+
+
+class Town(BaseModel):
+    """What is asked for as JSON."""
+
+    name: str
+    people: int
 
 
 def user(content):
@@ -107,6 +115,18 @@ def thinking(model):
     check(RESULT in text_of(answer), f"{model}: {other} goes on without its seals")
 
 
+def schema(model):
+    answer = client.messages.parse(
+        model=model, max_tokens=LIMIT, messages=[user("Name a town.")], output_format=Town
+    )
+    check(isinstance(answer.parsed_output, Town), f"{model}: parse gives a Town")
+    wishes = {"model": model, "max_tokens": 4_000, "messages": [user("Say something.")]}
+    adaptive = client.messages.create(
+        thinking={"type": "adaptive"}, output_config={"effort": "low"}, **wishes
+    )
+    check(adaptive.content[0].type == "thinking", f"{model}: thinks as hard as it is told")
+
+
 def errors():
     say = [user("Say something.")]
 
@@ -151,7 +171,7 @@ async def later():
 
 def main():
     for model in MODELS:
-        for part in (whole, stream, tools, parallel, images, thinking):
+        for part in (whole, stream, tools, parallel, images, thinking, schema):
             part(model)
     errors()
     ours()
