@@ -15,6 +15,8 @@ import litellm  # noqa: E402
 from checks import BASE, MODELS, RESULT, TIMEOUT_S, check, fails, function_tools  # noqa: E402
 
 litellm.telemetry = False
+# Its hints would stand between the checks.
+litellm.suppress_debug_info = True
 
 
 def ask(name, text, **more):
