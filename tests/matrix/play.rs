@@ -123,7 +123,8 @@ impl House {
                 .await
             }
             "stream" => {
-                let cell = call.streamed(&user("Say something long."), |heard| {
+                let talk = user("Say something long.");
+                let cell = call.streamed(&talk, |heard| {
                     assert!(heard.text.len() > 20, "{heard:?}");
                 });
                 let cell = cell.await;

@@ -11,15 +11,19 @@ use crate::domain::{ChatResponse, Delta, FailureClass, FinishReason, Usage};
 use crate::pipeline::Routed;
 
 /// Events, each after a pause of so many seconds.
-struct Script(VecDeque<(u64, Next)>);
+struct Script {
+    events: VecDeque<(u64, Next)>,
+    /// When the first of them is there.
+    due: Instant,
+}
 
 impl Source for Script {
     async fn next(&mut self) -> Next {
-        if let Some((pause, _)) = self.0.front_mut() {
-            let pause = std::mem::take(pause);
-            tokio::time::sleep(Duration::from_secs(pause)).await;
-        }
-        self.0.pop_front().map_or(Err(PipelineError::Interrupted), |(_, event)| event)
+        tokio::time::sleep_until(self.due).await;
+        let event = self.events.pop_front().map(|(_, it)| it);
+        let pause = self.events.front().map_or(0, |it| it.0);
+        self.due = Instant::now() + Duration::from_secs(pause);
+        event.unwrap_or(Err(PipelineError::Interrupted))
     }
 }
 
@@ -54,7 +58,9 @@ fn ended(broken: Option<FailureClass>) -> RouteEvent {
 }
 
 async fn told(script: Vec<(u64, RouteEvent)>) -> Result<Response<Body>, Fault> {
-    let script = Script(script.into_iter().map(|(pause, it)| (pause, Ok(it))).collect());
+    let due = Instant::now() + Duration::from_secs(script.first().map_or(0, |it| it.0));
+    let events = script.into_iter().map(|(pause, it)| (pause, Ok(it))).collect();
+    let script = Script { events, due };
     let about = About { id: "1".into(), created_s: 7, model: "auto".into(), chat: Arc::default() };
     let how = How { delivery: Delivery::Stream, explain: Explain::No };
     tell::<Completions, _>(script, about, how).await

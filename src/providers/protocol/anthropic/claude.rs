@@ -149,11 +149,11 @@ pub(super) fn budget(effort: Effort) -> Option<u64> {
 
 /// An effort as the level of those models that take no budget; the lowest stands for none.
 pub(super) fn level(effort: Effort) -> &'static str {
-    match budget(effort).unwrap_or(0) {
-        ..=BUDGET_TOKENS_LOW => "low",
-        ..=BUDGET_TOKENS_MEDIUM => "medium",
-        _ => "high",
+    let tokens = budget(effort).unwrap_or(0);
+    if tokens <= BUDGET_TOKENS_LOW {
+        return "low";
     }
+    if tokens <= BUDGET_TOKENS_MEDIUM { "medium" } else { "high" }
 }
 
 #[cfg(test)]

@@ -24,11 +24,6 @@ fn at(model_id: &str, request: &ChatRequest, quirks: &Quirks) -> Result<Encoded,
 
 fn sends(name: &str, model_id: &str, request: &ChatRequest, dropped: &[&str]) {
     let encoded = at(model_id, request, &Quirks::default()).unwrap();
-    if std::env::var_os("UPDATE").is_some() {
-        let path = format!("{}/tests/cassettes/bedrock/{name}.json", env!("CARGO_MANIFEST_DIR"));
-        std::fs::write(path, format!("{}\n", serde_json::to_string_pretty(&encoded.body).unwrap()))
-            .unwrap();
-    }
     assert_eq!(encoded.body, fixtures::cassette(Protocol::Bedrock, name), "{name}");
     assert_eq!(encoded.dropped, dropped, "{name}");
 }
