@@ -10,6 +10,7 @@ Usage: house.py BINARY FOLDER COMMAND...
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -80,6 +81,11 @@ class Program:
         self.stop()
 
 
+def heed_the_end():
+    """Lets SIGTERM pass through every `with`, so that nothing is left running."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+
+
 def environment():
     """Ours, with keys for every provider of the config, and no proxy between loopback and loopback."""
     keys = {f"{it.upper()}_KEY": "house-key" for it in (*PROTOCOLS, "MOCK")}
@@ -135,6 +141,7 @@ def sections(well, flaky, down, locked):
 
 
 def main(binary, folder, command):
+    heed_the_end()
     with tempfile.TemporaryDirectory(dir=folder) as own:
         with (
             simulate(binary, own, "well", MODEL_IDS.values()) as well,
