@@ -115,6 +115,21 @@ def thinking(model):
     check(RESULT in text_of(answer), f"{model}: {other} goes on without its seals")
 
 
+def others(model):
+    told = client.beta.messages.create(
+        model=model, max_tokens=LIMIT, messages=[user("Say something.")], betas=["some-beta-2025-01-01"],
+        system=[{"type": "text", "text": "Be brief.", "cache_control": {"type": "ephemeral"}}],
+    )
+    check(told.content[0].type == "text", f"{model}: by the beta path, with a cache mark")
+    if model != "ollama-model":
+        # Ollama has no word for it (2025), see openai_client.py.
+        named = client.messages.create(
+            model=model, max_tokens=LIMIT, messages=[user("Name a city.")], tools=OFFERED,
+            tool_choice={"type": "tool", "name": "rain"},
+        )
+        check(named.content[0].name == "rain", f"{model}: the tool that must be called is")
+
+
 def schema(model):
     answer = client.messages.parse(
         model=model, max_tokens=LIMIT, messages=[user("Name a town.")], output_format=Town
@@ -150,6 +165,20 @@ def errors():
     check(text_of(answer.parse()) and answer.retries_taken == 1, "the SDK's own retry gets its answer")
 
 
+def broken_stream():
+    """What has come is the caller's; then an error that the SDK raises, and not an end."""
+    pieces = []
+
+    def read():
+        with client.messages.stream(model="broken", max_tokens=LIMIT, messages=[user("Say much.")]) as events:
+            for it in events.text_stream:
+                pieces.append(it)
+
+    error = fails(anthropic.APIStatusError, "a stream that breaks off", read)
+    check("".join(pieces).startswith(("Right", "Wrong")), f"after {len(pieces)} pieces")
+    check(error.body["pointsman"]["attempts"][-1]["failure"] == "stream_cut", "and says so")
+
+
 def ours():
     raw = client.messages.with_raw_response.create(
         model="auto", max_tokens=LIMIT, messages=[user("Say something.")],
@@ -171,9 +200,10 @@ async def later():
 
 def main():
     for model in MODELS:
-        for part in (whole, stream, tools, parallel, images, thinking, schema):
+        for part in (whole, stream, tools, parallel, images, thinking, others, schema):
             part(model)
     errors()
+    broken_stream()
     ours()
     asyncio.run(later())
 

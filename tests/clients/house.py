@@ -34,6 +34,8 @@ FLAKY = [f"flaky-{it}" for it in range(1, 5)]
 DOWN = ["down-a", "down-b"]
 # This one's provider refuses the key.
 LOCKED = ["locked"]
+# The streams of this one break off after some tokens.
+BROKEN = ["broken"]
 BASE_PATHS = {"openai": "/v1", "anthropic": "/v1", "gemini": "/v1beta", "ollama": "", "bedrock": ""}
 
 
@@ -127,14 +129,14 @@ def serve(binary, folder, sections):
     return Program(command, Path(folder) / "serve.log", r"listening on http://([0-9.:]+)")
 
 
-def sections(well, flaky, down, locked):
+def sections(well, flaky, down, locked, broken):
     """The config of the house, from the addresses of its simulators."""
     parts = []
     for it in PROTOCOLS:
         base = f"http://{well}{BASE_PATHS[it]}"
         parts += [provider(f"{it}-house", it, base, f"{it.upper()}_KEY"), model(f"{it}-model", f"{it}-house", MODEL_IDS[it])]
     # Worse than the others, so that `auto` leaves them alone.
-    for address, names in ((flaky, FLAKY), (down, DOWN), (locked, LOCKED)):
+    for address, names in ((flaky, FLAKY), (down, DOWN), (locked, LOCKED), (broken, BROKEN)):
         parts += [provider(names[0], "openai", f"http://{address}/v1")]
         parts += [model(it, names[0], it, quality=0.05) for it in names]
     return parts
@@ -148,7 +150,10 @@ def main(binary, folder, command):
             simulate(binary, own, "flaky", FLAKY, "--script", "status:503*2") as flaky,
             simulate(binary, own, "down", DOWN, "--faults", "status:503=1") as down,
             simulate(binary, own, "locked", LOCKED, "--faults", "auth=1") as locked,
-            serve(binary, own, sections(*(it.found[1] for it in (well, flaky, down, locked)))) as server,
+            simulate(binary, own, "broken", BROKEN, "--faults", "cut_after:6=1") as broken,
+            serve(
+                binary, own, sections(*(it.found[1] for it in (well, flaky, down, locked, broken)))
+            ) as server,
         ):
             place = {"POINTSMAN": f"http://{server.found[1]}"}
             try:

@@ -101,6 +101,18 @@ def forced(model):
             tool_choice={"type": "function", "function": {"name": "rain"}},
         )
 
+    never = client.chat.completions.create(
+        model=model, messages=[user("Ask warmth.")], tools=function_tools(), tool_choice="none"
+    )
+    check(never.choices[0].message.content and not never.choices[0].message.tool_calls, f"{model}: none is called")
+    one = client.chat.completions.create(
+        model=model, messages=[user("Ask warmth and rain, in parallel.")], tools=function_tools(),
+        parallel_tool_calls=False,
+    )
+    count = len(one.choices[0].message.tool_calls)
+    dropped = one.model_extra["pointsman"]["dropped_parameters"]
+    # Gemini, Ollama and Converse have no word for it (2025): then the answer says that it was left out.
+    check(count == 1 or dropped == ["parallel_tool_calls"], f"{model}: one at a time, or told: {dropped}")
     if model == "ollama-model":
         # Ollama has no tool_choice (2025), so it is refused before anything is sent.
         refused = fails(openai.APIStatusError, f"{model}: a tool that must be called", act)
@@ -171,6 +183,21 @@ def errors():
         lambda: create(model="auto", messages=say, extra_body={"pointsman": {"budget": {"max_cost_usd": 1e-12}}}),
     )
     check("cost" in many.message, "with the limit's name")
+
+
+def broken_stream():
+    """What has come is the caller's; then an error that the SDK raises, and not an end."""
+    pieces = []
+
+    def read():
+        for it in client.chat.completions.create(model="broken", messages=[user("Say much.")], stream=True):
+            pieces.append(it.choices[0].delta.content)
+
+    error = fails(openai.APIError, "a stream that breaks off", read)
+    check("".join(pieces).startswith(("Right", "Wrong")), f"after {len(pieces)} pieces")
+    check(error.code == "stream_cut" and "broken" in error.message, "and says so")
+    kinds = [it.type for it in client.responses.create(model="broken", input="Say much.", stream=True)]
+    check(kinds[-1] == "response.failed", "in responses, too")
 
 
 def retries():
@@ -261,6 +288,7 @@ def main():
         for part in (chat, stream, tools, parallel, forced, schema, vision, responses):
             part(model)
     errors()
+    broken_stream()
     retries()
     ours()
     asyncio.run(later())
