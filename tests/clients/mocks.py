@@ -8,6 +8,7 @@ Usage: mocks.py BINARY FOLDER NPM_FOLDER LLMOCK
 """
 
 import json
+import os
 import socket
 import sys
 import tempfile
@@ -109,6 +110,7 @@ def asked_of(port):
 
 def main(binary, folder, npm, llmock):
     house.heed_the_end()
+    os.environ.update(house.environment())
     with tempfile.TemporaryDirectory(dir=folder) as own:
         ports = {"aimock": free_port(), "llmock": free_port()}
         aimock = ["node", f"{npm}/node_modules/@copilotkit/aimock/dist/cli.js", "-p", str(ports["aimock"])]
