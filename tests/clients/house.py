@@ -134,7 +134,8 @@ def sections(well, flaky, down, locked, broken):
     parts = []
     for it in PROTOCOLS:
         base = f"http://{well}{BASE_PATHS[it]}"
-        parts += [provider(f"{it}-house", it, base, f"{it.upper()}_KEY"), model(f"{it}-model", f"{it}-house", MODEL_IDS[it])]
+        parts.append(provider(f"{it}-house", it, base, f"{it.upper()}_KEY"))
+        parts.append(model(f"{it}-model", f"{it}-house", MODEL_IDS[it]))
     # Worse than the others, so that `auto` leaves them alone.
     for address, names in ((flaky, FLAKY), (down, DOWN), (locked, LOCKED), (broken, BROKEN)):
         parts += [provider(names[0], "openai", f"http://{address}/v1")]
