@@ -1,9 +1,11 @@
 """Calls a running server with nothing but what it tells of itself by reflection.
 
-Usage: reflected_client.py ADDRESS, for instance of `pointsman demo`. Starts nothing. Exits with 0
-when everything holds. Needs grpcio, grpcio-reflection and grpcio-health-checking.
+Usage: reflected_client.py [ADDRESS], for instance of `pointsman demo`; without one, that of POINTSMAN
+in the environment (see house.py). Starts nothing. Exits with 0 when everything holds. Needs grpcio,
+grpcio-reflection and grpcio-health-checking.
 """
 
+import os
 import sys
 
 import grpc
@@ -105,6 +107,6 @@ def main(address):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
+    if len(sys.argv) > 2:
         raise SystemExit(__doc__)
-    main(sys.argv[1])
+    main(sys.argv[1] if len(sys.argv) == 2 else os.environ["POINTSMAN"].removeprefix("http://"))
