@@ -8,7 +8,7 @@ cd "$(dirname "$0")"
 seconds=${1:-60}
 shift || true
 targets=("$@")
-[ ${#targets[@]} -gt 0 ] || targets=(sse ndjson event_stream openai anthropic gemini ollama bedrock)
+[ ${#targets[@]} -gt 0 ] || targets=(sse ndjson event_stream openai anthropic gemini ollama bedrock requests)
 at_once=2
 
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/../target/fuzz}

@@ -10,7 +10,7 @@ for it in "$@"; do
     last=$it
 done
 case $name in
-    pointsman | sse | ndjson | event_stream | openai | anthropic | gemini | ollama | bedrock)
+    pointsman | sse | ndjson | event_stream | openai | anthropic | gemini | ollama | bedrock | requests)
         exec "$rustc" "$@" -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
             -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
             -Cllvm-args=-sanitizer-coverage-pc-table \

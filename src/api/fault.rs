@@ -303,8 +303,9 @@ fn all_in_words(attempts: &[Attempt]) -> String {
 fn in_words(attempt: &Attempt) -> String {
     let class = attempt.failure.map_or("answered", FailureClass::as_str);
     let status = attempt.status.map_or(String::new(), |it| format!(" ({it})"));
+    let detail = attempt.detail.as_ref().map_or(String::new(), |it| format!(" ({it})"));
     format!(
-        "{} {class}{status} at {:.0} ms for {:.0} ms, {}",
+        "{} {class}{status}{detail} at {:.0} ms for {:.0} ms, {}",
         attempt.deployment, attempt.start_ms, attempt.total_ms, attempt.cost_usd
     )
 }

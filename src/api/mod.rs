@@ -21,6 +21,8 @@ mod testing;
 mod to_proto;
 mod turn_from_proto;
 
+#[cfg(feature = "fuzzing")]
+pub use http::fuzzing;
 pub use policy::policy_for;
 pub use serve::{ServeError, serve};
 pub use to_proto::rank_response;

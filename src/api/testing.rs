@@ -140,6 +140,7 @@ fn dispatched(end: ChainEnd, failure: Option<FailureClass>) -> Dispatched {
         ttft_ms: None,
         usage,
         cost_usd: Usd::clamped(0.0001),
+        detail: None,
     };
     Dispatched { end, attempts: vec![attempt], dropped: vec!["seed".into()] }
 }

@@ -158,6 +158,7 @@ pub(super) fn attempt(of: &Attempt) -> proto::Attempt {
         ttft_ms: of.ttft_ms,
         usage: Some(usage(&of.usage)),
         cost_usd: of.cost_usd.get(),
+        detail: of.detail.clone(),
     }
 }
 

@@ -48,6 +48,8 @@ pub(super) struct Facts {
     pub(super) ttft: Option<Duration>,
     /// What it used.
     pub(super) usage: Usage,
+    /// What could not be sent.
+    pub(super) detail: Option<&'static str>,
 }
 
 impl<'a> Chain<'a> {
@@ -129,6 +131,7 @@ impl<'a> Chain<'a> {
             ttft_ms: facts.ttft.map(millis),
             usage: facts.usage,
             cost_usd: deployment.price.cost(&facts.usage),
+            detail: facts.detail.map(str::to_owned),
         });
     }
 
@@ -146,8 +149,8 @@ impl<'a> Chain<'a> {
     }
 
     fn failed(&mut self, at: usize, start: Duration, failure: &CallFailure) {
-        let CallFailure { class, status, usage, .. } = *failure;
-        let facts = Facts { failure: Some(class), status, ttft: None, usage };
+        let CallFailure { class, status, usage, detail, .. } = *failure;
+        let facts = Facts { failure: Some(class), status, ttft: None, usage, detail };
         self.record(self.walk[at], start, facts);
         let pause = match class.handling().again {
             Again::Never | Again::AtOnce => None,

@@ -141,11 +141,11 @@ fn nobody_left(walk: &[&Ranked], open: &[usize], tried: &[Tried], left: Left) ->
     }
     let alike = |class: FailureClass| tried.iter().all(|it| it.class == class);
     match tried.last().map(|it| it.class) {
-        Some(class @ (FailureClass::ContextTooLong | FailureClass::ContentFiltered))
-            if alike(class) =>
-        {
-            ChainFailure::CallerError(class)
-        }
+        Some(
+            class @ (FailureClass::ContextTooLong
+            | FailureClass::ContentFiltered
+            | FailureClass::Unsupported),
+        ) if alike(class) => ChainFailure::CallerError(class),
         Some(_) | None => ChainFailure::Exhausted,
     }
 }

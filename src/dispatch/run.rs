@@ -24,7 +24,11 @@ pub async fn run<C: Caller>(
         Ok(Success { ranked, start, value: reply }) => {
             let usage = reply.response.usage;
             let status = Some(reply.status);
-            chain.record(ranked, start, Facts { failure: None, status, ttft: reply.ttft, usage });
+            chain.record(
+                ranked,
+                start,
+                Facts { status, ttft: reply.ttft, usage, ..Facts::default() },
+            );
             let deployment = ranked.deployment.clone();
             let (response, dropped) = (reply.response, reply.dropped);
             let end = ChainEnd::Served { deployment, response };

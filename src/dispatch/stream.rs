@@ -140,7 +140,7 @@ async fn pass_on<S: DeltaStream>(
     };
     // The call is over before it is written down.
     drop(stream);
-    chain.record(ranked, start, Facts { failure, status, ttft: Some(ttft), usage });
+    chain.record(ranked, start, Facts { failure, status, ttft: Some(ttft), usage, detail: None });
     let deployment = ranked.deployment.clone();
     let end = match passed {
         Ok(end) => ChainEnd::Served { deployment, response: passage.assembly.finish(end) },

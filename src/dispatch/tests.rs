@@ -48,11 +48,12 @@ fn expected(class: FailureClass) -> (&'static [&'static str], usize, Option<Chai
         | F::Deadline
         | F::Auth
         | F::ModelMissing
-        | F::Unsupported
         | F::EmptyAnswer
         | F::Malformed
         | F::StreamCut
         | F::OverBudget => (&["m0", "m1"], 3, None),
+        // Everyone lacks it: then the request is at fault.
+        F::Unsupported => (&["m0", "m1"], 3, Some(ChainFailure::CallerError(class))),
         // Nobody's window is larger.
         F::ContextTooLong | F::ContentFiltered | F::InvalidRequest | F::Cancelled => {
             (&["m0"], 1, Some(ChainFailure::CallerError(class)))

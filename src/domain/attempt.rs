@@ -28,4 +28,7 @@ pub struct Attempt {
     pub usage: Usage,
     /// What it cost, in USD.
     pub cost_usd: Usd,
+    /// What could not be sent to this provider, where that is why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
 }

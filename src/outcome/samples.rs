@@ -77,6 +77,7 @@ fn attempt(deployment: crate::domain::DeploymentId, cost_usd: Usd) -> Attempt {
         ttft_ms: None,
         usage: Usage { input_tokens: 10, output_tokens: 20, ..Usage::default() },
         cost_usd,
+        detail: None,
     }
 }
 

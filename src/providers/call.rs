@@ -34,12 +34,15 @@ pub struct CallFailure {
     pub retry_after: Option<Duration>,
     /// Tokens it used all the same: a filtered or malformed answer is paid for.
     pub usage: Usage,
+    /// What cannot be sent to this provider, where that is why; never anything of the request.
+    pub detail: Option<&'static str>,
 }
 
 impl CallFailure {
     /// A failure without status, pause or usage: nothing came back.
     pub fn of(class: FailureClass) -> Self {
-        Self { class, status: None, retry_after: None, usage: Usage::default() }
+        let (status, retry_after, detail) = (None, None, None);
+        Self { class, status, retry_after, usage: Usage::default(), detail }
     }
 }
 

@@ -2,8 +2,7 @@
 //!
 //! In: bytes that a fuzzer makes up. Out: nothing; a panic is a find. Invariant: what is decoded
 //! does not depend on where the bytes were split. Only in builds with the feature `fuzzing`. Not
-//! here: the fuzzer. The readers of the HTTP dialects' requests are the API layer's; when they are
-//! there, they get a `fuzzing` module of their own.
+//! here: the fuzzer; the readers of callers' requests, which are the API layer's.
 //!
 //! The first three bytes of an input are no data: how the decoder is asked (see [`Plan`]), how the
 //! rest is split, and what the request wants. The corpus made from cassettes begins with them too.
@@ -46,8 +45,8 @@ pub fn event_stream(input: &[u8]) {
     frames(Framing::EventStream, input);
 }
 
-/// Decodes a whole answer or a stream. Event streams come as [`event_lines`] gives them: made up
-/// checksums would be wrong.
+/// Decodes a whole answer or a stream. Event streams come as lines, since made up checksums
+/// would be wrong: each frame its name, a newline, its data, and a zero byte.
 pub fn protocol(protocol: Protocol, input: &[u8]) {
     let Some((plan, bytes)) = Plan::read(input) else { return };
     let Some(deployment) = deployment(protocol) else { return };
@@ -67,13 +66,6 @@ pub fn protocol(protocol: Protocol, input: &[u8]) {
         }
         None => stream(protocol, &asking, &plan, bytes),
     }
-}
-
-/// Frames of a recorded event stream as text: each its name, a newline, its data, and a zero byte.
-pub fn event_lines(recorded: &[u8]) -> Vec<u8> {
-    let frames = cut(Framing::EventStream, std::iter::once(recorded)).0;
-    let lines = frames.iter().map(|it| [it.event.as_bytes(), b"\n", &it.data, b"\0"].concat());
-    lines.collect::<Vec<_>>().concat()
 }
 
 /// What the first three bytes say.

@@ -155,6 +155,7 @@ fn attempts(all: &[Attempt]) -> Value {
             "ttft_ms": it.ttft_ms,
             "usage": it.usage,
             "cost_usd": it.cost_usd.get(),
+            "detail": it.detail,
         })
     };
     all.iter().map(one).collect()

@@ -10,6 +10,8 @@ mod details;
 mod dialect;
 mod extension;
 mod fields;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod handler;
 mod headers;
 mod limits;

@@ -122,7 +122,8 @@ pub(super) struct Answered<'a> {
 impl Answered<'_> {
     /// A failure of this answer.
     pub(super) fn failed(&self, class: FailureClass, usage: Usage) -> CallFailure {
-        CallFailure { class, status: Some(self.status), retry_after: self.retry_after, usage }
+        let (status, retry_after) = (Some(self.status), self.retry_after);
+        CallFailure { status, retry_after, usage, ..CallFailure::of(class) }
     }
 }
 

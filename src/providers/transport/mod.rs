@@ -128,7 +128,10 @@ impl Line {
     /// What the provider has no words for is as if it had refused it.
     fn encode(&self, asking: &Asking<'_>) -> Result<Encoded, CallFailure> {
         let encoded = self.provider.protocol.encode(asking);
-        encoded.map_err(|_| CallFailure::of(FailureClass::Unsupported))
+        encoded.map_err(|it| CallFailure {
+            detail: Some(it.0),
+            ..CallFailure::of(FailureClass::Unsupported)
+        })
     }
 
     /// Sends the request; returns when the headers of its answer are there.

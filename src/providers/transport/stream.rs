@@ -74,12 +74,8 @@ impl AnswerStream {
     }
 
     fn failed(&self, class: FailureClass) -> CallFailure {
-        CallFailure {
-            class,
-            status: Some(self.status),
-            retry_after: None,
-            usage: DeltaStream::usage(self),
-        }
+        let (status, usage) = (Some(self.status), DeltaStream::usage(self));
+        CallFailure { status, usage, ..CallFailure::of(class) }
     }
 
     /// Reads until there is a piece or an end.
