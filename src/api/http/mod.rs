@@ -4,6 +4,7 @@
 //! done once, for all of them (see [`dialect`]); every error has the dialect's shape. Not here: the
 //! listener (see [`super::serve`]).
 
+mod alike;
 mod anthropic;
 mod arguments;
 mod details;
@@ -13,7 +14,6 @@ mod fields;
 mod handler;
 mod headers;
 mod limits;
-mod object;
 mod openai;
 mod problem;
 mod responses;
