@@ -159,8 +159,9 @@ pub enum ResponseFormat {
         name: String,
         /// The schema.
         schema: Json,
-        /// Whether the answer must satisfy it (then it is checked), or is only guided by it;
-        /// `None`: it must where the provider's own strict mode takes the schema.
+        /// Whether the answer must satisfy it, and is checked against it, or is only guided by it
+        /// (`Some(false)`: then it only has to be JSON). `None` is checked as `Some(true)` is; the
+        /// provider's own strict mode is then asked for only where it takes the schema.
         strict: Option<bool>,
     },
 }

@@ -1,7 +1,5 @@
 //! What the tests of this layer share: one small deployment, cassettes, answers read from them.
 
-use std::sync::Arc;
-
 use serde_json::Value;
 
 use super::call::CallFailure;
@@ -9,10 +7,9 @@ use super::framing::{Frame, Framer};
 use super::protocol::{Answered, Asking, Delivery, Progress};
 use super::provider::Protocol;
 use super::quirks::Quirks;
-use crate::catalog::{Deployment, Model};
-use crate::domain::{
-    Assembly, ChatRequest, ChatResponse, Delta, FailureClass, ProviderName, Usage,
-};
+use super::sample;
+use crate::catalog::Deployment;
+use crate::domain::{Assembly, ChatRequest, ChatResponse, Delta, FailureClass, Usage};
 
 /// `tests/cassettes/PROTOCOL/NAME.json`.
 pub(super) fn cassette(protocol: Protocol, name: &str) -> Value {
@@ -27,17 +24,7 @@ pub(super) fn bytes(protocol: Protocol, file: &str) -> Vec<u8> {
 
 /// The model `model-1` at this provider.
 pub(super) fn deployment(provider: &str) -> Deployment {
-    let text = r#"
-        name = "model"
-        vendor = "nobody"
-        context_window = 1000
-        max_output_tokens = 1000
-        price = { input = 1.0, output = 1.0 }
-        released = "2025-01"
-        source = { page = "test", as_of = "2025-01" }
-    "#;
-    let model: Model = toml::from_str(text).unwrap();
-    Deployment::new(&Arc::new(model), &ProviderName::new(provider).unwrap(), "model-1".into())
+    sample::deployment(provider).unwrap()
 }
 
 /// Asks the deployment for an answer in one piece, of a provider without quirks.

@@ -7,28 +7,14 @@
 //! The first three bytes of an input are no data: how the decoder is asked (see [`Plan`]), how the
 //! rest is split, and what the request wants. The corpus made from cassettes begins with them too.
 
-use std::sync::Arc;
-
 use super::framing::{Frame, Framer, Framing, FramingError};
 use super::protocol::{Answered, Asking, Delivery, Progress};
-use super::{Protocol, Quirks, SchemaBy, check};
-use crate::catalog::{Deployment, Model};
-use crate::domain::{
-    Assembly, ChatRequest, Delta, FailureClass, ProviderName, ResponseFormat, StreamEnd, Tool,
-};
+use super::{Protocol, Quirks, SchemaBy, check, sample};
+use crate::domain::{Assembly, ChatRequest, Delta, FailureClass, ResponseFormat, StreamEnd, Tool};
 
 /// Statuses that the decoders are asked to class, besides streams: what the first byte counts in.
 const STATUSES: [u16; 15] =
     [200, 201, 204, 301, 400, 401, 402, 403, 404, 408, 413, 422, 429, 500, 529];
-const MODEL: &str = r#"
-    name = "model"
-    vendor = "nobody"
-    context_window = 1000
-    max_output_tokens = 1000
-    price = { input = 1.0, output = 1.0 }
-    released = "2025-01"
-    source = { page = "test", as_of = "2025-01" }
-"#;
 
 /// Cuts server-sent events.
 pub fn sse(input: &[u8]) {
@@ -49,7 +35,7 @@ pub fn event_stream(input: &[u8]) {
 /// would be wrong: each frame its name, a newline, its data, and a zero byte.
 pub fn protocol(protocol: Protocol, input: &[u8]) {
     let Some((plan, bytes)) = Plan::read(input) else { return };
-    let Some(deployment) = deployment(protocol) else { return };
+    let Some(deployment) = sample::deployment(protocol.as_str()) else { return };
     let (request, quirks) = (plan.request(), plan.quirks());
     let asking = Asking {
         request: &request,
@@ -127,12 +113,6 @@ impl Plan {
             (!piece.is_empty()).then_some(piece)
         })
     }
-}
-
-fn deployment(protocol: Protocol) -> Option<Deployment> {
-    let model: Model = toml::from_str(MODEL).ok()?;
-    let provider = ProviderName::new(protocol.as_str()).ok()?;
-    Some(Deployment::new(&Arc::new(model), &provider, "model-1".into()))
 }
 
 fn frames(framing: Framing, input: &[u8]) {

@@ -17,6 +17,8 @@ pub mod fuzzing;
 mod protocol;
 mod provider;
 mod quirks;
+#[cfg(any(test, feature = "fuzzing"))]
+mod sample;
 mod transport;
 
 pub use call::{CallFailure, Caller, DeltaStream, Reply, StreamItem};

@@ -12,7 +12,8 @@ use crate::domain::Violation;
 
 /// The name of the object.
 pub(super) const NAME: &str = "pointsman";
-const KNOWN: [&str; 9] = [
+/// Its fields.
+pub(super) const KNOWN: [&str; 9] = [
     "budget",
     "preference",
     "min_quality",
@@ -46,11 +47,7 @@ pub(super) fn read(value: Value, wire: &mut proto::RouteRequest, found: &mut Vec
     }
     over(&mut wire.session_id, fields.text("session_id", found));
     over(&mut wire.request_id, fields.text("request_id", found));
-    if let Some(mut inner) = fields.object("metadata", found) {
-        for key in inner.names() {
-            wire.metadata.extend(inner.text(&key, found).map(|value| (key, value)));
-        }
-    }
+    wire.metadata.extend(fields.named_texts("metadata", found));
     wire.explain = fields.flag("explain", found).unwrap_or(wire.explain);
     fields.deny_rest(&KNOWN, found);
 }

@@ -4,6 +4,7 @@
 //! done once, for all of them (see [`dialect`]); every error has the dialect's shape. Not here: the
 //! listener (see [`super::serve`]).
 
+mod alike;
 mod anthropic;
 mod arguments;
 mod details;
@@ -15,7 +16,6 @@ pub mod fuzzing;
 mod handler;
 mod headers;
 mod limits;
-mod object;
 mod openai;
 mod problem;
 mod responses;

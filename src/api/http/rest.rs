@@ -12,7 +12,7 @@ use axum::extract::{Path, State};
 use http::{HeaderMap, Response};
 use serde_json::{Value, json};
 
-use super::fields::Fields;
+use super::fields::{Fields, report};
 use super::openai::Completions;
 use super::said::{AUTO, Wanted, wanted};
 use super::{Face, details, limits, problem};
@@ -185,7 +185,7 @@ fn feedback_kind(name: &str, found: &mut Vec<Violation>) -> i32 {
         Some(FeedbackKind::Implicit) => Wire::Implicit,
         None => {
             let names = FeedbackKind::ALL.map(FeedbackKind::as_str).join(", ");
-            found.push(Violation::new("kind", format!("no such kind; the kinds are {names}")));
+            report(found, "kind", format!("no such kind; the kinds are {names}"));
             Wire::Unspecified
         }
     };

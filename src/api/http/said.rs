@@ -19,17 +19,6 @@ use crate::ranking::{Policy, Preference};
 
 /// The model that leaves the choice to us.
 pub(super) const AUTO: &str = "auto";
-/// Names that extensions of the policy have inside the `pointsman` object.
-const OWN: [&str; 8] = [
-    "budget",
-    "preference",
-    "min_quality",
-    "candidates",
-    "fallback",
-    "session_id",
-    "request_id",
-    "metadata",
-];
 
 /// A request that passed.
 pub(super) struct Wanted {
@@ -147,7 +136,7 @@ fn in_order(
 /// A violation of the policy under the name by which the caller gave the field.
 fn placed(violation: Violation, given: &HeaderMap) -> Violation {
     let Violation { field, message } = violation;
-    let own = OWN.iter().any(|it| field.starts_with(it));
+    let own = extension::KNOWN.iter().any(|it| field.starts_with(it));
     let field = match headers::given_for(given, &field) {
         Some(header) => header,
         None if own => format!("{}.{field}", extension::NAME),

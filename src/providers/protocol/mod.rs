@@ -14,6 +14,7 @@ mod dropped_tests;
 mod gemini;
 mod ollama;
 mod openai;
+mod whole;
 
 use std::time::Duration;
 
@@ -23,6 +24,9 @@ use super::provider::Protocol;
 use super::quirks::{Parameter, Quirks};
 use crate::catalog::Deployment;
 use crate::domain::{ChatRequest, ChatResponse, Delta, FailureClass, StreamEnd, Usage};
+
+/// The tool whose arguments are the answer, where JSON is asked for by a tool that must be called.
+const ANSWER_TOOL: &str = "answer_as_json";
 
 /// What is asked of whom.
 #[derive(Debug, Clone, Copy)]
@@ -101,6 +105,23 @@ impl Dropped {
     pub(super) fn extra(&mut self, request: &ChatRequest) {
         let fields = request.extra.value().as_object();
         fields.into_iter().flatten().for_each(|(name, _)| self.name(name));
+    }
+
+    /// Notes what a protocol lacks that has fields for none of these.
+    fn beyond_sampling(&mut self, request: &ChatRequest) {
+        if request.parallel_tool_calls == Some(false) {
+            self.parameter(Parameter::ParallelToolCalls);
+        }
+        if request.user.is_some() {
+            self.parameter(Parameter::User);
+        }
+        if request.cache_prompt {
+            self.parameter(Parameter::PromptCache);
+        }
+        if request.tools.iter().any(|it| it.strict == Some(true)) {
+            self.parameter(Parameter::StrictTools);
+        }
+        self.extra(request);
     }
 
     /// All of them.

@@ -5,10 +5,9 @@
 //! is wrong leaves a stand-in, so that it is reported once.
 
 use super::read::Reader;
-use crate::api::http::object::{Object, Placed, quoted, string};
-use crate::domain::{
-    Image, ImageSource, Message, Part, ProviderName, Reasoning, Seal, ToolCall, Violation,
-};
+use crate::api::http::alike::{self, call_seal, stand_in, thought_seal};
+use crate::api::http::fields::{Fields, Placed};
+use crate::domain::{Image, Message, Part, Reasoning, ToolCall};
 
 /// Whose signatures are that do not say whose they are.
 const ANTHROPIC: &str = "anthropic";
@@ -23,8 +22,16 @@ enum Role {
 const ROLES: [(&str, Role); 3] =
     [("user", Role::User), ("assistant", Role::Assistant), ("system", Role::System)];
 
+#[derive(Clone, Copy)]
+enum Source {
+    Value,
+    Url,
+}
+
+const SOURCES: [(&str, Source); 2] = [("base64", Source::Value), ("url", Source::Url)];
+
 /// The whole conversation, the system prompt first.
-pub(super) fn messages(body: &mut Object, reader: &mut Reader<'_>) -> Vec<Message> {
+pub(super) fn messages(body: &mut Fields, reader: &mut Reader<'_>) -> Vec<Message> {
     let mut read = Vec::new();
     if let Some(system) = body.place("system") {
         let text = texts(system, reader);
@@ -70,10 +77,10 @@ fn parts(content: Placed, place_name: &str, reader: &mut Reader<'_>) -> Vec<(Str
     for (mut block, kind) in blocks(content, reader) {
         let path = block.path().to_owned();
         let part = match kind.as_str() {
-            "text" => Part::Text(block.needed_string("text", reader.found).into()),
+            "text" => Part::Text(block.needed_text("text", reader.found).into()),
             "image" => image(block, reader),
             _ => {
-                stray(path.clone(), &kind, place_name, reader);
+                stray(path.clone(), place_name, reader);
                 stand_in()
             }
         };
@@ -83,7 +90,7 @@ fn parts(content: Placed, place_name: &str, reader: &mut Reader<'_>) -> Vec<(Str
 }
 
 /// The blocks of a content, each with its type; a plain text is one block.
-fn blocks(content: Placed, reader: &mut Reader<'_>) -> Vec<(Object, String)> {
+fn blocks(content: Placed, reader: &mut Reader<'_>) -> Vec<(Fields, String)> {
     let content = match content {
         Placed { path, value: serde_json::Value::String(text) } => {
             let block = serde_json::json!([{"type": "text", "text": text}]);
@@ -94,7 +101,7 @@ fn blocks(content: Placed, reader: &mut Reader<'_>) -> Vec<(Object, String)> {
     let mut read = Vec::new();
     for place in content.elements(reader.found) {
         let Some(mut block) = reader.block(place) else { continue };
-        let kind = block.needed("type", reader.found).and_then(|it| string(it, reader.found));
+        let kind = block.needed("type", reader.found).and_then(|it| it.text(reader.found));
         read.extend(kind.map(|kind| (block, kind)));
     }
     read
@@ -104,14 +111,14 @@ fn user(content: Placed, reader: &mut Reader<'_>, read: &mut Vec<Message>) {
     let (mut rest, mut results) = (Vec::new(), 0_usize);
     for (mut block, kind) in blocks(content, reader) {
         match kind.as_str() {
-            "text" => rest.push(Part::Text(block.needed_string("text", reader.found).into())),
+            "text" => rest.push(Part::Text(block.needed_text("text", reader.found).into())),
             "image" => rest.push(image(block, reader)),
             "tool_result" => {
                 results += 1;
                 read.push(tool_result(block, reader));
             }
             _ => {
-                stray(block.path().to_owned(), &kind, "a user's turn", reader);
+                stray(block.path().to_owned(), "a user's turn", reader);
                 rest.push(stand_in());
             }
         }
@@ -122,50 +129,53 @@ fn user(content: Placed, reader: &mut Reader<'_>, read: &mut Vec<Message>) {
     }
 }
 
-fn tool_result(mut block: Object, reader: &mut Reader<'_>) -> Message {
-    let tool_call_id = block.needed_string("tool_use_id", reader.found);
+fn tool_result(mut block: Fields, reader: &mut Reader<'_>) -> Message {
+    let tool_call_id = block.needed_text("tool_use_id", reader.found);
     let failed = block.flag("is_error", reader.found).unwrap_or_default();
     let content = block.place("content").map(|it| parts(it, "a tool's result", reader));
     let parts = content.unwrap_or_default().into_iter().map(|(_, part)| part).collect();
     Message::ToolResult { tool_call_id, parts, failed }
 }
 
-fn image(mut block: Object, reader: &mut Reader<'_>) -> Part {
-    let source = block.needed("source", reader.found).and_then(|it| it.object(reader.found));
-    let Some(mut source) = source else { return stand_in() };
-    let kind = source.string("type", reader.found).unwrap_or_default();
-    let source = match kind.as_str() {
-        "base64" => ImageSource::Base64 {
-            media_type: source.needed_string("media_type", reader.found),
-            data: source.needed_string("data", reader.found).into(),
-        },
-        "url" => ImageSource::Url(source.needed_string("url", reader.found).into()),
-        _ => {
-            let message = format!("{} is none of: base64, url", quoted(&kind));
-            reader.wrong(source.at("type"), message);
-            return stand_in();
+fn image(mut block: Fields, reader: &mut Reader<'_>) -> Part {
+    let source = block.needed_object("source", reader.found);
+    source.and_then(|it| image_of(it, reader)).map_or_else(stand_in, Part::Image)
+}
+
+/// What shows it; `None` where it was reported.
+fn image_of(mut source: Fields, reader: &mut Reader<'_>) -> Option<Image> {
+    let kind = source.needed_choice("type", &SOURCES, reader.found)?;
+    let mut text = |name| source.needed(name, reader.found)?.text(reader.found);
+    let read = match kind {
+        Source::Value => {
+            let (media_type, data) = (text("media_type"), text("data"));
+            alike::image_by_value(&media_type?, data?)
         }
+        Source::Url => alike::image_by_url(text("url")?),
     };
-    Part::Image(Image::new(source))
+    read.map(Image::new).map_err(|why| reader.wrong(source.path(), why)).ok()
 }
 
 fn assistant(content: Placed, reader: &mut Reader<'_>) -> Message {
     let (mut reasoning, mut texts, mut tool_calls) = (Vec::new(), Vec::new(), Vec::new());
     for (mut block, kind) in blocks(content, reader) {
         match kind.as_str() {
-            "text" => texts.push(block.needed_string("text", reader.found)),
+            "text" => texts.push(block.needed_text("text", reader.found)),
             "thinking" => {
-                let text = block.needed_string("thinking", reader.found);
-                let signature = block.string("signature", reader.found).unwrap_or_default();
-                reasoning.push(Reasoning { text: Some(text.into()), seal: seal(&signature) });
+                let text = block.needed_text("thinking", reader.found);
+                let signature = block.text("signature", reader.found).unwrap_or_default();
+                reasoning.push(Reasoning {
+                    text: Some(text.into()),
+                    seal: thought_seal(&signature, ANTHROPIC),
+                });
             }
             "redacted_thinking" => {
-                let data = block.needed_string("data", reader.found);
-                reasoning.push(Reasoning { text: None, seal: seal(&data) });
+                let data = block.needed_text("data", reader.found);
+                reasoning.push(Reasoning { text: None, seal: thought_seal(&data, ANTHROPIC) });
             }
             "tool_use" => tool_calls.extend(tool_call(block, reader)),
             _ => {
-                stray(block.path().to_owned(), &kind, "an assistant's turn", reader);
+                stray(block.path().to_owned(), "an assistant's turn", reader);
                 texts.push("?".to_owned());
             }
         }
@@ -174,42 +184,18 @@ fn assistant(content: Placed, reader: &mut Reader<'_>) -> Message {
     Message::Assistant { reasoning, text, tool_calls }
 }
 
-fn tool_call(mut block: Object, reader: &mut Reader<'_>) -> Option<ToolCall> {
-    let id = block.needed_string("id", reader.found);
-    let name = block.needed_string("name", reader.found);
+fn tool_call(mut block: Fields, reader: &mut Reader<'_>) -> Option<ToolCall> {
+    let id = block.needed_text("id", reader.found);
+    let name = block.needed_text("name", reader.found);
     let input = block.needed("input", reader.found)?;
     if !input.value.is_object() {
         reader.wrong(input.path, "the input of a tool must be an object");
         return None;
     }
-    let seal = sealed(&mut block, reader.found);
+    let seal = call_seal(&mut block, reader.found);
     Some(ToolCall { id, name, arguments: input.value.to_string().into(), seal })
 }
 
-/// The seal that we gave with a tool call.
-fn sealed(block: &mut Object, found: &mut Vec<Violation>) -> Option<Seal> {
-    let mut ours = block.object("extra_content", found)?.object("pointsman", found)?;
-    ours.string("seal", found).and_then(|it| Seal::from_wire(&it))
-}
-
-/// A signature or ciphertext: ours says whose it is, any other is Anthropic's.
-fn seal(text: &str) -> Option<Seal> {
-    if text.is_empty() {
-        return None;
-    }
-    let anthropics = || {
-        let provider = ProviderName::new(ANTHROPIC).ok()?;
-        Some(Seal { provider, value: text.into() })
-    };
-    Seal::from_wire(text).or_else(anthropics)
-}
-
-fn stray(path: String, kind: &str, place_name: &str, reader: &mut Reader<'_>) {
-    let message = format!("a block of type {} is not served in {place_name}", quoted(kind));
-    reader.wrong(path, message);
-}
-
-/// What stands for a part that was reported already.
-fn stand_in() -> Part {
-    Part::Text("?".into())
+fn stray(path: String, place_name: &str, reader: &mut Reader<'_>) {
+    reader.wrong(path, format!("a block of this type is not served in {place_name}"));
 }

@@ -7,8 +7,9 @@
 use serde_json::{Map, Value};
 
 use super::prompt;
+use crate::api::http::alike::{self, EFFORTS};
 use crate::api::http::dialect::{Delivery, Said};
-use crate::api::http::object::{EFFORTS, Object, Placed, quoted, report};
+use crate::api::http::fields::{Fields, Placed, report};
 use crate::domain::{ChatRequest, Effort, ResponseFormat, Sampling, Tool, ToolChoice, Violation};
 
 /// What is read alongside everything else.
@@ -21,7 +22,7 @@ pub(super) struct Reader<'a> {
 
 impl Reader<'_> {
     /// Reads an object that may carry `cache_control`.
-    pub(super) fn block(&mut self, place: Placed) -> Option<Object> {
+    pub(super) fn block(&mut self, place: Placed) -> Option<Fields> {
         let mut block = place.object(self.found)?;
         self.cached |= block.take("cache_control").is_some();
         Some(block)
@@ -35,17 +36,17 @@ impl Reader<'_> {
 
 /// Reads a body.
 pub(super) fn read(body: Map<String, Value>, found: &mut Vec<Violation>) -> Said {
-    let mut body = Object::root(body);
+    let mut body = Fields::body(body);
     let mut reader = Reader { found, cached: body.take("cache_control").is_some() };
     refuse(&mut body, &mut reader);
-    let model = body.needed_string("model", reader.found);
+    let model = body.needed("model", reader.found).and_then(|it| it.text(reader.found));
     let messages = prompt::messages(&mut body, &mut reader);
     let tools = body.list("tools", reader.found);
     let tools = tools.into_iter().filter_map(|it| tool(it, &mut reader)).collect();
     let (tool_choice, parallel_tool_calls) = tool_choice(&mut body, &mut reader);
     let (effort, response_format) = thinking_and_output(&mut body, &mut reader);
     let user = body.object("metadata", reader.found);
-    let user = user.and_then(|mut it| it.string("user_id", reader.found)).map(Into::into);
+    let user = user.and_then(|mut it| it.text("user_id", reader.found)).map(Into::into);
     let sampling = sampling(&mut body, &mut reader);
     let stream = body.flag("stream", reader.found).unwrap_or_default();
     let chat = ChatRequest {
@@ -62,8 +63,8 @@ pub(super) fn read(body: Map<String, Value>, found: &mut Vec<Violation>) -> Said
     };
     Said {
         chat,
-        model,
-        models: body.strings("models", reader.found),
+        model: model.unwrap_or_default(),
+        models: body.texts("models", reader.found),
         delivery: if stream { Delivery::Stream } else { Delivery::Whole },
         extension: body.take("pointsman"),
         ..Said::default()
@@ -71,7 +72,7 @@ pub(super) fn read(body: Map<String, Value>, found: &mut Vec<Violation>) -> Said
 }
 
 /// What only Anthropic's servers can do.
-fn refuse(body: &mut Object, reader: &mut Reader<'_>) {
+fn refuse(body: &mut Fields, reader: &mut Reader<'_>) {
     let empty = |it: &Value| it.as_array().is_some_and(Vec::is_empty);
     if body.take("mcp_servers").is_some_and(|it| !empty(&it)) {
         reader.wrong("mcp_servers", "this server calls no MCP servers");
@@ -81,38 +82,33 @@ fn refuse(body: &mut Object, reader: &mut Reader<'_>) {
     }
 }
 
-fn sampling(body: &mut Object, reader: &mut Reader<'_>) -> Sampling {
+fn sampling(body: &mut Fields, reader: &mut Reader<'_>) -> Sampling {
     Sampling {
         temperature: body.number("temperature", reader.found),
         top_p: body.number("top_p", reader.found),
         top_k: body.count("top_k", reader.found),
         max_output_tokens: body.count("max_tokens", reader.found),
-        stop: body.strings("stop_sequences", reader.found),
+        stop: body.texts("stop_sequences", reader.found),
         ..Sampling::default()
     }
 }
 
 fn tool(place: Placed, reader: &mut Reader<'_>) -> Option<Tool> {
     let mut tool = reader.block(place)?;
-    let kind = tool.string("type", reader.found);
-    if let Some(kind) = kind.filter(|it| it != "custom") {
-        let kind = quoted(&kind);
-        let message = format!("{kind} is a tool of Anthropic's own: only `custom` ones are served");
+    let kind = tool.text("type", reader.found);
+    if kind.is_some_and(|it| it != "custom") {
+        let message = "this is a tool of Anthropic's own: only `custom` ones are served";
         reader.wrong(tool.at("type"), message);
         return None;
     }
-    let name = tool.needed_string("name", reader.found);
-    let description = tool.string("description", reader.found).unwrap_or_default().into();
+    let name = tool.needed_text("name", reader.found);
+    let description = tool.text("description", reader.found).unwrap_or_default().into();
     let strict = tool.flag("strict", reader.found);
-    let schema = tool.needed("input_schema", reader.found)?;
-    if !schema.value.is_object() {
-        reader.wrong(schema.path, "the schema of the input must be an object");
-        return None;
-    }
-    Some(Tool { name, description, parameters: schema.value.into(), strict })
+    let parameters = alike::schema(&mut tool, "input_schema", reader.found)?;
+    Some(Tool { name, description, parameters, strict })
 }
 
-fn tool_choice(body: &mut Object, reader: &mut Reader<'_>) -> (ToolChoice, Option<bool>) {
+fn tool_choice(body: &mut Fields, reader: &mut Reader<'_>) -> (ToolChoice, Option<bool>) {
     let Some(mut wire) = body.object("tool_choice", reader.found) else {
         return (ToolChoice::Auto, None);
     };
@@ -123,7 +119,7 @@ fn tool_choice(body: &mut Object, reader: &mut Reader<'_>) -> (ToolChoice, Optio
         ("tool", ToolChoice::Tool(String::new())),
     ];
     let choice = match wire.choice("type", &kinds, reader.found) {
-        Some(ToolChoice::Tool(_)) => ToolChoice::Tool(wire.needed_string("name", reader.found)),
+        Some(ToolChoice::Tool(_)) => ToolChoice::Tool(wire.needed_text("name", reader.found)),
         Some(choice) => choice,
         None => ToolChoice::Auto,
     };
@@ -140,7 +136,7 @@ enum Thinking {
 
 /// `thinking` and `output_config` say together how hard to think: a budget goes before a word.
 fn thinking_and_output(
-    body: &mut Object,
+    body: &mut Fields,
     reader: &mut Reader<'_>,
 ) -> (Option<Effort>, ResponseFormat) {
     let mut output = body.object("output_config", reader.found);
@@ -175,17 +171,8 @@ fn json_schema(place: Placed, reader: &mut Reader<'_>) -> ResponseFormat {
     if format.choice("type", &[("json_schema", ())], reader.found).is_none() {
         return ResponseFormat::Text;
     }
-    match format.needed("schema", reader.found) {
-        // Anthropic guarantees the schema, so it is strict; it has no name there.
-        Some(schema) if schema.value.is_object() => ResponseFormat::JsonSchema {
-            name: "answer".to_owned(),
-            schema: schema.value.into(),
-            strict: Some(true),
-        },
-        Some(schema) => {
-            reader.wrong(schema.path, "the schema must be an object");
-            ResponseFormat::Text
-        }
-        None => ResponseFormat::Text,
-    }
+    // Anthropic guarantees the schema, so it is strict; it has no name there.
+    let (name, strict) = ("answer".to_owned(), Some(true));
+    alike::schema(&mut format, "schema", reader.found)
+        .map_or(ResponseFormat::Text, |schema| ResponseFormat::JsonSchema { name, schema, strict })
 }

@@ -6,77 +6,72 @@
 
 use serde_json::Value;
 
-use crate::api::http::fields::{Fields, mismatch};
-use crate::domain::{
-    Image, ImageDetail, ImageSource, Message, Part, Reasoning, Seal, Text, ToolCall, Violation,
-};
+use crate::api::http::alike::{DETAILS, call_seal, image_by_url, stand_in};
+use crate::api::http::fields::{Fields, Placed, report};
+use crate::domain::{Image, Message, Part, Reasoning, Seal, Text, ToolCall, Violation};
 
 type Found = Vec<Violation>;
 
 /// Reads all of them.
-pub(super) fn read(items: Vec<Value>, found: &mut Found) -> Vec<Message> {
-    let items = items.into_iter().enumerate();
-    items.map(|(at, it)| message(&format!("messages[{at}]"), it, found)).collect()
+pub(super) fn read(items: Vec<Placed>, found: &mut Found) -> Vec<Message> {
+    let none = || Message::User(vec![stand_in()]);
+    items.into_iter().map(|it| message(it, found).unwrap_or_else(none)).collect()
 }
 
-/// What stands for a part that was reported already.
-fn stand_in() -> Part {
-    Part::Text("?".into())
-}
-
-fn message(path: &str, value: Value, found: &mut Found) -> Message {
-    let stand_in = || Message::User(vec![stand_in()]);
-    let Some(mut fields) = Fields::of(path, value, found) else { return stand_in() };
-    let before = found.len();
-    let role = fields.needed("role", found);
-    match role.as_str() {
-        "system" | "developer" => Message::System(text_of(&mut fields, found)),
-        "user" => Message::User(parts(&mut fields, found)),
+/// One message; `None` where it was reported.
+fn message(place: Placed, found: &mut Found) -> Option<Message> {
+    let mut fields = place.object(found)?;
+    let role = fields.needed("role", found)?.text(found)?;
+    let read = match role.as_str() {
+        "system" | "developer" => {
+            let path = fields.at("content");
+            Message::System(joined(&path, content(&mut fields, found), found))
+        }
+        "user" => Message::User(content(&mut fields, found)),
         "assistant" => assistant(fields, found),
         "tool" => Message::ToolResult {
             tool_call_id: fields.text("tool_call_id", found).unwrap_or_default(),
-            parts: parts(&mut fields, found),
+            parts: content(&mut fields, found),
             failed: false,
         },
+        "function" => {
+            let message = "functions gave way to tools in 2023; use the role `tool`";
+            report(found, fields.at("role"), message);
+            return None;
+        }
         _ => {
-            if found.len() == before {
-                let message = match role.as_str() {
-                    "function" => "functions gave way to tools in 2023; use the role `tool`",
-                    _ => "the role must be system, developer, user, assistant or tool",
-                };
-                found.push(Violation::new(fields.at("role"), message));
-            }
-            stand_in()
+            let message = "the role must be system, developer, user, assistant or tool";
+            report(found, fields.at("role"), message);
+            return None;
+        }
+    };
+    Some(read)
+}
+
+/// `content`, which must be there.
+fn content(fields: &mut Fields, found: &mut Found) -> Vec<Part> {
+    match fields.needed("content", found) {
+        Some(place) => parts(place, found),
+        None => vec![stand_in()],
+    }
+}
+
+/// A string, or a list of parts.
+fn parts(place: Placed, found: &mut Found) -> Vec<Part> {
+    match place.value {
+        Value::String(text) => vec![Part::Text(text.into())],
+        Value::Array(_) => {
+            let items = place.elements(found).into_iter();
+            items.map(|it| part(it, found).unwrap_or_else(stand_in)).collect()
+        }
+        _ => {
+            place.mismatch("a string or a list of parts", found);
+            vec![stand_in()]
         }
     }
 }
 
-/// `content`: a string, or a list of parts; nothing where it is absent.
-fn parts(fields: &mut Fields, found: &mut Found) -> Vec<Part> {
-    let path = fields.at("content");
-    match fields.take("content") {
-        None => {
-            found.push(Violation::new(path, "this field is needed"));
-            vec![stand_in()]
-        }
-        Some(Value::String(text)) => vec![Part::Text(text.into())],
-        Some(Value::Array(items)) => {
-            let items = items.into_iter().enumerate();
-            items.map(|(at, it)| part(&format!("{path}[{at}]"), it, found)).collect()
-        }
-        Some(other) => {
-            mismatch(&path, "a string or a list of parts", &other, found);
-            vec![stand_in()]
-        }
-    }
-}
-
-/// `content` where only text has a place.
-fn text_of(fields: &mut Fields, found: &mut Found) -> Text {
-    let path = fields.at("content");
-    joined(&path, parts(fields, found), found)
-}
-
+/// Parts where only text has a place.
 fn joined(path: &str, parts: Vec<Part>, found: &mut Found) -> Text {
     let mut texts = Vec::with_capacity(parts.len());
     for (at, part) in parts.into_iter().enumerate() {
@@ -84,133 +79,65 @@ fn joined(path: &str, parts: Vec<Part>, found: &mut Found) -> Text {
             Part::Text(text) => texts.push(text.into_string()),
             Part::Image(_) => {
                 let message = "a message of this role holds only text";
-                found.push(Violation::new(format!("{path}[{at}]"), message));
+                report(found, format!("{path}[{at}]"), message);
             }
         }
     }
     texts.join("\n").into()
 }
 
-fn part(path: &str, value: Value, found: &mut Found) -> Part {
-    let Some(mut fields) = Fields::of(path, value, found) else { return stand_in() };
-    match fields.needed("type", found).as_str() {
-        // An empty type is told already.
-        "" => stand_in(),
-        "text" => Part::Text(fields.needed("text", found).into()),
-        "refusal" => Part::Text(fields.needed("refusal", found).into()),
-        "image_url" => image(fields, found).map_or_else(stand_in, Part::Image),
-        "input_audio" | "file" => {
-            let message = "audio and files are not taken; text and image_url are";
-            found.push(Violation::new(fields.at("type"), message));
-            stand_in()
-        }
-        _ => {
-            found.push(Violation::new(fields.at("type"), "the type must be text or image_url"));
-            stand_in()
-        }
-    }
+/// One part; `None` where it was reported.
+fn part(place: Placed, found: &mut Found) -> Option<Part> {
+    let mut fields = place.object(found)?;
+    let message = match fields.needed("type", found)?.text(found)?.as_str() {
+        "text" => return Some(Part::Text(fields.needed_text("text", found).into())),
+        "refusal" => return Some(Part::Text(fields.needed_text("refusal", found).into())),
+        "image_url" => return image(fields, found).map(Part::Image),
+        "input_audio" | "file" => "audio and files are not taken; text and image_url are",
+        _ => "the type must be text or image_url",
+    };
+    report(found, fields.at("type"), message);
+    None
 }
 
 fn image(mut fields: Fields, found: &mut Found) -> Option<Image> {
-    let path = fields.at("image_url");
-    let (path, url, detail) = match fields.take("image_url") {
+    let place = fields.needed("image_url", found)?;
+    let (url, detail) = if place.value.is_string() {
         // Not OpenAI's, but common.
-        Some(Value::String(url)) => (path, url, None),
-        Some(value) => {
-            let mut inner = Fields::of(&path, value, found)?;
-            let detail = inner.text("detail", found);
-            let detail = detail.and_then(|it| detail_of(&inner.at("detail"), &it, found));
-            (inner.at("url"), inner.needed("url", found), detail)
-        }
-        None => {
-            found.push(Violation::new(path, "this field is needed"));
-            return None;
-        }
+        (place, None)
+    } else {
+        let mut inner = place.object(found)?;
+        let detail = inner.choice("detail", &DETAILS, found);
+        (inner.needed("url", found)?, detail)
     };
-    if url.is_empty() {
-        // `needed` told it, unless it was there and empty.
-        let told = found.last().is_some_and(|it| it.field == path);
-        if !told {
-            found.push(Violation::new(path, "the URL is empty"));
-        }
-        return None;
-    }
-    match source(url) {
-        Ok(source) => Some(Image { source, detail }),
-        Err(message) => {
-            found.push(Violation::new(path, message));
-            None
-        }
-    }
-}
-
-fn detail_of(path: &str, name: &str, found: &mut Found) -> Option<ImageDetail> {
-    match name {
-        "auto" => Some(ImageDetail::Auto),
-        "low" => Some(ImageDetail::Low),
-        "high" => Some(ImageDetail::High),
-        _ => {
-            found.push(Violation::new(path, "the detail must be auto, low or high"));
-            None
-        }
-    }
-}
-
-/// A web address, or a `data:` URL (RFC 2397) in base64.
-fn source(url: String) -> Result<ImageSource, &'static str> {
-    let scheme = url.split(':').next().unwrap_or_default().to_ascii_lowercase();
-    match scheme.as_str() {
-        "http" | "https" => return Ok(ImageSource::Url(url.into())),
-        "data" => {}
-        _ => return Err("an http, https or data URL is wanted"),
-    }
-    let whole = url.get("data:".len()..).unwrap_or_default();
-    let (head, data) = whole.split_once(',').ok_or("a data URL has a comma before its data")?;
-    let media_type = head.strip_suffix(";base64").ok_or("a data URL must be in base64 here")?;
-    let media_type = media_type.split(';').next().unwrap_or_default().to_ascii_lowercase();
-    if !media_type.starts_with("image/") {
-        return Err("the data URL's media type must be an image's");
-    }
-    let plain = |it: u8| it.is_ascii_alphanumeric() || matches!(it, b'+' | b'/' | b'=');
-    if data.is_empty() || !data.bytes().all(plain) {
-        return Err("the data is not base64");
-    }
-    Ok(ImageSource::Base64 { media_type, data: data.into() })
+    let path = url.path.clone();
+    let source = image_by_url(url.text(found)?).map_err(|why| report(found, path, why)).ok()?;
+    Some(Image { source, detail })
 }
 
 fn assistant(mut fields: Fields, found: &mut Found) -> Message {
     if fields.take("function_call").is_some() {
         let message = "functions gave way to tools in 2023; use `tool_calls`";
-        found.push(Violation::new(fields.at("function_call"), message));
+        report(found, fields.at("function_call"), message);
     }
     let reasoning = reasoning(&mut fields, found);
     let refusal = fields.text("refusal", found);
-    let text = match fields.take("content") {
+    let path = fields.at("content");
+    let text = match fields.place("content") {
         None => refusal.map(Text::from),
-        Some(Value::String(text)) => Some(text.into()),
-        Some(value) => {
-            let path = fields.at("content");
-            let mut again = serde_json::Map::new();
-            again.insert("content".into(), value);
-            let inner = Fields::of(fields.path(), Value::Object(again), found);
-            inner.map(|mut it| joined(&path, parts(&mut it, found), found))
-        }
+        Some(place) => Some(joined(&path, parts(place, found), found)),
     };
-    let path = fields.at("tool_calls");
-    let calls = fields.list("tool_calls", found).unwrap_or_default().into_iter().enumerate();
-    let tool_calls = calls.filter_map(|(at, it)| tool_call(&format!("{path}[{at}]"), it, found));
-    Message::Assistant { tool_calls: tool_calls.collect(), reasoning, text }
+    let calls = fields.list("tool_calls", found).into_iter();
+    let tool_calls = calls.filter_map(|it| tool_call(it, found)).collect();
+    Message::Assistant { reasoning, text, tool_calls }
 }
 
 /// The sealed blocks where they are given, else the plain words.
 fn reasoning(fields: &mut Fields, found: &mut Found) -> Vec<Reasoning> {
     let openrouter = fields.text("reasoning", found);
     let words = fields.text("reasoning_content", found).or(openrouter);
-    let path = fields.at("reasoning_details");
-    let details = fields.list("reasoning_details", found).unwrap_or_default();
-    let details = details.into_iter().enumerate();
-    let read = |(at, it)| detail(&format!("{path}[{at}]"), it, found);
-    let blocks: Vec<_> = details.filter_map(read).collect();
+    let details = fields.list("reasoning_details", found).into_iter();
+    let blocks: Vec<_> = details.filter_map(|it| detail(it, found)).collect();
     if !blocks.is_empty() {
         return blocks;
     }
@@ -218,8 +145,8 @@ fn reasoning(fields: &mut Fields, found: &mut Found) -> Vec<Reasoning> {
     words.map(|it| Reasoning { text: Some(it.into()), seal: None }).into_iter().collect()
 }
 
-fn detail(path: &str, value: Value, found: &mut Found) -> Option<Reasoning> {
-    let mut fields = Fields::of(path, value, found)?;
+fn detail(place: Placed, found: &mut Found) -> Option<Reasoning> {
+    let mut fields = place.object(found)?;
     let text = fields.text("text", found).or_else(|| fields.text("summary", found));
     let seal = fields.text("signature", found).or_else(|| fields.text("data", found));
     // A seal that is not ours has no maker whom it could be given to.
@@ -228,29 +155,23 @@ fn detail(path: &str, value: Value, found: &mut Found) -> Option<Reasoning> {
     (block.text.is_some() || block.seal.is_some()).then_some(block)
 }
 
-fn tool_call(path: &str, value: Value, found: &mut Found) -> Option<ToolCall> {
-    let mut fields = Fields::of(path, value, found)?;
+fn tool_call(place: Placed, found: &mut Found) -> Option<ToolCall> {
+    let mut fields = place.object(found)?;
+    // Some clients leave out the type.
     if fields.text("type", found).is_some_and(|it| it != "function") {
-        let message = "only calls of type function are taken";
-        found.push(Violation::new(fields.at("type"), message));
+        report(found, fields.at("type"), "only calls of type function are taken");
         return None;
     }
-    let id = fields.needed("id", found);
-    let seal = fields.object("extra_content", found).and_then(|mut it| {
-        let seal = it.object("pointsman", found)?.text("seal", found)?;
-        Seal::from_wire(&seal)
-    });
-    let Some(mut function) = fields.object("function", found) else {
-        found.push(Violation::new(fields.at("function"), "this field is needed"));
-        return None;
-    };
-    let name = function.needed("name", found);
-    let arguments = match function.take("arguments") {
+    let id = fields.needed_text("id", found);
+    let seal = call_seal(&mut fields, found);
+    let mut function = fields.needed_object("function", found)?;
+    let name = function.needed_text("name", found);
+    let arguments = match function.place("arguments") {
         None => String::new(),
-        Some(Value::String(text)) => text,
-        Some(object @ Value::Object(_)) => object.to_string(),
+        Some(Placed { value: Value::String(text), .. }) => text,
+        Some(Placed { value: object @ Value::Object(_), .. }) => object.to_string(),
         Some(other) => {
-            mismatch(&function.at("arguments"), "JSON in a string", &other, found);
+            other.mismatch("JSON in a string", found);
             String::new()
         }
     };

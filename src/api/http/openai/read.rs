@@ -4,14 +4,13 @@
 //! providers of the same dialect get it; a field that would change the answer and that nobody here
 //! can honour is refused.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Map, Value};
 
 use super::{messages, tools};
+use crate::api::http::alike::EFFORTS;
 use crate::api::http::dialect::{Delivery, Said};
 use crate::api::http::extension;
-use crate::api::http::fields::{Fields, mismatch};
+use crate::api::http::fields::{Fields, report};
 use crate::domain::{ChatRequest, Effort, Json, Sampling, Violation};
 
 /// Reads a body.
@@ -21,9 +20,9 @@ pub(super) fn read(body: Map<String, Value>, found: &mut Vec<Violation>) -> Said
     let models = fields.texts("models", found);
     let delivery = delivery(&mut fields, found);
     let extension = fields.take(extension::NAME);
-    let metadata = metadata(&mut fields, found);
+    let metadata = fields.named_texts("metadata", found);
     refused(&mut fields, found);
-    let messages = fields.list("messages", found).unwrap_or_default();
+    let messages = fields.list("messages", found);
     let user = fields.text("user", found);
     let user = fields.text("safety_identifier", found).or(user);
     let mut chat = ChatRequest {
@@ -73,26 +72,20 @@ fn delivery(fields: &mut Fields, found: &mut Vec<Violation>) -> Delivery {
     }
 }
 
-fn metadata(fields: &mut Fields, found: &mut Vec<Violation>) -> BTreeMap<String, String> {
-    let Some(mut inner) = fields.object("metadata", found) else { return BTreeMap::new() };
-    let names = inner.names().into_iter();
-    names.filter_map(|key| inner.text(&key, found).map(|value| (key, value))).collect()
-}
-
 /// Fields that ask for what no answer of ours has.
 fn refused(fields: &mut Fields, found: &mut Vec<Violation>) {
     let several = fields.count("n", found).filter(|it| *it != 1);
     if several.is_some() {
-        found.push(Violation::new("n", "one answer is given for a request; n must be 1"));
+        report(found, "n", "one answer is given for a request; n must be 1");
     }
     for (name, instead) in [("functions", "tools"), ("function_call", "tool_choice")] {
         if fields.take(name).is_some() {
             let message = format!("functions gave way to tools in 2023; use `{instead}`");
-            found.push(Violation::new(name, message));
+            report(found, name, message);
         }
     }
     if fields.text("route", found).is_some_and(|it| it != "fallback") {
-        found.push(Violation::new("route", "the only route is `fallback`"));
+        report(found, "route", "the only route is `fallback`");
     }
 }
 
@@ -113,16 +106,12 @@ fn sampling(fields: &mut Fields, found: &mut Vec<Violation>) -> Sampling {
 
 /// One string or a list of them.
 fn stop(fields: &mut Fields, found: &mut Vec<Violation>) -> Vec<String> {
-    match fields.take("stop") {
-        None => Vec::new(),
-        Some(Value::String(one)) => vec![one],
-        Some(Value::Array(items)) => {
-            let mut list = Map::new();
-            list.insert("stop".into(), Value::Array(items));
-            Fields::body(list).texts("stop", found)
-        }
-        Some(other) => {
-            mismatch("stop", "a string or a list of strings", &other, found);
+    let Some(place) = fields.place("stop") else { return Vec::new() };
+    match place.value {
+        Value::String(one) => vec![one],
+        Value::Array(_) => place.texts(found),
+        _ => {
+            place.mismatch("a string or a list of strings", found);
             Vec::new()
         }
     }
@@ -132,7 +121,7 @@ fn logprobs(fields: &mut Fields, found: &mut Vec<Violation>) -> Option<u8> {
     let wanted = fields.flag("logprobs", found).unwrap_or(false);
     let alternatives = fields.count("top_logprobs", found);
     if alternatives.is_some_and(|it| it > 0) && !wanted {
-        found.push(Violation::new("top_logprobs", "this needs `logprobs: true`"));
+        report(found, "top_logprobs", "this needs `logprobs: true`");
     }
     // More than 255 is out of range, too.
     wanted.then(|| u8::try_from(alternatives.unwrap_or(0)).unwrap_or(u8::MAX))
@@ -140,31 +129,13 @@ fn logprobs(fields: &mut Fields, found: &mut Vec<Violation>) -> Option<u8> {
 
 /// OpenAI's `reasoning_effort`, or OpenRouter's `reasoning` object.
 fn effort(fields: &mut Fields, found: &mut Vec<Violation>) -> Option<Effort> {
-    let named = fields.text("reasoning_effort", found);
-    let named = named.and_then(|it| effort_of("reasoning_effort", &it, found));
+    let named = fields.choice("reasoning_effort", &EFFORTS, found);
     let Some(mut inner) = fields.object("reasoning", found) else { return named };
-    let level = inner.text("effort", found);
-    let level = level.and_then(|it| effort_of("reasoning.effort", &it, found));
+    let level = inner.choice("effort", &EFFORTS, found);
     let tokens = inner.count("max_tokens", found).map(Effort::Tokens);
     let enabled = inner.flag("enabled", found);
     let enabled = enabled.map(|it| if it { Effort::Medium } else { Effort::Off });
     tokens.or(level).or(enabled).or(named)
-}
-
-fn effort_of(field: &str, name: &str, found: &mut Vec<Violation>) -> Option<Effort> {
-    match name {
-        "none" => Some(Effort::Off),
-        "minimal" => Some(Effort::Minimal),
-        "low" => Some(Effort::Low),
-        "medium" => Some(Effort::Medium),
-        // There is nothing above high here; `xhigh` and `max` came in 2025.
-        "high" | "xhigh" | "max" => Some(Effort::High),
-        _ => {
-            let message = "there are none, minimal, low, medium, high and xhigh";
-            found.push(Violation::new(field, message));
-            None
-        }
-    }
 }
 
 #[cfg(test)]

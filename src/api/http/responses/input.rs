@@ -6,21 +6,12 @@
 
 use serde_json::Value;
 
-use crate::api::http::object::{Object, Placed, quoted, report, string};
-use crate::domain::{
-    Image, ImageDetail, ImageSource, Message, Part, ProviderName, Reasoning, Seal, ToolCall,
-    Violation,
-};
+use crate::api::http::alike::{DETAILS, call_seal, image_by_url, stand_in, thought_seal};
+use crate::api::http::fields::{Fields, Placed, report};
+use crate::domain::{Image, Message, Part, Reasoning, ToolCall, Violation};
 
 /// Whose ciphertexts are that do not say whose they are.
 const OPENAI: &str = "openai";
-
-const DETAILS: [(&str, ImageDetail); 4] = [
-    ("auto", ImageDetail::Auto),
-    ("low", ImageDetail::Low),
-    ("high", ImageDetail::High),
-    ("original", ImageDetail::High),
-];
 
 #[derive(Clone, Copy)]
 enum Role {
@@ -37,7 +28,7 @@ const ROLES: [(&str, Role); 4] = [
 ];
 
 /// Reads `input` to the end of `messages`.
-pub(super) fn read(body: &mut Object, found: &mut Vec<Violation>, messages: &mut Vec<Message>) {
+pub(super) fn read(body: &mut Fields, found: &mut Vec<Violation>, messages: &mut Vec<Message>) {
     let Some(input) = body.needed("input", found) else { return };
     if let Value::String(text) = input.value {
         messages.push(Message::User(vec![Part::Text(text.into())]));
@@ -72,19 +63,19 @@ impl Answer {
 }
 
 fn item(
-    mut item: Object,
+    mut item: Fields,
     found: &mut Vec<Violation>,
     answer: &mut Answer,
     messages: &mut Vec<Message>,
 ) {
-    let kind = item.string("type", found).unwrap_or_else(|| "message".to_owned());
+    let kind = item.text("type", found).unwrap_or_else(|| "message".to_owned());
     match kind.as_str() {
         "message" => message(item, found, answer, messages),
         "function_call" => answer.tool_calls.push(function_call(item, found)),
         "reasoning" => answer.reasoning.extend(reasoning(item, found)),
         "function_call_output" => {
             answer.end(messages);
-            let tool_call_id = item.needed_string("call_id", found);
+            let tool_call_id = item.needed_text("call_id", found);
             let output = item.needed("output", found);
             let parts = output.map(|it| parts(it, found)).unwrap_or_default();
             messages.push(Message::ToolResult { tool_call_id, parts, failed: false });
@@ -94,14 +85,13 @@ fn item(
             report(found, item.path(), message);
         }
         _ => {
-            let message = format!("an item of type {} is not served", quoted(&kind));
-            report(found, item.path(), message);
+            report(found, item.path(), "an item of this type is not served");
         }
     }
 }
 
 fn message(
-    mut item: Object,
+    mut item: Fields,
     found: &mut Vec<Violation>,
     answer: &mut Answer,
     messages: &mut Vec<Message>,
@@ -144,69 +134,53 @@ fn parts(content: Placed, found: &mut Vec<Violation>) -> Vec<Part> {
         return vec![Part::Text(text.into())];
     }
     let list = content.elements(found).into_iter();
-    list.map(|it| part(it, found).unwrap_or_else(|| Part::Text("?".into()))).collect()
+    list.map(|it| part(it, found).unwrap_or_else(stand_in)).collect()
 }
 
 /// One part; `None` where it was reported.
 fn part(place: Placed, found: &mut Vec<Violation>) -> Option<Part> {
     let mut part = place.object(found)?;
-    let kind = part.needed("type", found).and_then(|it| string(it, found))?;
+    let kind = part.needed("type", found)?.text(found)?;
     match kind.as_str() {
         "input_text" | "output_text" | "text" => {
-            Some(Part::Text(part.needed_string("text", found).into()))
+            Some(Part::Text(part.needed_text("text", found).into()))
         }
-        "refusal" => Some(Part::Text(part.needed_string("refusal", found).into())),
+        "refusal" => Some(Part::Text(part.needed_text("refusal", found).into())),
         "input_image" => image(part, found).map(Part::Image),
         _ => {
-            let message = format!("content of type {} is not served", quoted(&kind));
-            report(found, part.path(), message);
+            report(found, part.path(), "content of this type is not served");
             None
         }
     }
 }
 
-fn image(mut part: Object, found: &mut Vec<Violation>) -> Option<Image> {
+fn image(mut part: Fields, found: &mut Vec<Violation>) -> Option<Image> {
     let detail = part.choice("detail", &DETAILS, found);
     if part.take("file_id").is_some() {
         report(found, part.at("file_id"), "this server keeps no files: send an image_url");
         return None;
     }
-    let url = string(part.needed("image_url", found)?, found)?;
-    let source = match url.strip_prefix("data:") {
-        None => ImageSource::Url(url.into()),
-        Some(data) => match data.split_once(";base64,") {
-            Some((media_type, data)) if !media_type.is_empty() => {
-                ImageSource::Base64 { media_type: media_type.to_owned(), data: data.into() }
-            }
-            _ => {
-                let message = "a data URL must be data:TYPE;base64,DATA";
-                report(found, part.at("image_url"), message);
-                return None;
-            }
-        },
-    };
+    let url = part.needed("image_url", found)?.text(found)?;
+    let source = image_by_url(url).map_err(|why| report(found, part.at("image_url"), why)).ok()?;
     Some(Image { source, detail })
 }
 
-fn function_call(mut item: Object, found: &mut Vec<Violation>) -> ToolCall {
-    let id = item.needed_string("call_id", found);
-    let name = item.needed_string("name", found);
-    let arguments = item.string("arguments", found).filter(|it| !it.trim().is_empty());
+fn function_call(mut item: Fields, found: &mut Vec<Violation>) -> ToolCall {
+    let id = item.needed_text("call_id", found);
+    let name = item.needed_text("name", found);
+    let arguments = item.text("arguments", found).filter(|it| !it.trim().is_empty());
     let arguments = arguments.unwrap_or_else(|| "{}".to_owned()).into();
-    let ours = item.object("extra_content", found);
-    let ours = ours.and_then(|mut it| it.object("pointsman", found));
-    let seal = ours.and_then(|mut it| it.string("seal", found));
-    ToolCall { id, name, arguments, seal: seal.and_then(|it| Seal::from_wire(&it)) }
+    ToolCall { id, name, arguments, seal: call_seal(&mut item, found) }
 }
 
 /// An earlier thought; `None` where the item says nothing.
-fn reasoning(mut item: Object, found: &mut Vec<Violation>) -> Option<Reasoning> {
+fn reasoning(mut item: Fields, found: &mut Vec<Violation>) -> Option<Reasoning> {
     let mut texts = Vec::new();
     for name in ["content", "summary"] {
         // The summary is a summary of the content: the content goes first where both are there.
         for place in item.list(name, found) {
             if let Some(mut part) = place.object(found) {
-                texts.push((name, part.needed_string("text", found)));
+                texts.push((name, part.needed_text("text", found)));
             }
         }
     }
@@ -214,18 +188,6 @@ fn reasoning(mut item: Object, found: &mut Vec<Violation>) -> Option<Reasoning> 
     let texts = texts.into_iter().filter(|(name, _)| Some(*name) == first).map(|(_, text)| text);
     let text = texts.collect::<Vec<_>>().join("\n\n");
     let text = (!text.is_empty()).then(|| text.into());
-    let seal = item.string("encrypted_content", found).and_then(|it| seal(&it));
+    let seal = item.text("encrypted_content", found).and_then(|it| thought_seal(&it, OPENAI));
     (text.is_some() || seal.is_some()).then_some(Reasoning { text, seal })
-}
-
-/// A ciphertext: ours says whose it is, any other is OpenAI's.
-fn seal(text: &str) -> Option<Seal> {
-    if text.is_empty() {
-        return None;
-    }
-    let openais = || {
-        let provider = ProviderName::new(OPENAI).ok()?;
-        Some(Seal { provider, value: text.into() })
-    };
-    Seal::from_wire(text).or_else(openais)
 }

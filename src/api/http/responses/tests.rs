@@ -151,7 +151,7 @@ fn what_is_not_served_is_named() {
             "tools[0].type",
             "tools[1].name",
             "text.format.type",
-            "tool_choice",
+            "tool_choice.type",
             "reasoning.effort",
         ],
     );

@@ -7,9 +7,9 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::super::{Answered, Asking};
+use super::super::{Answered, Asking, whole};
 use super::classify::classify;
-use super::pieces::{Pieces, Stop, whole};
+use super::pieces::{Pieces, Stop};
 use crate::domain::{ChatResponse, Delta, FailureClass, Usage};
 use crate::providers::call::CallFailure;
 
@@ -21,11 +21,7 @@ pub(in super::super) fn decode(
     answered: &Answered<'_>,
     asking: &Asking<'_>,
 ) -> Result<ChatResponse, CallFailure> {
-    if !(200..300).contains(&answered.status) {
-        return Err(classify(answered, asking.quirks));
-    }
-    let malformed = |_| answered.failed(FailureClass::Malformed, Usage::default());
-    let body: Body = serde_json::from_slice(answered.body).map_err(malformed)?;
+    let body: Body = whole::body(answered, asking, classify)?;
     if !body.error.is_null() {
         return Err(classify(answered, asking.quirks));
     }
@@ -39,7 +35,7 @@ pub(in super::super) fn decode(
             pieces.close(at, &mut out);
         }
         let end = pieces.end(stop(body.stop_reason.as_deref()), usage, &mut out)?;
-        Ok(whole(&out, end))
+        Ok(whole::assembled(&out, end))
     };
     read().map_err(|class| answered.failed(class, usage))
 }

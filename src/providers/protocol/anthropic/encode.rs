@@ -6,9 +6,9 @@
 
 use serde_json::{Map, Value, json};
 
-use super::super::{Asking, Delivery, Dropped, Encoded, Unsupported};
+use super::super::{ANSWER_TOOL, Asking, Delivery, Dropped, Encoded, Unsupported};
 use super::claude::{BUDGET_TOKENS_MIN, Claude, level};
-use super::plan::{ANSWER_TOOL, Choice, JsonBy, Plan, Thinking, past_tools, takes_strict};
+use super::plan::{Choice, JsonBy, Plan, Thinking, past_tools, takes_strict};
 use super::turns::{USER, conversation};
 use crate::domain::{Effort, Sampling, Tool};
 use crate::providers::quirks::Parameter;

@@ -19,8 +19,8 @@ pub(super) use classify::{by_words, quirk, words};
 pub(super) use claude::Claude;
 pub(super) use decode::decode;
 pub(super) use encode::{around_budget, encode, unknown};
-pub(super) use pieces::{Pieces, Stop, whole};
-pub(super) use plan::{ANSWER_TOOL, Choice, JsonBy, Plan, Thinking, past_tools, takes_strict};
+pub(super) use pieces::{Pieces, Stop};
+pub(super) use plan::{Choice, JsonBy, Plan, Thinking, past_tools, takes_strict};
 pub(super) use stream::Decoder;
 pub(super) use turns::{
     ASSISTANT, Turns, USER, arguments, image_format, note_detail, own_thought, tool_id, trim_last,

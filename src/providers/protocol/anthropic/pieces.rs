@@ -6,12 +6,11 @@
 
 use std::collections::BTreeMap;
 
+use super::super::ANSWER_TOOL;
 use super::super::Asking;
-use super::plan::ANSWER_TOOL;
 use super::turns::reasoning_seal;
 use crate::domain::{
-    Assembly, ChatResponse, Delta, FailureClass, FinishReason, ProviderName, ResponseFormat, Seal,
-    StreamEnd, Usage,
+    Delta, FailureClass, FinishReason, ProviderName, ResponseFormat, Seal, StreamEnd, Usage,
 };
 
 /// Blocks of one answer that may be open at once: the APIs open one after the other.
@@ -242,13 +241,6 @@ impl Pieces {
         }
         Ok(())
     }
-}
-
-/// A whole answer out of its pieces.
-pub(in super::super) fn whole(deltas: &[Delta], end: StreamEnd) -> ChatResponse {
-    let mut assembly = Assembly::default();
-    deltas.iter().for_each(|it| assembly.push(it));
-    assembly.finish(end)
 }
 
 fn extend(text: &mut String, part: &str) -> Result<(), FailureClass> {

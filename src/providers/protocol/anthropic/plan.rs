@@ -10,14 +10,11 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::super::{Asking, Dropped, Unsupported};
+use super::super::{ANSWER_TOOL, Asking, Dropped, Unsupported};
 use super::claude::{Claude, Off, budget, level};
 use super::schema;
 use crate::domain::{ChatRequest, Effort, Message, ResponseFormat, Tool, ToolChoice};
 use crate::providers::quirks::{Parameter, SchemaBy};
-
-/// The tool whose arguments are the answer.
-pub(in super::super) const ANSWER_TOOL: &str = "answer_as_json";
 
 /// How it is asked.
 #[derive(Debug, Clone, PartialEq)]

@@ -6,8 +6,8 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::super::anthropic::{Pieces, Stop, whole};
-use super::super::{Answered, Asking};
+use super::super::anthropic::{Pieces, Stop};
+use super::super::{Answered, Asking, whole};
 use super::classify::classify;
 use crate::domain::{ChatResponse, Delta, FailureClass, Usage};
 use crate::providers::call::CallFailure;
@@ -20,11 +20,7 @@ pub(in super::super) fn decode(
     answered: &Answered<'_>,
     asking: &Asking<'_>,
 ) -> Result<ChatResponse, CallFailure> {
-    if !(200..300).contains(&answered.status) {
-        return Err(classify(answered, asking.quirks));
-    }
-    let malformed = |_| answered.failed(FailureClass::Malformed, Usage::default());
-    let body: Body = serde_json::from_slice(answered.body).map_err(malformed)?;
+    let body: Body = whole::body(answered, asking, classify)?;
     let usage = body.usage.map(Usage::from).unwrap_or_default();
     let content = body.output.and_then(|it| it.message).map(|it| it.content).unwrap_or_default();
     let read = || {
@@ -34,7 +30,7 @@ pub(in super::super) fn decode(
             pieces.close(at, &mut out);
         }
         let end = pieces.end(stop(body.stop_reason.as_deref()), usage, &mut out)?;
-        Ok(whole(&out, end))
+        Ok(whole::assembled(&out, end))
     };
     read().map_err(|class| answered.failed(class, usage))
 }

@@ -7,10 +7,9 @@
 use serde_json::{Map, Value, json};
 
 use super::super::anthropic::{
-    ANSWER_TOOL, Choice, Claude, JsonBy, Plan, Thinking, around_budget, past_tools, takes_strict,
-    unknown,
+    Choice, Claude, JsonBy, Plan, Thinking, around_budget, past_tools, takes_strict, unknown,
 };
-use super::super::{Asking, Delivery, Dropped, Encoded, Unsupported};
+use super::super::{ANSWER_TOOL, Asking, Delivery, Dropped, Encoded, Unsupported};
 use super::turns::conversation;
 use crate::domain::{Effort, Message, ResponseFormat, Sampling, Tool};
 use crate::providers::quirks::Parameter;

@@ -8,12 +8,12 @@
 use serde_json::Value;
 
 use super::super::call_ids::CallIds;
-use super::super::{Answered, Asking, Decode, Progress};
+use super::super::{ANSWER_TOOL, Answered, Asking, Decode, Progress, whole};
+use super::answers_by_tool;
 use super::classify::{class_in_stream, classify};
 use super::wire::{Body, Candidate, FunctionCall, PartBody};
-use super::{ANSWER_TOOL, answers_by_tool};
 use crate::domain::{
-    Assembly, ChatResponse, Delta, FailureClass, FinishReason, ProviderName, Seal, StreamEnd, Usage,
+    ChatResponse, Delta, FailureClass, FinishReason, ProviderName, Seal, StreamEnd, Usage,
 };
 use crate::providers::call::CallFailure;
 use crate::providers::framing::Frame;
@@ -27,29 +27,17 @@ pub(in super::super) fn decode(
     answered: &Answered<'_>,
     asking: &Asking<'_>,
 ) -> Result<ChatResponse, CallFailure> {
-    if !(200..300).contains(&answered.status) {
-        return Err(classify(answered, asking.quirks));
-    }
-    let body: Option<Value> = serde_json::from_slice(answered.body).ok();
     // A stream that was not asked for as server-sent events comes as a list of its pieces.
-    let pieces = match body {
-        Some(Value::Array(pieces)) => pieces,
-        Some(piece) => vec![piece],
-        None => return Err(answered.failed(FailureClass::Malformed, Usage::default())),
+    let pieces = match whole::body(answered, asking, classify)? {
+        Value::Array(pieces) => pieces,
+        piece => vec![piece],
     };
     if pieces.iter().any(|it| it.get("error").is_some_and(|it| !it.is_null())) {
         return Err(classify(answered, asking.quirks));
     }
-    let (mut decoder, mut deltas) = (Decoder::new(asking), Vec::new());
-    let read = pieces.into_iter().try_for_each(|it| decoder.piece(it, &mut deltas));
-    let end = read.and_then(|()| decoder.finish(&mut deltas)).map_err(|class| match class {
-        FailureClass::StreamCut => FailureClass::Malformed,
-        other => other,
-    });
-    let end = end.map_err(|class| answered.failed(class, decoder.usage))?;
-    let mut assembly = Assembly::default();
-    deltas.iter().for_each(|it| assembly.push(it));
-    Ok(assembly.finish(end))
+    whole::as_stream(Decoder::new(asking), answered, |decoder, deltas| {
+        pieces.into_iter().try_for_each(|it| decoder.piece(it, deltas))
+    })
 }
 
 /// Reads one answer.

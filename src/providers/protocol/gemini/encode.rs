@@ -5,10 +5,10 @@
 
 use serde_json::{Map, Value, json};
 
-use super::super::{Asking, Delivery, Dropped, Encoded, Unsupported};
+use super::super::{ANSWER_TOOL, Asking, Delivery, Dropped, Encoded, Unsupported};
+use super::answers_by_tool;
 use super::contents::Contents;
-use super::{ANSWER_TOOL, answers_by_tool};
-use crate::domain::{ChatRequest, Effort, ResponseFormat, Sampling, Tool, ToolChoice};
+use crate::domain::{Effort, ResponseFormat, Sampling, Tool, ToolChoice};
 use crate::providers::quirks::{Parameter, Quirks};
 
 /// The API takes no more.
@@ -42,7 +42,7 @@ pub(in super::super) fn encode(asking: &Asking<'_>) -> Result<Encoded, Unsupport
     if !config.is_empty() {
         body.insert("generationConfig".into(), Value::Object(config));
     }
-    note_lacking(request, &mut dropped);
+    dropped.beyond_sampling(request);
     let (path, body, dropped) = (path(asking), Value::Object(body), dropped.into_names());
     Ok(Encoded { path, headers: vec![], body, dropped })
 }
@@ -172,21 +172,4 @@ fn thinking(effort: Effort) -> Value {
         Effort::Tokens(tokens) => tokens,
     };
     json!({ "thinkingBudget": budget, "includeThoughts": true })
-}
-
-/// Names what the API has no field for.
-fn note_lacking(request: &ChatRequest, dropped: &mut Dropped) {
-    if request.parallel_tool_calls == Some(false) {
-        dropped.parameter(Parameter::ParallelToolCalls);
-    }
-    if request.user.is_some() {
-        dropped.parameter(Parameter::User);
-    }
-    if request.cache_prompt {
-        dropped.parameter(Parameter::PromptCache);
-    }
-    if request.tools.iter().any(|it| it.strict == Some(true)) {
-        dropped.parameter(Parameter::StrictTools);
-    }
-    dropped.extra(request);
 }

@@ -21,9 +21,6 @@ use super::Asking;
 use crate::domain::ResponseFormat;
 use crate::providers::quirks::SchemaBy;
 
-/// The tool whose arguments are the answer, where a schema is asked for by a tool.
-const ANSWER_TOOL: &str = "answer_as_json";
-
 /// Whether the schema of the answer is asked for by a tool that must be called. Gemini before 3
 /// (2025) refuses its own field for schemas in a request that has tools.
 fn answers_by_tool(asking: &Asking<'_>) -> bool {

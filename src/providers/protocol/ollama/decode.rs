@@ -8,9 +8,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::super::call_ids::CallIds;
-use super::super::{Answered, Asking, Decode, Progress};
+use super::super::{Answered, Asking, Decode, Progress, whole};
 use super::classify::{class_in_stream, classify};
-use crate::domain::{Assembly, ChatResponse, Delta, FailureClass, FinishReason, StreamEnd, Usage};
+use crate::domain::{ChatResponse, Delta, FailureClass, FinishReason, StreamEnd, Usage};
 use crate::providers::call::CallFailure;
 use crate::providers::framing::Frame;
 use crate::providers::quirks::Quirks;
@@ -26,16 +26,9 @@ pub(in super::super) fn decode(
     if !(200..300).contains(&answered.status) {
         return Err(classify(answered, asking.quirks));
     }
-    let (mut decoder, mut deltas) = (Decoder::new(asking), Vec::new());
-    let read = decoder.line(answered.body, &mut deltas);
-    let end = read.and_then(|_| decoder.finish(&mut deltas)).map_err(|class| match class {
-        FailureClass::StreamCut => FailureClass::Malformed,
-        other => other,
-    });
-    let end = end.map_err(|class| answered.failed(class, decoder.usage))?;
-    let mut assembly = Assembly::default();
-    deltas.iter().for_each(|it| assembly.push(it));
-    Ok(assembly.finish(end))
+    whole::as_stream(Decoder::new(asking), answered, |decoder, deltas| {
+        decoder.line(answered.body, deltas).map(|_| ())
+    })
 }
 
 /// Reads one answer.

@@ -45,7 +45,7 @@ pub(in super::super) fn encode(asking: &Asking<'_>) -> Result<Encoded, Unsupport
         body.insert("logprobs".into(), true.into());
         body.extend((alternatives > 0).then(|| ("top_logprobs".into(), alternatives.into())));
     }
-    note_lacking(request, &mut dropped);
+    dropped.beyond_sampling(request);
     let (path, body, dropped) = ("/api/chat".to_owned(), Value::Object(body), dropped.into_names());
     Ok(Encoded { path, headers: vec![], body, dropped })
 }
@@ -213,21 +213,4 @@ fn options(sampling: &Sampling, quirks: &Quirks, dropped: &mut Dropped) -> Map<S
         ("presence_penalty", keep(P::PresencePenalty, penalties.1.map(Value::from))),
     ];
     fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
-}
-
-/// Names what the API has no field for.
-fn note_lacking(request: &ChatRequest, dropped: &mut Dropped) {
-    if request.parallel_tool_calls == Some(false) {
-        dropped.parameter(Parameter::ParallelToolCalls);
-    }
-    if request.user.is_some() {
-        dropped.parameter(Parameter::User);
-    }
-    if request.cache_prompt {
-        dropped.parameter(Parameter::PromptCache);
-    }
-    if request.tools.iter().any(|it| it.strict == Some(true)) {
-        dropped.parameter(Parameter::StrictTools);
-    }
-    dropped.extra(request);
 }

@@ -6,8 +6,9 @@
 
 use serde_json::Value;
 
+use super::super::ANSWER_TOOL;
 use super::super::Asking;
-use super::shape::{ANSWER_TOOL, answers_by_tool};
+use super::shape::answers_by_tool;
 use super::wire::CallBody;
 use crate::domain::{Delta, FailureClass, Message, ProviderName, Seal, Text};
 

@@ -6,11 +6,11 @@
 
 use serde::de::IgnoredAny;
 
-use super::super::{Answered, Asking};
+use super::super::{Answered, Asking, whole};
 use super::classify::classify;
 use super::reader::Reader;
 use super::wire::{Body, Choice};
-use crate::domain::{Assembly, ChatResponse, FailureClass, StreamEnd, Usage};
+use crate::domain::{ChatResponse, FailureClass, StreamEnd, Usage};
 use crate::providers::call::CallFailure;
 
 /// Reads what came back.
@@ -21,21 +21,17 @@ pub(in super::super) fn decode(
     answered: &Answered<'_>,
     asking: &Asking<'_>,
 ) -> Result<ChatResponse, CallFailure> {
-    if !(200..300).contains(&answered.status) {
-        return Err(classify(answered, asking.quirks));
-    }
-    let malformed = |_| answered.failed(FailureClass::Malformed, Usage::default());
-    let body: Body = serde_json::from_slice(answered.body).map_err(malformed)?;
+    let body: Body = whole::body(answered, asking, classify)?;
     if body.is_error() {
         return Err(classify(answered, asking.quirks));
     }
     let usage = body.usage().unwrap_or_default();
     let choice = body.choices.unwrap_or_default().into_iter().next();
-    let read = choice.ok_or(FailureClass::Malformed).and_then(|it| whole(it, usage, asking));
+    let read = choice.ok_or(FailureClass::Malformed).and_then(|it| read_choice(it, usage, asking));
     read.map_err(|class| answered.failed(class, usage))
 }
 
-fn whole(
+fn read_choice(
     mut choice: Choice,
     usage: Usage,
     asking: &Asking<'_>,
@@ -51,9 +47,7 @@ fn whole(
     let (mut reader, mut deltas) = (Reader::new(asking), Vec::new());
     reader.take(choice, &mut deltas)?;
     let finish = reader.finish(&mut deltas)?;
-    let mut assembly = Assembly::default();
-    deltas.iter().for_each(|it| assembly.push(it));
-    let response = assembly.finish(StreamEnd { finish, usage });
+    let response = whole::assembled(&deltas, StreamEnd { finish, usage });
     let parses = |text: &str| serde_json::from_str::<IgnoredAny>(text).is_ok();
     let sound = response.tool_calls.iter().all(|it| parses(it.arguments.as_str()));
     if sound { Ok(response) } else { Err(FailureClass::Malformed) }

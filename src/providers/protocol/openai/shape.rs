@@ -6,12 +6,11 @@
 
 use serde_json::{Map, Value, json};
 
-use super::super::{Asking, Dropped};
+use super::super::{ANSWER_TOOL, Asking, Dropped};
 use crate::domain::{Json, ResponseFormat, Tool, ToolChoice};
 use crate::providers::quirks::{Parameter, Quirks, SchemaBy};
 
 /// The tool whose arguments are the answer.
-pub(super) const ANSWER_TOOL: &str = "answer_as_json";
 const ANSWER_TOOL_DOES: &str = "Gives the final answer. Call it once, when the answer is complete.";
 
 /// Whether the answer is asked for as the arguments of [`ANSWER_TOOL`]. A caller that insists on a
