@@ -276,11 +276,11 @@ fn passes_by_itself(failure: Option<FailureClass>) -> bool {
             | FailureClass::Connection
             | FailureClass::FirstTokenLate
             | FailureClass::Stalled
+            | FailureClass::Deadline
             | FailureClass::StreamCut,
         ) => true,
         Some(
-            FailureClass::Deadline
-            | FailureClass::Auth
+            FailureClass::Auth
             | FailureClass::ModelMissing
             | FailureClass::ContextTooLong
             | FailureClass::Unsupported
@@ -366,5 +366,9 @@ mod tests {
         assert_eq!((refused.kind, refused.kind.codes().0), (Kind::NoCandidate, 422));
         let for_good = failed(ChainFailure::Exhausted, &[]);
         assert_eq!((for_good.kind.codes().0, for_good.kind.retry_after()), (502, None));
+        // Who was silent for the time of an attempt may answer later, as one whose first token is
+        // late may.
+        let silent = passes_by_itself(Some(FailureClass::Deadline));
+        assert_eq!(silent, passes_by_itself(Some(FailureClass::FirstTokenLate)));
     }
 }

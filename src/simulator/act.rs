@@ -232,7 +232,10 @@ fn breaks(fault: Option<Fault>) -> bool {
 }
 
 fn log(call: &Call, ask: &ChatAsk, protocol: Dialect, ending: &Ending) -> CallLog {
-    let begun = answers(call.fault) || call.fault == Some(Fault::Empty);
+    // An answer that says nothing tells what the prompt used all the same; a refusal does not.
+    let refused = matches!(ending, Ending::Refused(_));
+    let silent = matches!(call.fault, Some(Fault::Empty | Fault::ContentFilter)) && !refused;
+    let begun = answers(call.fault) || silent;
     CallLog {
         model_id: call.model.model_id.clone(),
         at_ms: call.at_ms,

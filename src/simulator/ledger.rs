@@ -59,7 +59,7 @@ pub struct CallLog {
     pub fault: Option<Fault>,
     /// The status sent; `None` when the connection breaks before one.
     pub status: Option<u16>,
-    /// About a fourth of the prompt's bytes; 0 unless an answer was begun.
+    /// About a fourth of the prompt's bytes; 0 unless an answer was begun, be it an empty one.
     pub prompt_tokens: u64,
     /// A fourth of the answer's bytes, rounded up: as the `usage` of the whole answer says.
     pub completion_tokens: u64,

@@ -22,7 +22,7 @@ const MODEL: [&str; 4] = [
 /// Converse's own words for what a model lacks (2025).
 const LACKING: [&str; 4] = ["doesn't support", "isn't supported", "not allowed", "extraneous key"];
 
-/// The failure that an error answer stands for.
+/// The failure that an error answer stands for; also a 200 whose body is an exception.
 pub(super) fn classify(answered: &Answered<'_>, quirks: &Quirks) -> CallFailure {
     let body: Value = serde_json::from_slice(answered.body).unwrap_or_default();
     let told = words(&body);
@@ -99,6 +99,8 @@ fn by_status(status: u16) -> Kind {
         // The model itself failed, or was too slow.
         408 | 424 => FailureClass::Overloaded,
         500.. => FailureClass::Overloaded,
+        // An exception inside a 200 that names no cause is the provider's own.
+        200..300 => FailureClass::Overloaded,
         ..400 => FailureClass::Malformed,
         400.. => return Kind::Refused,
     })

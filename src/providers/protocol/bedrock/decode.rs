@@ -21,6 +21,10 @@ pub(in super::super) fn decode(
     asking: &Asking<'_>,
 ) -> Result<ChatResponse, CallFailure> {
     let body: Body = whole::body(answered, asking, classify)?;
+    // An exception, by whatever stands in front of the service.
+    if body.output.is_none() && body.message.is_some() {
+        return Err(classify(answered, asking.quirks));
+    }
     let usage = body.usage.map(Usage::from).unwrap_or_default();
     let content = body.output.and_then(|it| it.message).map(|it| it.content).unwrap_or_default();
     let read = || {
@@ -77,6 +81,8 @@ struct Body {
     output: Option<OutputBody>,
     stop_reason: Option<String>,
     usage: Option<UsageBody>,
+    /// What an exception has.
+    message: Option<Value>,
 }
 
 #[derive(Deserialize)]

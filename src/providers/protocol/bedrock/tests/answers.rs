@@ -101,6 +101,7 @@ fn errors_have_the_class_of_the_table() {
         ("model", F::Overloaded),
         ("server", F::Overloaded),
         ("unavailable", F::Overloaded),
+        ("inside_200", F::Overloaded),
     ];
     for (name, class) in table {
         let failure = read(&format!("error_{name}"), ResponseFormat::Text).unwrap_err();
