@@ -121,7 +121,7 @@ fn what_is_not_served_is_named() {
                 {"type": "item_reference", "id": "x"},
                 {"type": "web_search_call"},
                 {"role": "tool", "content": "a"},
-                {"role": "system", "content": [{"type": "input_image", "image_url": "x"}]},
+                {"role": "system", "content": [{"type": "input_image", "image_url": "https://x.example/1"}]},
                 {"role": "user", "content": [
                     {"type": "input_file"},
                     {"type": "input_image", "file_id": "f"},
