@@ -117,8 +117,9 @@ mod tests {
             events_in.try_send(it).unwrap();
         }
         drop(events_in);
-        if let Some(end) = end {
-            tell.send(end).unwrap();
+        match end {
+            Some(end) => tell.send(end).unwrap(),
+            None => drop(tell),
         }
         let routed = RoutedStream::scripted(decision, pieces, telling);
         events(routed, true).collect().await
