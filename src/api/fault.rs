@@ -12,14 +12,11 @@ use std::time::Duration;
 use tonic::Code;
 
 use crate::catalog::Deployment;
-use crate::dispatch::{ChainEnd, ChainFailure};
+use crate::dispatch::{COME_BACK_AFTER, ChainEnd, ChainFailure};
 use crate::domain::{Attempt, ChatResponse, FailureClass, Usd, Violation};
 use crate::outcome::OutcomeError;
 use crate::pipeline::{Decision, PipelineError, Routed};
 use crate::ranking::Refusal;
-
-/// When to come back after rate limits and overload: past the shortest of breakers and windows.
-const COME_BACK_AFTER: Duration = Duration::from_secs(2);
 
 /// What went wrong.
 #[derive(Debug)]
@@ -30,6 +27,8 @@ pub(super) struct Fault {
     pub(super) reason: String,
     /// For people.
     pub(super) message: String,
+    /// When to come back, where waiting helps.
+    pub(super) retry_after: Option<Duration>,
     /// Fields at fault.
     pub(super) violations: Vec<Violation>,
     /// Which limit excluded how many, after a refusal.
@@ -88,6 +87,8 @@ pub(super) enum Kind {
     NoCandidate,
     /// Every candidate failed, and waiting helps.
     Exhausted,
+    /// Every candidate is shut after failures; waiting helps.
+    AllShut,
     /// Every candidate failed in ways that waiting does not mend: a key, a missing model.
     ExhaustedForGood,
     /// An answer broke after a part of it was given.
@@ -119,7 +120,9 @@ impl Kind {
             Self::UnknownPath => (404, Code::Unimplemented),
             Self::WrongMethod => (405, Code::Unimplemented),
             Self::NoCandidate => (422, Code::FailedPrecondition),
-            Self::Exhausted | Self::NotStored | Self::Stopping => (503, Code::Unavailable),
+            Self::Exhausted | Self::AllShut | Self::NotStored | Self::Stopping => {
+                (503, Code::Unavailable)
+            }
             Self::ExhaustedForGood | Self::Broken => (502, Code::Unavailable),
             Self::Deadline => (504, Code::DeadlineExceeded),
             Self::OverBudget => (402, Code::ResourceExhausted),
@@ -129,10 +132,12 @@ impl Kind {
         }
     }
 
-    /// When to come back, where waiting helps.
-    pub(super) fn retry_after(self) -> Option<Duration> {
+    /// When to come back, where waiting helps and nothing more is known.
+    fn retry_after(self) -> Option<Duration> {
         match self {
-            Self::Exhausted | Self::NotStored | Self::Stopping => Some(COME_BACK_AFTER),
+            Self::Exhausted | Self::AllShut | Self::NotStored | Self::Stopping => {
+                Some(COME_BACK_AFTER)
+            }
             Self::Invalid
             | Self::TooLarge
             | Self::MediaType
@@ -159,10 +164,17 @@ impl Fault {
             kind,
             reason: reason.to_owned(),
             message: message.into(),
+            retry_after: kind.retry_after(),
             violations: Vec::new(),
             counts: BTreeMap::new(),
             tried: None,
         }
+    }
+
+    /// Puts a pause that is known in the place of the usual one, where waiting helps at all.
+    fn retry_in(self, known: Option<Duration>) -> Self {
+        let known = known.filter(|it| !it.is_zero());
+        Self { retry_after: self.retry_after.map(|it| known.unwrap_or(it)), ..self }
     }
 }
 
@@ -182,7 +194,10 @@ pub(super) fn unanswered(routed: &Routed) -> Fault {
     let attempts = dispatched.map_or(&[][..], |it| it.attempts.as_slice());
     let fault = match (&routed.decision.verdict, dispatched.map(|it| &it.end)) {
         (Err(refusal), _) => refused(refusal),
-        (Ok(_), Some(ChainEnd::Failed(failure))) => failed(*failure, attempts),
+        (Ok(_), Some(ChainEnd::Failed(failure))) => {
+            let retry_in = dispatched.and_then(|it| it.retry_in);
+            failed(*failure, attempts).retry_in(retry_in)
+        }
         (Ok(_), Some(ChainEnd::Broken { class, .. })) => broke(*class, attempts),
         (Ok(_), Some(ChainEnd::Served { .. }) | None) => {
             Fault::new(Kind::Internal, "NOT_DISPATCHED", "nothing was dispatched")
@@ -221,6 +236,10 @@ fn failed(failure: ChainFailure, attempts: &[Attempt]) -> Fault {
             let waiting = attempts.iter().any(|it| passes_by_itself(it.failure));
             let kind = if waiting { Kind::Exhausted } else { Kind::ExhaustedForGood };
             (kind, "EXHAUSTED".to_owned(), "every candidate that could be tried failed")
+        }
+        ChainFailure::AllShut { .. } => {
+            let what = "every candidate is shut after failures";
+            (Kind::AllShut, "ALL_SHUT".to_owned(), what)
         }
         ChainFailure::Deadline => (Kind::Deadline, "DEADLINE".to_owned(), "the time ran out"),
         ChainFailure::OverBudget => {
@@ -350,11 +369,14 @@ mod tests {
         let check = |failure: ChainFailure, status: u16, reason: &str, waits: bool| {
             let fault = unanswered(&testing::routed(testing::decided(), Some(failure)));
             assert_eq!((fault.kind.codes().0, fault.reason.as_str()), (status, reason));
-            assert_eq!(fault.kind.retry_after().is_some(), waits, "{failure:?}");
+            let wanted = waits.then_some(Duration::from_millis(1_700));
+            assert_eq!(fault.retry_after, wanted, "{failure:?}");
             assert_eq!(fault.tried.unwrap().attempts.len(), 1);
         };
         let caller = ChainFailure::CallerError;
         check(ChainFailure::Exhausted, 503, "EXHAUSTED", true);
+        let retry_in = Duration::from_millis(1_700);
+        check(ChainFailure::AllShut { retry_in }, 503, "ALL_SHUT", true);
         check(ChainFailure::Deadline, 504, "DEADLINE", false);
         check(ChainFailure::OverBudget, 402, "OVER_BUDGET", false);
         check(ChainFailure::Cancelled, 499, "CANCELLED", false);
@@ -364,6 +386,6 @@ mod tests {
         let refused = unanswered(&testing::routed(testing::refused(), None));
         assert_eq!((refused.kind, refused.kind.codes().0), (Kind::NoCandidate, 422));
         let for_good = failed(ChainFailure::Exhausted, &[]);
-        assert_eq!((for_good.kind.codes().0, for_good.kind.retry_after()), (502, None));
+        assert_eq!((for_good.kind.codes().0, for_good.retry_after), (502, None));
     }
 }
