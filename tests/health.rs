@@ -1,6 +1,6 @@
 //! What a caller sees while a provider is ill: it is left alone, its state is told, and it comes
 //! back.
-#![allow(clippy::unwrap_used, reason = "a test may stop on the first surprise")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may stop on the first surprise")]
 
 mod support;
 
@@ -17,9 +17,9 @@ use support::{House, ROWS, ask, deployment, http_client, instant_models, prompt}
 use tonic::Code;
 use tonic_types::StatusExt;
 
-/// The same laws in a tenth of the time.
+/// The same laws in less time.
 const HASTY: BreakerSettings = BreakerSettings {
-    open_min: Duration::from_millis(200),
+    open_min: Duration::from_millis(300),
     open_max: Duration::from_millis(800),
     limited: Duration::from_millis(200),
     ramp: Duration::from_millis(200),
@@ -122,7 +122,7 @@ async fn a_recovered_primary_comes_back() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     assert!(in_row >= 20);
-    // A hundredth of 30 s for a hundredth of the real times would be less than a machine's noise.
+    // Some tenths of a second by the breaker's times; the rest is for slow machines.
     assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
     house.stop().await;
 }
@@ -133,7 +133,7 @@ async fn ranking_touches_no_health() {
     house.simulator.set_down("best").unwrap();
     until_open(&mut house).await;
     // Past the time when the next call would be the probe.
-    tokio::time::sleep(Duration::from_millis(250)).await;
+    tokio::time::sleep(HASTY.open_min).await;
     let before = calls(&house, "best");
     for number in 0..20 {
         let request = RankRequest { request: Some(ask(&prompt(number))) };
