@@ -56,7 +56,7 @@ fn it_opens_after_five_in_a_row_or_half_of_ten_to_twenty() {
     check(&[ill, ill, ill, ill, ok, ill, ill, ill, ill], false);
     check(&[ok, ill, ok, ill, ok, ill, ok, ill, ok, ill], true);
     check(&[ok, ill, ok, ill, ok, ok, ok, ill, ok, ill], false);
-    let old: Vec<_> = [[ok; 20].as_slice(), &[ill, ok].repeat(9), &[ill]].concat();
+    let old: Vec<_> = [[ok; 20].as_slice(), &[ill, ok].repeat(8), &[ill]].concat();
     check(&old, false);
     check(&[old, vec![ok, ill]].concat(), true);
     check(&[Verdict::Nothing; 30], false);
