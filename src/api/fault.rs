@@ -27,8 +27,9 @@ pub(super) struct Fault {
     pub(super) reason: String,
     /// For people.
     pub(super) message: String,
-    /// When to come back, where waiting helps.
-    pub(super) retry_after: Option<Duration>,
+    /// When to come back, where waiting helps, milliseconds: a [`Duration`] would make it too large
+    /// for the error of a result.
+    retry_ms: Option<u32>,
     /// Fields at fault.
     pub(super) violations: Vec<Violation>,
     /// Which limit excluded how many, after a refusal.
@@ -164,7 +165,7 @@ impl Fault {
             kind,
             reason: reason.to_owned(),
             message: message.into(),
-            retry_after: kind.retry_after(),
+            retry_ms: kind.retry_after().map(millis),
             violations: Vec::new(),
             counts: BTreeMap::new(),
             tried: None,
@@ -174,8 +175,17 @@ impl Fault {
     /// Puts a pause that is known in the place of the usual one, where waiting helps at all.
     fn retry_in(self, known: Option<Duration>) -> Self {
         let known = known.filter(|it| !it.is_zero());
-        Self { retry_after: self.retry_after.map(|it| known.unwrap_or(it)), ..self }
+        Self { retry_ms: self.retry_ms.map(|it| known.map_or(it, millis)), ..self }
     }
+
+    /// When to come back, where waiting helps.
+    pub(super) fn retry_after(&self) -> Option<Duration> {
+        self.retry_ms.map(|it| Duration::from_millis(it.into()))
+    }
+}
+
+fn millis(pause: Duration) -> u32 {
+    u32::try_from(pause.as_micros().div_ceil(1_000)).unwrap_or(u32::MAX)
 }
 
 /// A request that did not pass its checks.
@@ -370,7 +380,7 @@ mod tests {
             let fault = unanswered(&testing::routed(testing::decided(), Some(failure)));
             assert_eq!((fault.kind.codes().0, fault.reason.as_str()), (status, reason));
             let wanted = waits.then_some(Duration::from_millis(1_700));
-            assert_eq!(fault.retry_after, wanted, "{failure:?}");
+            assert_eq!(fault.retry_after(), wanted, "{failure:?}");
             assert_eq!(fault.tried.unwrap().attempts.len(), 1);
         };
         let caller = ChainFailure::CallerError;
@@ -386,6 +396,6 @@ mod tests {
         let refused = unanswered(&testing::routed(testing::refused(), None));
         assert_eq!((refused.kind, refused.kind.codes().0), (Kind::NoCandidate, 422));
         let for_good = failed(ChainFailure::Exhausted, &[]);
-        assert_eq!((for_good.kind.codes().0, for_good.retry_after), (502, None));
+        assert_eq!((for_good.kind.codes().0, for_good.retry_after()), (502, None));
     }
 }

@@ -68,7 +68,7 @@ impl From<Fault> for Status {
             let reason = fault.reason.clone();
             let info = pb::ErrorInfo { reason, domain: DOMAIN.into(), metadata };
             details.push(any("type.googleapis.com/google.rpc.ErrorInfo", &info));
-            if let Some(after) = fault.retry_after {
+            if let Some(after) = fault.retry_after() {
                 let retry_delay = prost_types::Duration::try_from(after).ok();
                 let detail = pb::RetryInfo { retry_delay };
                 details.push(any("type.googleapis.com/google.rpc.RetryInfo", &detail));
