@@ -27,9 +27,8 @@ pub(super) struct Fault {
     pub(super) reason: String,
     /// For people.
     pub(super) message: String,
-    /// When to come back, where waiting helps, milliseconds: a [`Duration`] would make it too large
-    /// for the error of a result.
-    retry_ms: Option<u32>,
+    /// When to come back, where waiting helps, milliseconds; a `Duration` would be too large.
+    pub(super) retry_ms: Option<u32>,
     /// Fields at fault.
     pub(super) violations: Vec<Violation>,
     /// Which limit excluded how many, after a refusal.
