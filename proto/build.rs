@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use prost::Message;
 
-const PROTO: &str = "proto/pointsman/v1/pointsman.proto";
+const PROTOS: [&str; 2] = ["proto/pointsman/v1/pointsman.proto", "proto/pointsman/v1/admin.proto"];
 
 /// Messages that hold content of callers or models.
 const CONTENT: [&str; 16] = [
@@ -33,7 +33,7 @@ const CONTENT: [&str; 16] = [
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");
-    let descriptors = protox::compile([PROTO], ["proto"])?;
+    let descriptors = protox::compile(PROTOS, ["proto"])?;
     let out = PathBuf::from(std::env::var("OUT_DIR")?).join("pointsman.v1.bin");
     std::fs::write(out, descriptors.encode_to_vec())?;
     let content = CONTENT.map(|it| format!(".pointsman.v1.{it}"));

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, stream};
 use pointsman::api::proto::{FailureClass, RouteFailure, RouteResponse};
+use pointsman::dispatch::BreakerSettings;
 use pointsman::simulator::{Fault, FaultRates, Simulator};
 use prost::Message;
 use support::{House, ROWS, ask, deployment, instant_models, prompt};
@@ -55,15 +56,14 @@ async fn with_the_first_provider_down_every_request_is_answered() {
     let house = House::start(instant_models()).await;
     house.simulator.set_down("best").unwrap();
     let answers = bounded(route_many(&house, ROUTED)).await;
-    let mut attempts = 0;
+    let (mut attempts, mut fallen) = (0, 0);
     for answer in &answers {
         let answer = answer.as_ref().unwrap();
         attempts += answer.attempts.len();
-        assert_eq!(answer.decision.as_ref().unwrap().ranking[0].model, "best");
         assert_eq!(answer.served_model, "middle");
         let (last, failed) = answer.attempts.split_last().unwrap();
         assert_eq!((last.deployment.as_str(), last.failure), ("middle@simulated", 0));
-        assert!(!failed.is_empty());
+        fallen += usize::from(!failed.is_empty());
         for attempt in failed {
             assert_eq!(attempt.deployment, deployment("best"));
             assert_eq!(attempt.failure(), FailureClass::Overloaded);
@@ -72,6 +72,8 @@ async fn with_the_first_provider_down_every_request_is_answered() {
         assert!(answer.outcome_recorded);
     }
     assert_eq!(answers.len(), ROUTED);
+    // The first ones and the probes; all others know better.
+    assert!((1..ROUTED / 2).contains(&fallen), "{fallen} fell back");
     assert_eq!(attempts, house.simulator.calls().len(), "every call is named by one answer");
     assert_eq!(house.stored("outcome"), ROUTED as u64);
     let told: f64 = answers.iter().flatten().map(|it| it.cost_usd).sum();
@@ -81,28 +83,33 @@ async fn with_the_first_provider_down_every_request_is_answered() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn with_all_down_each_gets_one_error_that_lists_every_attempt() {
-    let house = House::start(instant_models()).await;
+    // So short that whoever finds all shut waits for a moment only.
+    let moment = Duration::from_millis(1);
+    let breakers =
+        BreakerSettings { open_min: moment, open_max: moment, limited: moment, ramp: moment };
+    let house = House::hasty(instant_models(), breakers).await;
     for row in ROWS {
         house.simulator.set_down(row.name).unwrap();
     }
     let answers = bounded(route_many(&house, FAILED)).await;
     assert_eq!(answers.len(), FAILED);
-    let mut attempts = 0;
+    let (mut attempts, mut exhausted) = (0, 0);
     for answer in answers {
         let status = answer.unwrap_err();
         assert_eq!(status.code(), Code::Unavailable, "{status}");
         let (failure, kinds) = failure_of(&status);
-        assert_eq!(failure.reason, "EXHAUSTED");
+        let called = !failure.attempts.is_empty();
+        assert_eq!(failure.reason, if called { "EXHAUSTED" } else { "ALL_SHUT" });
+        exhausted += usize::from(called);
         assert!(kinds.iter().any(|it| it.ends_with("google.rpc.ErrorInfo")), "{kinds:?}");
         attempts += failure.attempts.len();
-        for row in ROWS {
-            let id = deployment(row.name);
-            assert!(failure.attempts.iter().any(|it| it.deployment == id), "{id}");
-            assert!(status.message().contains(&id), "{status}");
+        for attempt in &failure.attempts {
+            assert!(status.message().contains(&attempt.deployment), "{status}");
         }
         assert!(failure.attempts.iter().all(|it| it.failure() == FailureClass::Overloaded));
         assert!(failure.outcome_recorded);
     }
+    assert!(exhausted > 0);
     assert_eq!(attempts, house.simulator.calls().len(), "every call is named by one error");
     assert_eq!(house.stored("outcome"), FAILED as u64);
     house.stop().await;
@@ -160,7 +167,6 @@ async fn a_request_that_a_provider_calls_invalid_is_not_tried_elsewhere() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_kind_of_failure_leads_to_the_next_model() {
-    let mut house = House::start(instant_models()).await;
     let check = [
         (Fault::Status { code: 429, retry_after: None }, FailureClass::RateLimited),
         (Fault::Status { code: 500, retry_after: None }, FailureClass::Overloaded),
@@ -172,10 +178,12 @@ async fn every_kind_of_failure_leads_to_the_next_model() {
         (Fault::Auth, FailureClass::Auth),
     ];
     for (number, (fault, class)) in check.into_iter().enumerate() {
+        // Some of these shut the deployment for minutes: a new server for each.
+        let mut house = House::start(instant_models()).await;
         house.simulator.set_faults("best", FaultRates::always(fault)).unwrap();
         let answer = bounded(house.client.route(ask(&prompt(number)))).await.unwrap().into_inner();
         assert_eq!(answer.served_model, "middle", "{fault:?}");
         assert_eq!(answer.attempts[0].failure(), class, "{fault:?}");
+        house.stop().await;
     }
-    house.stop().await;
 }

@@ -11,6 +11,6 @@ python3 -m venv "$scratch/venv"
 "$scratch/venv/bin/pip" install --quiet --disable-pip-version-check 'grpcio-tools==1.74.0'
 "$scratch/venv/bin/python" -m grpc_tools.protoc --proto_path=../../proto \
     --python_out=. --pyi_out=. --grpc_python_out=. \
-    pointsman/v1/{chat,decision,policy,pointsman}.proto
-# Only the last one holds a service.
+    pointsman/v1/{admin,chat,decision,policy,pointsman}.proto
+# Only admin and pointsman hold a service.
 rm -f pointsman/v1/{chat,decision,policy}_pb2_grpc.py

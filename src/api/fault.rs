@@ -12,14 +12,11 @@ use std::time::Duration;
 use tonic::Code;
 
 use crate::catalog::Deployment;
-use crate::dispatch::{ChainEnd, ChainFailure};
+use crate::dispatch::{COME_BACK_AFTER, ChainEnd, ChainFailure};
 use crate::domain::{Attempt, ChatResponse, FailureClass, Usd, Violation};
 use crate::outcome::OutcomeError;
 use crate::pipeline::{Decision, PipelineError, Routed};
 use crate::ranking::Refusal;
-
-/// When to come back after rate limits and overload: past the shortest of breakers and windows.
-const COME_BACK_AFTER: Duration = Duration::from_secs(2);
 
 /// What went wrong.
 #[derive(Debug)]
@@ -30,6 +27,8 @@ pub(super) struct Fault {
     pub(super) reason: String,
     /// For people.
     pub(super) message: String,
+    /// When to come back, where waiting helps, milliseconds; a `Duration` would be too large.
+    pub(super) retry_ms: Option<u32>,
     /// Fields at fault.
     pub(super) violations: Vec<Violation>,
     /// Which limit excluded how many, after a refusal.
@@ -88,6 +87,8 @@ pub(super) enum Kind {
     NoCandidate,
     /// Every candidate failed, and waiting helps.
     Exhausted,
+    /// Every candidate is shut after failures; waiting helps.
+    AllShut,
     /// Every candidate failed in ways that waiting does not mend: a key, a missing model.
     ExhaustedForGood,
     /// An answer broke after a part of it was given.
@@ -119,7 +120,9 @@ impl Kind {
             Self::UnknownPath => (404, Code::Unimplemented),
             Self::WrongMethod => (405, Code::Unimplemented),
             Self::NoCandidate => (422, Code::FailedPrecondition),
-            Self::Exhausted | Self::NotStored | Self::Stopping => (503, Code::Unavailable),
+            Self::Exhausted | Self::AllShut | Self::NotStored | Self::Stopping => {
+                (503, Code::Unavailable)
+            }
             Self::ExhaustedForGood | Self::Broken => (502, Code::Unavailable),
             Self::Deadline => (504, Code::DeadlineExceeded),
             Self::OverBudget => (402, Code::ResourceExhausted),
@@ -129,10 +132,12 @@ impl Kind {
         }
     }
 
-    /// When to come back, where waiting helps.
-    pub(super) fn retry_after(self) -> Option<Duration> {
+    /// When to come back, where waiting helps and nothing more is known.
+    fn retry_after(self) -> Option<Duration> {
         match self {
-            Self::Exhausted | Self::NotStored | Self::Stopping => Some(COME_BACK_AFTER),
+            Self::Exhausted | Self::AllShut | Self::NotStored | Self::Stopping => {
+                Some(COME_BACK_AFTER)
+            }
             Self::Invalid
             | Self::TooLarge
             | Self::MediaType
@@ -159,11 +164,27 @@ impl Fault {
             kind,
             reason: reason.to_owned(),
             message: message.into(),
+            retry_ms: kind.retry_after().map(millis),
             violations: Vec::new(),
             counts: BTreeMap::new(),
             tried: None,
         }
     }
+
+    /// Puts a pause that is known in the place of the usual one, where waiting helps at all.
+    fn retry_in(self, known: Option<Duration>) -> Self {
+        let known = known.filter(|it| !it.is_zero());
+        Self { retry_ms: self.retry_ms.map(|it| known.map_or(it, millis)), ..self }
+    }
+
+    /// When to come back, where waiting helps.
+    pub(super) fn retry_after(&self) -> Option<Duration> {
+        self.retry_ms.map(|it| Duration::from_millis(it.into()))
+    }
+}
+
+fn millis(pause: Duration) -> u32 {
+    u32::try_from(pause.as_micros().div_ceil(1_000)).unwrap_or(u32::MAX)
 }
 
 /// A request that did not pass its checks.
@@ -182,7 +203,10 @@ pub(super) fn unanswered(routed: &Routed) -> Fault {
     let attempts = dispatched.map_or(&[][..], |it| it.attempts.as_slice());
     let fault = match (&routed.decision.verdict, dispatched.map(|it| &it.end)) {
         (Err(refusal), _) => refused(refusal),
-        (Ok(_), Some(ChainEnd::Failed(failure))) => failed(*failure, attempts),
+        (Ok(_), Some(ChainEnd::Failed(failure))) => {
+            let retry_in = dispatched.and_then(|it| it.retry_in);
+            failed(*failure, attempts).retry_in(retry_in)
+        }
         (Ok(_), Some(ChainEnd::Broken { class, .. })) => broke(*class, attempts),
         (Ok(_), Some(ChainEnd::Served { .. }) | None) => {
             Fault::new(Kind::Internal, "NOT_DISPATCHED", "nothing was dispatched")
@@ -221,6 +245,10 @@ fn failed(failure: ChainFailure, attempts: &[Attempt]) -> Fault {
             let waiting = attempts.iter().any(|it| passes_by_itself(it.failure));
             let kind = if waiting { Kind::Exhausted } else { Kind::ExhaustedForGood };
             (kind, "EXHAUSTED".to_owned(), "every candidate that could be tried failed")
+        }
+        ChainFailure::AllShut { .. } => {
+            let what = "every candidate is shut after failures";
+            (Kind::AllShut, "ALL_SHUT".to_owned(), what)
         }
         ChainFailure::Deadline => (Kind::Deadline, "DEADLINE".to_owned(), "the time ran out"),
         ChainFailure::OverBudget => {
@@ -342,33 +370,4 @@ pub(super) fn panicked() -> Fault {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::api::testing;
-
-    #[test]
-    fn every_end_has_its_row() {
-        let check = |failure: ChainFailure, status: u16, reason: &str, waits: bool| {
-            let fault = unanswered(&testing::routed(testing::decided(), Some(failure)));
-            assert_eq!((fault.kind.codes().0, fault.reason.as_str()), (status, reason));
-            assert_eq!(fault.kind.retry_after().is_some(), waits, "{failure:?}");
-            assert_eq!(fault.tried.unwrap().attempts.len(), 1);
-        };
-        let caller = ChainFailure::CallerError;
-        check(ChainFailure::Exhausted, 503, "EXHAUSTED", true);
-        check(ChainFailure::Deadline, 504, "DEADLINE", false);
-        check(ChainFailure::OverBudget, 402, "OVER_BUDGET", false);
-        check(ChainFailure::Cancelled, 499, "CANCELLED", false);
-        check(caller(FailureClass::InvalidRequest), 400, "INVALID_REQUEST", false);
-        check(caller(FailureClass::ContextTooLong), 400, "CONTEXT_TOO_LONG", false);
-        check(caller(FailureClass::ContentFiltered), 400, "CONTENT_FILTERED", false);
-        let refused = unanswered(&testing::routed(testing::refused(), None));
-        assert_eq!((refused.kind, refused.kind.codes().0), (Kind::NoCandidate, 422));
-        let for_good = failed(ChainFailure::Exhausted, &[]);
-        assert_eq!((for_good.kind.codes().0, for_good.kind.retry_after()), (502, None));
-        // Who was silent for the time of an attempt may answer later, as one whose first token is
-        // late may.
-        let silent = passes_by_itself(Some(FailureClass::Deadline));
-        assert_eq!(silent, passes_by_itself(Some(FailureClass::FirstTokenLate)));
-    }
-}
+mod tests;

@@ -102,7 +102,7 @@ impl pointsman_server::Pointsman for Grpc {
         &self,
         _request: Request<proto::ListModelsRequest>,
     ) -> Result<Response<proto::ListModelsResponse>, Status> {
-        let models = to_proto::models(self.pipeline.fleet(), self.pipeline.availability());
+        let models = to_proto::models(self.pipeline.fleet(), &self.pipeline.availability());
         Ok(Response::new(models))
     }
 }

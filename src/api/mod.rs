@@ -4,6 +4,7 @@
 //! server. Invariant: a thin adapter: it checks and translates, and decides nothing; every problem
 //! of a request is reported at once. Not here: providers, which this layer never names.
 
+mod admin;
 mod chat_from_proto;
 mod deadline;
 mod explain;

@@ -16,8 +16,10 @@ use tonic::service::Routes;
 use tonic::transport::Server;
 use tower_http::catch_panic::CatchPanicLayer;
 
+use super::admin::Admin;
 use super::grpc::Grpc;
 use super::http::Face;
+use super::proto::pointsman_admin_server::PointsmanAdminServer;
 use super::proto::pointsman_server::PointsmanServer;
 use super::{proto, status};
 use crate::pipeline::Pipeline;
@@ -54,6 +56,7 @@ pub async fn serve(
     reporter.set_serving::<PointsmanServer<Grpc>>().await;
     let stops = Arc::new(AtomicBool::new(false));
     let face = http_face(&pipeline, &defaults, &stops);
+    let admin = PointsmanAdminServer::new(Admin { pipeline: Arc::clone(&pipeline) });
     let service = PointsmanServer::new(Grpc { pipeline, defaults })
         .max_decoding_message_size(REQUEST_BYTES_MAX);
     let reflection = || {
@@ -70,7 +73,8 @@ pub async fn serve(
     let grpc = Routes::new(health)
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?)
-        .add_service(service);
+        .add_service(service)
+        .add_service(admin);
     let routes = super::http::routes(face, grpc.into_axum_router());
     Server::builder()
         .accept_http1(true)

@@ -55,7 +55,7 @@ pub(super) fn panicked() -> Status {
 
 impl From<Fault> for Status {
     fn from(fault: Fault) -> Self {
-        let code = fault.kind.codes().1;
+        let (code, retry_after) = (fault.kind.codes().1, fault.retry_after());
         let mut details = Vec::new();
         if !fault.violations.is_empty() {
             let detail = bad_request(&fault.violations);
@@ -68,7 +68,7 @@ impl From<Fault> for Status {
             let reason = fault.reason.clone();
             let info = pb::ErrorInfo { reason, domain: DOMAIN.into(), metadata };
             details.push(any("type.googleapis.com/google.rpc.ErrorInfo", &info));
-            if let Some(after) = fault.kind.retry_after() {
+            if let Some(after) = retry_after {
                 let retry_delay = prost_types::Duration::try_from(after).ok();
                 let detail = pb::RetryInfo { retry_delay };
                 details.push(any("type.googleapis.com/google.rpc.RetryInfo", &detail));

@@ -142,5 +142,6 @@ fn dispatched(end: ChainEnd, failure: Option<FailureClass>) -> Dispatched {
         cost_usd: Usd::clamped(0.0001),
         detail: None,
     };
-    Dispatched { end, attempts: vec![attempt], dropped: vec!["seed".into()] }
+    let retry_in = Some(std::time::Duration::from_millis(1_700));
+    Dispatched { end, attempts: vec![attempt], dropped: vec!["seed".into()], retry_in }
 }

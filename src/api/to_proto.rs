@@ -12,7 +12,7 @@ use crate::domain::{
 };
 use crate::pipeline::{Decision, Routed};
 use crate::prediction;
-use crate::ranking::{Availability, Excluded, Exclusion, Ranked, Unavailable};
+use crate::ranking::{Availability, Excluded, Exclusion, Ranked};
 
 /// An answer with its attempts and its decision; `None` when nobody answered.
 pub(super) fn route_response(routed: &Routed) -> Option<proto::RouteResponse> {
@@ -162,7 +162,7 @@ pub(super) fn attempt(of: &Attempt) -> proto::Attempt {
     }
 }
 
-fn failure_class(of: FailureClass) -> proto::FailureClass {
+pub(super) fn failure_class(of: FailureClass) -> proto::FailureClass {
     use proto::FailureClass as Wire;
     match of {
         FailureClass::RateLimited => Wire::RateLimited,
@@ -258,9 +258,7 @@ fn deployment(of: &Deployment, availability: &Availability) -> proto::Deployment
 }
 
 fn unavailable(id: &DeploymentId, availability: &Availability) -> Option<String> {
-    availability.of(id).map(|it| match it {
-        Unavailable::NoKey(place) => format!("no API key in {place}"),
-    })
+    availability.of(id).map(ToString::to_string)
 }
 
 #[cfg(test)]
@@ -268,6 +266,7 @@ mod tests {
     use super::*;
     use crate::api::testing;
     use crate::domain::AbilitySet;
+    use crate::ranking::Unavailable;
 
     #[test]
     fn failure_classes_keep_their_names() {

@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 use super::CommandError;
 use crate::catalog::{Catalog, Deployment, Fleet};
 use crate::config::{self, Config, Fault, Problems};
+use crate::dispatch::BreakerSettings;
 use crate::encoder::{Encoder, WEIGHTS_FILE};
 use crate::outcome::{LogSettings, OutcomeLog};
 use crate::pipeline::{Pipeline, PipelineParts};
@@ -58,7 +59,9 @@ pub(super) fn pipeline(
     let Served { fleet, availability, providers, log } = served;
     let caller = HttpCaller::new(providers)?;
     let log = OutcomeLog::open(&log)?;
-    Ok(Pipeline::new(PipelineParts { fleet, availability, encoder, predictor, caller, log }))
+    let breakers = BreakerSettings::default();
+    let parts = PipelineParts { fleet, availability, breakers, encoder, predictor, caller, log };
+    Ok(Pipeline::new(parts))
 }
 
 /// A listener on an address.

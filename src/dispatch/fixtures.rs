@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::health::{BreakerSettings, Health};
 use crate::catalog::{Deployment, Model};
 use crate::domain::{
     ChatResponse, Delta, DeploymentId, FailureClass, FinishReason, Probability, ProviderName,
@@ -35,6 +36,12 @@ impl Default for Figures {
 
 /// What one token costs in these tests, in or out: a dollar per million.
 pub(super) const USD_PER_TOKEN: f64 = 1e-6;
+
+/// Everyone of a ranking in health.
+pub(super) fn health(ranking: &Ranking) -> Health {
+    let ids = ranking.entries.iter().map(|it| it.deployment.id.clone());
+    Health::new(ids, BreakerSettings::default())
+}
 
 pub(super) fn ranking(figures: &[Figures]) -> Ranking {
     let entries = figures.iter().enumerate().map(|(at, it)| ranked(at, it)).collect();

@@ -3,12 +3,15 @@
 //! In: a [`Plan`] (ranking, policy, request, clock) and a [`Caller`](crate::providers::Caller).
 //! Out: [`Dispatched`]: the answer or the named failure, and every attempt made. Invariant: no
 //! attempt starts that cannot be expected to finish inside the time and the money left; the chain
-//! never invents a candidate. Not here: the network, the choice itself, the log. Breakers and
-//! hedging are not built yet.
+//! never invents a candidate. Not here: the network, the choice itself, the log. Hedging is not
+//! built yet.
 
 mod chain;
 #[cfg(test)]
 mod fixtures;
+pub mod health;
+#[cfg(test)]
+mod health_tests;
 mod next;
 mod run;
 mod stream;
@@ -26,6 +29,7 @@ use crate::catalog::Deployment;
 use crate::domain::{Attempt, ChatRequest, ChatResponse, FailureClass, Usage, Usd};
 use crate::ranking::{Policy, Ranking};
 
+pub use health::{BreakerSettings, Health};
 pub use run::run;
 pub use stream::{ChainEvent, EVENTS_MAX, stream};
 
@@ -38,11 +42,16 @@ pub struct Plan<'a> {
     pub policy: &'a Policy,
     /// What is asked.
     pub request: &'a ChatRequest,
+    /// Who may be called now; it hears how calls end.
+    pub health: &'a Health,
     /// When the request came in: the zero of every time in the attempts.
     pub arrived: tokio::time::Instant,
     /// The longest that everything since `arrived` may take.
     pub max_latency: Duration,
 }
+
+/// When to come back where nobody said: past the shortest of breakers and windows.
+pub const COME_BACK_AFTER: Duration = Duration::from_secs(2);
 
 /// What came of it.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,6 +62,8 @@ pub struct Dispatched {
     pub attempts: Vec<Attempt>,
     /// Parameters that whoever answered lacks and was not sent, by their names in OpenAI's dialect.
     pub dropped: Vec<String>,
+    /// After a chain that failed: when the first of those tried may be asked again.
+    pub retry_in: Option<Duration>,
 }
 
 /// How a chain of attempts ends.
@@ -84,6 +95,12 @@ pub enum ChainFailure {
     /// Everyone who may be called has failed.
     #[error("every candidate that may be tried has failed")]
     Exhausted,
+    /// Nobody was called: everyone failed so much lately that nobody calls them for now.
+    #[error("every candidate is shut after failures; the first opens in {} ms", .retry_in.as_millis())]
+    AllShut {
+        /// When the first of them may be called.
+        retry_in: Duration,
+    },
     /// The time is gone, or too little is left for any other candidate.
     #[error("the deadline leaves no time for another attempt")]
     Deadline,
@@ -103,6 +120,7 @@ impl ChainFailure {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Exhausted => "exhausted",
+            Self::AllShut { .. } => "all_shut",
             Self::Deadline => "deadline",
             Self::OverBudget => "over_budget",
             Self::Cancelled => "cancelled",
@@ -112,11 +130,6 @@ impl ChainFailure {
 }
 
 impl Dispatched {
-    /// A chain without an answer.
-    fn failed(failure: ChainFailure, attempts: Vec<Attempt>) -> Self {
-        Self { end: ChainEnd::Failed(failure), attempts, dropped: Vec::new() }
-    }
-
     /// What all attempts cost, failed ones included.
     pub fn cost_usd(&self) -> Usd {
         self.attempts.iter().map(|it| it.cost_usd).sum()

@@ -1,8 +1,9 @@
 //! What comes next: the whole policy of fallback as one pure function.
 //!
-//! In: the candidates in order, what was tried, what is left of time and money. Out: [`Step`].
-//! Invariant: a candidate is called at most twice, the second time only where the class of its
-//! failure allows; none is called that is expected to need more time or money than is left.
+//! In: the candidates in order, what was tried, who was found shut, what is left of time, money and
+//! retries. Out: [`Step`]. Invariant: a candidate is called at most twice, the second time only
+//! where the class of its failure and the retry budget allow; none is called that is expected to
+//! need more time or money than is left; who is shut is waited for only when nobody else is left.
 //! Not here: clock, network, randomness.
 
 use std::time::Duration;
@@ -19,7 +20,7 @@ pub(super) enum Step {
     Try {
         /// Its place among the candidates.
         at: usize,
-        /// Zero, except before the second call of the same candidate.
+        /// Zero, except before the second call of the same candidate, and for one that is shut.
         pause: Duration,
         /// The longest the call may take.
         timeout: Duration,
@@ -39,6 +40,24 @@ pub(super) struct Tried {
     pub(super) pause: Option<Duration>,
 }
 
+/// A candidate that was found shut, and may yet be waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Skipped {
+    /// The candidate's place.
+    pub(super) at: usize,
+    /// How long until it may be asked for again; `None` when it was waited for in vain.
+    pub(super) wait: Option<Duration>,
+}
+
+/// Whether the process may call a deployment a second time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Retry {
+    /// As the class of its failure says.
+    Allowed,
+    /// The budget of retries is used up.
+    Spent,
+}
+
 /// What is left for all attempts to come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Left {
@@ -46,12 +65,15 @@ pub(super) struct Left {
     pub(super) time: Duration,
     /// Of the money; `None` when it is not limited.
     pub(super) money: Option<Usd>,
+    /// Of the process's retries.
+    pub(super) retry: Retry,
 }
 
 /// Decides what comes next.
 pub(super) fn next_step(
     walk: &[&Ranked],
     tried: &[Tried],
+    skipped: &[Skipped],
     left: Left,
     policy: &FallbackPolicy,
 ) -> Step {
@@ -68,19 +90,32 @@ pub(super) fn next_step(
         [] => policy.first_attempt_timeout,
         [_, ..] => policy.fallback_timeout,
     };
-    let open: Vec<usize> = untried(walk, tried).collect();
+    let is_skipped = |at: usize| skipped.iter().any(|it| it.at == at);
+    let (shut, open): (Vec<_>, Vec<_>) =
+        untried(walk, tried).into_iter().partition(|it| is_skipped(*it));
     let attempt = |at: usize, pause: Duration| {
         let time = left.time.saturating_sub(pause);
         let after = open.iter().find(|it| **it != at).map(|it| median(walk[*it]));
         Step::Try { at, pause, timeout: share(longest, time, median(walk[at]), after) }
     };
-    if let Some((at, pause)) = again(walk, tried, left) {
+    if let Some((at, pause)) = again(walk, tried, left).filter(|(at, _)| !is_skipped(*at)) {
         return attempt(at, pause);
     }
-    match open.iter().find(|it| shortfall(walk[**it], left).is_none()) {
-        Some(at) => attempt(*at, Duration::ZERO),
+    if let Some(at) = open.iter().find(|it| shortfall(walk[**it], left).is_none()) {
+        return attempt(*at, Duration::ZERO);
+    }
+    let waits = skipped.iter().filter(|it| shut.contains(&it.at));
+    let soonest = waits.filter_map(|it| Some((it.at, it.wait?))).min_by_key(|(_, wait)| *wait);
+    match soonest.filter(|(at, wait)| fits_after(walk[*at], *wait, left)) {
+        Some((at, pause)) => attempt(at, pause),
         None => Step::Stop(nobody_left(walk, &open, tried, left)),
     }
+}
+
+/// Whether a call is expected to fit into what is left after a pause.
+fn fits_after(ranked: &Ranked, pause: Duration, left: Left) -> bool {
+    let time = left.time.checked_sub(pause).filter(|it| !it.is_zero());
+    time.is_some_and(|time| shortfall(ranked, Left { time, ..left }).is_none())
 }
 
 /// Whether this failure ends the chain whoever is left.
@@ -98,7 +133,7 @@ fn ends_chain(class: FailureClass, policy: &FallbackPolicy) -> Option<ChainFailu
 
 /// The last candidate once more, if it failed for the first time and in a way that may pass.
 fn again(walk: &[&Ranked], tried: &[Tried], left: Left) -> Option<(usize, Duration)> {
-    let last = tried.last()?;
+    let last = tried.last().filter(|_| left.retry == Retry::Allowed)?;
     let pause = match last.class.handling().again {
         Again::Never => return None,
         Again::AtOnce => Duration::ZERO,
@@ -106,18 +141,28 @@ fn again(walk: &[&Ranked], tried: &[Tried], left: Left) -> Option<(usize, Durati
         Again::AfterRetryAfter => last.pause.filter(|it| *it <= RETRY_AFTER_MAX)?,
     };
     let first_time = tried.iter().filter(|it| it.at == last.at).count() == 1;
-    let time = left.time.checked_sub(pause).filter(|it| !it.is_zero())?;
-    let fits = shortfall(walk.get(last.at)?, Left { time, ..left }).is_none();
+    let fits = fits_after(walk.get(last.at)?, pause, left);
     (first_time && fits).then_some((last.at, pause))
 }
 
-/// Those never called, in order, whose window is larger than every one that was too small.
-fn untried(walk: &[&Ranked], tried: &[Tried]) -> impl Iterator<Item = usize> {
+/// Those never called, whose window is larger than every one that was too small; in order, except
+/// that those of a provider that is at fault go behind the others, and last resorts stay last.
+fn untried(walk: &[&Ranked], tried: &[Tried]) -> Vec<usize> {
     let too_small = tried.iter().filter(|it| it.class.handling().next == Next::LargerWindow);
     let floor = too_small.filter_map(|it| walk.get(it.at)).map(|it| window(it)).max();
     let fresh = move |at: &usize| tried.iter().all(|it| it.at != *at);
     let large = move |at: &usize| floor.is_none_or(|it| window(walk[*at]) > it);
-    (0..walk.len()).filter(fresh).filter(large)
+    let mut untried: Vec<usize> = (0..walk.len()).filter(fresh).filter(large).collect();
+    // Stable: equals keep their order.
+    untried.sort_by_key(|at| (walk[*at].deployment.last_resort, shares_fate(walk, tried, *at)));
+    untried
+}
+
+/// Whether a call to another deployment of the same provider failed in a way that speaks for both.
+fn shares_fate(walk: &[&Ranked], tried: &[Tried], at: usize) -> bool {
+    let ill = tried.iter().filter(|it| it.class.speaks_for_provider());
+    let mut providers = ill.filter_map(|it| walk.get(it.at)).map(|it| &it.deployment.provider);
+    providers.any(|it| *it == walk[at].deployment.provider)
 }
 
 fn window(ranked: &Ranked) -> u64 {

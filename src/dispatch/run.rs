@@ -20,7 +20,7 @@ pub async fn run<C: Caller>(
     let called = chain
         .walk_unless(gone, |ranked, longest| caller.call(&ranked.deployment, request, longest));
     match called.await {
-        Err(failure) => Dispatched::failed(failure, chain.attempts),
+        Err(failure) => chain.into_failed(failure),
         Ok(Success { ranked, start, value: reply }) => {
             let usage = reply.response.usage;
             let status = Some(reply.status);
@@ -32,7 +32,7 @@ pub async fn run<C: Caller>(
             let deployment = ranked.deployment.clone();
             let (response, dropped) = (reply.response, reply.dropped);
             let end = ChainEnd::Served { deployment, response };
-            Dispatched { end, attempts: chain.attempts, dropped }
+            Dispatched { end, attempts: chain.attempts, dropped, retry_in: None }
         }
     }
 }

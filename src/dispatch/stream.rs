@@ -59,7 +59,7 @@ pub async fn stream<C: Caller>(
         begin(caller, &ranked.deployment, request, first_token_limit(ranked).min(longest))
     });
     match begun.await {
-        Err(failure) => Dispatched::failed(failure, chain.attempts),
+        Err(failure) => chain.into_failed(failure),
         Ok(success) => pass_on(chain, success, events).await,
     }
 }
@@ -140,7 +140,8 @@ async fn pass_on<S: DeltaStream>(
     };
     // The call is over before it is written down.
     drop(stream);
-    chain.record(ranked, start, Facts { failure, status, ttft: Some(ttft), usage, detail: None });
+    let facts = Facts { failure, status, ttft: Some(ttft), usage, ..Facts::default() };
+    chain.record(ranked, start, facts);
     let deployment = ranked.deployment.clone();
     let end = match passed {
         Ok(end) => ChainEnd::Served { deployment, response: passage.assembly.finish(end) },
@@ -151,7 +152,7 @@ async fn pass_on<S: DeltaStream>(
         }
         Err(Stopped::ReaderLeft) => ChainEnd::Failed(ChainFailure::Cancelled),
     };
-    Dispatched { end, attempts: chain.attempts, dropped }
+    Dispatched { end, attempts: chain.attempts, dropped, retry_in: None }
 }
 
 /// Why an answer was not passed on to its end.

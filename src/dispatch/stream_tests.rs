@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::fixtures::{Figures, Piece, Script, ranking};
+use super::fixtures::{Figures, Piece, Script, health, ranking};
 use super::{ChainEnd, ChainEvent, ChainFailure, Dispatched, EVENTS_MAX, Plan, stream};
 use crate::domain::{ChatRequest, Delta, FailureClass, FinishReason, StreamEnd, Text, Usage};
 use crate::providers::{CallFailure, StreamItem};
@@ -38,7 +38,9 @@ async fn play(streams: Vec<Vec<Vec<Piece>>>, reads: usize, wait: Duration) -> To
     let (ranking, policy) = (ranking(&vec![FIGURES; streams.len()]), Policy::default());
     let request = ChatRequest::from_prompt("hello");
     let (arrived, max_latency) = (Instant::now(), policy.budget.max_latency);
-    let plan = Plan { ranking: &ranking, policy: &policy, request: &request, arrived, max_latency };
+    let (ranking, policy, request) = (&ranking, &policy, &request);
+    let health = &health(ranking);
+    let plan = Plan { ranking, policy, request, health, arrived, max_latency };
     let script = Script::of_streams(streams);
     let (events, mut pieces) = mpsc::channel(EVENTS_MAX);
     let reader = tokio::spawn(async move {

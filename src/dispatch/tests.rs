@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use tokio::time::Instant;
 
 use super::fixtures::{
-    Figures, Script, Turn, USD_PER_TOKEN, answers, fails, hangs, limited, ranking,
+    Figures, Script, Turn, USD_PER_TOKEN, answers, fails, hangs, health, limited, ranking,
 };
 use super::{ChainEnd, ChainFailure, Dispatched, Plan, run};
 use crate::domain::{ChatRequest, FailureClass, Usd};
@@ -24,7 +24,8 @@ async fn play(figures: &[Figures], policy: &Policy, script: &Script) -> Dispatch
     let request = ChatRequest::from_prompt("hello");
     let max_latency = policy.budget.max_latency;
     let arrived = Instant::now();
-    let plan = Plan { ranking: &ranking, policy, request: &request, arrived, max_latency };
+    let health = &health(&ranking);
+    let plan = Plan { ranking: &ranking, policy, request: &request, health, arrived, max_latency };
     run(plan, script, 7, std::future::pending()).await
 }
 

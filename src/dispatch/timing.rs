@@ -34,6 +34,11 @@ impl Backoff {
         Self { random: ChaCha8Rng::seed_from_u64(seed), last: BACKOFF_MIN }
     }
 
+    /// A number in 0..1, for those of whom only a share may call.
+    pub(super) fn share(&mut self) -> f64 {
+        self.random.random_range(0.0..1.0)
+    }
+
     /// The next pause, 50 to 500 ms.
     pub(super) fn draw(&mut self) -> Duration {
         let longest = (self.last * 3).min(BACKOFF_MAX);
@@ -57,6 +62,12 @@ const FIRST_TOKEN_MEDIANS: f64 = 4.5;
 /// The longest silence inside an answer: models pause before tool calls and after thinking, and
 /// nothing predicts it; the ceiling of [`PATIENCE`].
 const STALL: Duration = Duration::from_secs(15);
+
+/// The time that one answer in a hundred is predicted to exceed.
+pub(super) fn p99(ranked: &Ranked) -> Duration {
+    let seconds = ranked.prediction.latency_s.quantile(0.99).max(0.0);
+    Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
+}
 
 /// How long a deployment may take until the first content of its answer.
 pub(super) fn first_token_limit(ranked: &Ranked) -> Duration {

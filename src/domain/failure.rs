@@ -166,6 +166,28 @@ impl FailureClass {
         };
         Handling { again, next, breaker }
     }
+
+    /// Whether the provider as a whole is at fault, so that its other deployments would most likely
+    /// fail alike: the line to it, the key for it, or its load.
+    pub fn speaks_for_provider(self) -> bool {
+        match self {
+            Self::Connection | Self::Auth | Self::Overloaded => true,
+            Self::RateLimited
+            | Self::FirstTokenLate
+            | Self::Stalled
+            | Self::Deadline
+            | Self::ModelMissing
+            | Self::ContextTooLong
+            | Self::Unsupported
+            | Self::ContentFiltered
+            | Self::InvalidRequest
+            | Self::EmptyAnswer
+            | Self::Malformed
+            | Self::StreamCut
+            | Self::OverBudget
+            | Self::Cancelled => false,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -58,8 +58,8 @@ pub struct OutcomeRecord {
     pub excluded: Vec<ExcludedFacts>,
     /// Every call, in order.
     pub attempts: Vec<Attempt>,
-    /// `served`, `refused`, `exhausted`, `deadline`, `over_budget`, or the class of the caller's
-    /// error.
+    /// `served`, `refused`, `exhausted`, `all_shut`, `deadline`, `over_budget`, or the class of the
+    /// caller's error.
     pub end: String,
     /// Who answered, if anyone.
     pub served: Option<DeploymentId>,

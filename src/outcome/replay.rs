@@ -157,6 +157,34 @@ mod tests {
         assert_eq!(excluded, [Difference::Exclusions]);
     }
 
+    #[test]
+    fn who_was_shut_then_is_shut_in_the_replay() {
+        for seed in 0..100 {
+            for (policy, need) in wishes() {
+                for shut in [&[0][..], &[0, 3], &[0, 1, 2, 3, 5]] {
+                    check(&samples::shut(seed, policy.clone(), need, shut));
+                }
+            }
+        }
+    }
+
+    /// A record of the time before anyone was shut.
+    #[test]
+    fn an_older_record_still_loads() {
+        let record = samples::decided(3, Policy::default(), Need::default());
+        let json = serde_json::to_value(&record).unwrap();
+        assert_eq!(
+            json["candidates"][4]["unavailable"],
+            serde_json::json!({"no_key": "M4_API_KEY"})
+        );
+        assert!(json["candidates"][0]["unavailable"].is_null());
+        let shut = samples::shut(3, Policy::default(), Need::default(), &[0]);
+        let told = &serde_json::to_value(&shut).unwrap()["candidates"][0]["unavailable"];
+        let wanted = serde_json::json!({"shut": {"for_ms": 1_000, "class": "overloaded"}});
+        assert_eq!(*told, wanted);
+        assert_eq!(record.version, shut.version, "one reader for both");
+    }
+
     fn wishes() -> Vec<(Policy, Need)> {
         let mut dear = Policy::default();
         dear.budget.max_cost_usd = Usd::new(0.001).ok();

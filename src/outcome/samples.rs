@@ -9,8 +9,8 @@ use super::privacy::RecordedPrompt;
 use super::record::{OutcomeRecord, RECORD_VERSION};
 use crate::catalog::{Deployment, Model, Source, Speed};
 use crate::domain::{
-    Ability, AbilitySet, Attempt, DecisionId, ModelName, Price, Probability, ProviderName, Usage,
-    Usd,
+    Ability, AbilitySet, Attempt, DecisionId, FailureClass, ModelName, Price, Probability,
+    ProviderName, Usage, Usd,
 };
 use crate::prediction::{Forecast, LogNormal, Prediction, QualityEstimate};
 use crate::ranking::{Availability, Candidate, Need, Policy, Unavailable, rank};
@@ -23,12 +23,21 @@ pub(super) fn record() -> OutcomeRecord {
 /// What ranking makes of six models drawn from `seed`: the first two are equals, `m4` has no key,
 /// `m5` is the last resort, and the even ones call tools.
 pub(super) fn decided(seed: u64, policy: Policy, need: Need) -> OutcomeRecord {
+    shut(seed, policy, need, &[])
+}
+
+/// As [`decided`], while some are shut, the later the longer.
+pub(super) fn shut(seed: u64, policy: Policy, need: Need, shut: &[usize]) -> OutcomeRecord {
     let mut draw = draws(seed);
     let fleet: Vec<_> = (0..6).map(|at| Arc::new(deployment(at))).collect();
     let mut predictions: Vec<_> = fleet.iter().map(|it| prediction(it, &mut draw)).collect();
     predictions[1] = Prediction { deployment: fleet[1].id.clone(), ..predictions[0].clone() };
     let mut availability = Availability::default();
     availability.mark(fleet[4].id.clone(), Unavailable::NoKey("M4_API_KEY".into()));
+    for at in shut {
+        let (for_ms, class) = (1_000 + *at as u64 / 2, FailureClass::Overloaded);
+        availability.mark(fleet[*at].id.clone(), Unavailable::Shut { for_ms, class });
+    }
     let candidates = fleet.iter().zip(predictions).map(|(deployment, prediction)| Candidate {
         deployment: Arc::clone(deployment),
         prediction,

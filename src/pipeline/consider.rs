@@ -9,17 +9,20 @@ use std::time::Instant;
 
 use super::{Decision, PipelineError};
 use crate::catalog::Fleet;
-use crate::dispatch::Dispatched;
+use crate::dispatch::{BreakerSettings, Dispatched, Health};
 use crate::domain::{Attempt, ChatRequest, DecisionId};
 use crate::encoder::{Encoded, Encoder};
 use crate::features::{self, Features};
 use crate::prediction::{LiveStats, Prediction, Predictor, Prompt, SpeedSample};
-use crate::ranking::{Availability, Candidate, Need, Policy, Ranking, rank};
+use crate::ranking::{Availability, Candidate, Need, Policy, Ranking, Unavailable, rank};
 
-/// Everything that choosing needs, and the speeds measured so far.
+/// Everything that choosing needs, and the speeds and failures seen so far.
 pub(super) struct Judge {
     pub(super) fleet: Fleet,
-    pub(super) availability: Availability,
+    /// Choosing only looks at it; calls change it.
+    pub(super) health: Health,
+    /// Who can never be called.
+    keyless: Availability,
     encoder: Encoder,
     predictor: Predictor,
     live: Mutex<LiveStats>,
@@ -31,6 +34,8 @@ pub(super) struct Considered {
     pub(super) features: Features,
     pub(super) encoded: Encoded,
     pub(super) need: Need,
+    /// Who could not be called then.
+    pub(super) availability: Availability,
     /// The latency factors that the predictions hold, in the fleet's order.
     factors: Vec<f64>,
 }
@@ -38,11 +43,24 @@ pub(super) struct Considered {
 impl Judge {
     pub(super) fn new(
         fleet: Fleet,
-        availability: Availability,
-        encoder: Encoder,
-        predictor: Predictor,
+        keyless: Availability,
+        breakers: BreakerSettings,
+        (encoder, predictor): (Encoder, Predictor),
     ) -> Self {
-        Self { fleet, availability, encoder, predictor, live: Mutex::default() }
+        let ids = fleet.deployments().iter().map(|it| it.id.clone());
+        let health = Health::new(ids, breakers);
+        Self { fleet, health, keyless, encoder, predictor, live: Mutex::default() }
+    }
+
+    /// Who cannot be called now, and why.
+    pub(super) fn availability(&self) -> Availability {
+        let (mut availability, now) = (self.keyless.clone(), self.health.now());
+        for it in self.health.shut(now) {
+            let left = it.until.saturating_sub(now).as_micros().div_ceil(1_000);
+            let for_ms = u64::try_from(left).unwrap_or(u64::MAX);
+            availability.mark(it.deployment, Unavailable::Shut { for_ms, class: it.class });
+        }
+        availability
     }
 
     /// Predicts for everyone and ranks.
@@ -63,7 +81,8 @@ impl Judge {
             .zip(predictions)
             .map(|(deployment, prediction)| Candidate { deployment, prediction })
             .collect();
-        let verdict = rank(candidates, policy, &need, &self.availability, id.seed());
+        let availability = self.availability();
+        let verdict = rank(candidates, policy, &need, &availability, id.seed());
         let decision = Decision {
             id,
             artifact_version: self.predictor.version().to_owned(),
@@ -71,7 +90,7 @@ impl Judge {
             verdict,
             decide_us: start.elapsed().as_secs_f64() * 1e6,
         };
-        Ok(Considered { decision, features, encoded, need, factors })
+        Ok(Considered { decision, features, encoded, need, availability, factors })
     }
 
     fn predict(

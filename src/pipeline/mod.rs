@@ -18,7 +18,8 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use crate::catalog::Fleet;
-use crate::dispatch::{self, ChainEnd, ChainFailure, Dispatched};
+use crate::dispatch::health::Condition;
+use crate::dispatch::{self, BreakerSettings, ChainEnd, ChainFailure, Dispatched};
 use crate::domain::{ChatRequest, DecisionId};
 use crate::encoder::{Encoder, TokenizerError};
 use crate::outcome::{Feedback, FeedbackReceipt, OutcomeError, OutcomeLog};
@@ -32,8 +33,10 @@ pub use route::{RouteEvent, RoutedStream};
 pub struct PipelineParts {
     /// Who may be asked.
     pub fleet: Fleet,
-    /// Who of them cannot be called, and why.
+    /// Who of them can never be called, and why.
     pub availability: Availability,
+    /// When those who fail are left alone, and for how long.
+    pub breakers: BreakerSettings,
     /// Turns prompts into embeddings.
     pub encoder: Encoder,
     /// Turns features and embeddings into predictions.
@@ -135,9 +138,10 @@ impl Routed {
 impl Pipeline {
     /// Puts the parts together.
     pub fn new(parts: PipelineParts) -> Self {
-        let PipelineParts { fleet, availability, encoder, predictor, caller, log } = parts;
+        let PipelineParts { fleet, availability, breakers, encoder, predictor, caller, log } =
+            parts;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let judge = Arc::new(Judge::new(fleet, availability, encoder, predictor));
+        let judge = Arc::new(Judge::new(fleet, availability, breakers, (encoder, predictor)));
         let works = Works { judge, seats: Semaphore::new(cores), caller, log };
         Self { works: Arc::new(works), tasks: TaskTracker::new() }
     }
@@ -209,8 +213,15 @@ impl Pipeline {
         &self.works.judge.fleet
     }
 
-    /// Who cannot be called, and why.
-    pub fn availability(&self) -> &Availability {
-        &self.works.judge.availability
+    /// Who cannot be called now, and why.
+    pub fn availability(&self) -> Availability {
+        self.works.judge.availability()
+    }
+
+    /// How every deployment stands, by id, and the time on the clock of it.
+    pub fn conditions(&self) -> (Vec<Condition>, Duration) {
+        let health = &self.works.judge.health;
+        let now = health.now();
+        (health.conditions(now), now)
     }
 }

@@ -33,7 +33,7 @@ impl Ended<'_> {
         let decision = &considered.decision;
         let fleet = judge.fleet.deployments();
         let Choice { candidates, ranked, excluded } =
-            Choice::of(fleet, &judge.availability, &decision.verdict);
+            Choice::of(fleet, &considered.availability, &decision.verdict);
         OutcomeRecord {
             version: RECORD_VERSION,
             decision: decision.id,
@@ -80,6 +80,7 @@ fn end(dispatched: Option<&Dispatched>) -> &'static str {
         Some(ChainEnd::Broken { .. }) => "broken",
         Some(ChainEnd::Failed(ChainFailure::Cancelled)) => "cancelled",
         Some(ChainEnd::Failed(ChainFailure::Exhausted)) => "exhausted",
+        Some(ChainEnd::Failed(ChainFailure::AllShut { .. })) => "all_shut",
         Some(ChainEnd::Failed(ChainFailure::Deadline)) => "deadline",
         Some(ChainEnd::Failed(ChainFailure::OverBudget)) => "over_budget",
         Some(ChainEnd::Failed(ChainFailure::CallerError(class))) => class.as_str(),

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 use super::consider::Considered;
 use super::{Call, Decision, PipelineError, Routed, Works, record};
-use crate::dispatch::{self, ChainEvent, Dispatched, Plan};
+use crate::dispatch::{self, ChainEvent, Dispatched, Health, Plan};
 use crate::ranking::Ranking;
 
 /// An answer that comes in pieces.
@@ -69,12 +69,13 @@ impl UnderWay {
         &self.considered.decision
     }
 
-    fn plan<'a>(&'a self, ranking: &'a Ranking) -> Plan<'a> {
+    fn plan<'a>(&'a self, ranking: &'a Ranking, health: &'a Health) -> Plan<'a> {
         let own = self.call.policy.budget.max_latency;
         Plan {
             ranking,
             policy: &self.call.policy,
             request: &self.call.request,
+            health,
             arrived: self.call.arrived,
             max_latency: self.call.deadline.map_or(own, |it| it.min(own)),
         }
@@ -99,7 +100,8 @@ impl Works {
         let decision = under_way.decision();
         let dispatched = match &decision.verdict {
             Ok(ranking) => {
-                let (plan, seed) = (under_way.plan(ranking), decision.id.seed());
+                let plan = under_way.plan(ranking, &self.judge.health);
+                let seed = decision.id.seed();
                 Some(dispatch::run(plan, &self.caller, seed, gone).await)
             }
             Err(_) => None,
@@ -112,7 +114,8 @@ impl Works {
         let decision = under_way.decision();
         let dispatched = match &decision.verdict {
             Ok(ranking) => {
-                let (plan, seed) = (under_way.plan(ranking), decision.id.seed());
+                let plan = under_way.plan(ranking, &self.judge.health);
+                let seed = decision.id.seed();
                 Some(dispatch::stream(plan, &self.caller, seed, &events).await)
             }
             Err(_) => None,

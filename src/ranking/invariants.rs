@@ -3,11 +3,12 @@
 //! In: a ranking and what it was made from. Out: whether the law holds. Used by `debug_assert!` in
 //! [`super::rank()`] and by the property tests, so that both check the same law.
 
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
-use super::policy::{Availability, Need, Order, Policy};
+use super::policy::{Availability, Need, Order, Policy, Unavailable};
 use super::rank;
-use super::verdict::Ranking;
+use super::verdict::{Ranked, Ranking};
 
 /// Every candidate is ranked or excluded, exactly once.
 pub fn everyone_is_accounted_for(ranking: &Ranking, candidates: usize) -> bool {
@@ -27,10 +28,20 @@ pub fn no_limit_is_broken(ranking: &Ranking, policy: &Policy, need: &Need) -> bo
 }
 
 /// Last resorts stand at the end, and within each part utility never rises (unless the caller
-/// gave the order).
-pub fn order_follows_utility(ranking: &Ranking, policy: &Policy) -> bool {
+/// gave the order). Those that are shut stand by when they open first of all.
+pub fn order_follows_utility(
+    ranking: &Ranking,
+    policy: &Policy,
+    availability: &Availability,
+) -> bool {
     ranking.entries.windows(2).all(|pair| {
         let [a, b] = pair else { return true };
+        let opens = |it: &Ranked| rank::opens_in_ms(availability.of(&it.deployment.id));
+        match opens(a).cmp(&opens(b)) {
+            Ordering::Less => return true,
+            Ordering::Greater => return false,
+            Ordering::Equal => {}
+        }
         let parts = (a.deployment.last_resort, b.deployment.last_resort);
         match parts {
             (true, false) => false,
@@ -40,6 +51,14 @@ pub fn order_follows_utility(ranking: &Ranking, policy: &Policy) -> bool {
             }
         }
     })
+}
+
+/// Whoever is unavailable is not ranked; except that those who are only shut are ranked when nobody
+/// else is.
+pub fn nobody_unavailable_is_ranked(ranking: &Ranking, availability: &Availability) -> bool {
+    let why = |it: &Ranked| availability.of(&it.deployment.id);
+    let none = ranking.entries.iter().all(|it| why(it).is_none());
+    none || ranking.entries.iter().all(|it| matches!(why(it), Some(Unavailable::Shut { .. })))
 }
 
 /// The propensities sum to one.

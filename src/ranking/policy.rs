@@ -4,11 +4,12 @@
 //! read. Invariant: every number is checked where it is made; there are no sentinel values.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{AbilitySet, DeploymentId, ModelName, Probability, Usd};
+use crate::domain::{AbilitySet, DeploymentId, FailureClass, ModelName, Probability, Usd};
 
 /// Hard limits for the whole chain of attempts.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -160,6 +161,24 @@ pub struct Need {
 pub enum Unavailable {
     /// Its provider's key is not set; the environment variable (or file) that should hold it.
     NoKey(String),
+    /// It failed so much lately that nobody calls it for now.
+    Shut {
+        /// For so long, in milliseconds.
+        for_ms: u64,
+        /// How it failed.
+        class: FailureClass,
+    },
+}
+
+impl fmt::Display for Unavailable {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoKey(place) => write!(out, "no API key in {place}"),
+            Self::Shut { for_ms, class } => {
+                write!(out, "shut for {for_ms} ms after {}", class.as_str())
+            }
+        }
+    }
 }
 
 /// Which deployments may not be called now, and why; all others may.
@@ -167,9 +186,12 @@ pub enum Unavailable {
 pub struct Availability(BTreeMap<DeploymentId, Unavailable>);
 
 impl Availability {
-    /// Marks a deployment.
+    /// Marks a deployment. One without a key stays so, whatever else is wrong with it.
     pub fn mark(&mut self, deployment: DeploymentId, why: Unavailable) {
-        self.0.insert(deployment, why);
+        let known = self.0.entry(deployment).or_insert_with(|| why.clone());
+        if matches!(known, Unavailable::Shut { .. }) {
+            *known = why;
+        }
     }
 
     /// Why a deployment may not be called, if so.

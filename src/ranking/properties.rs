@@ -12,7 +12,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::catalog::{Deployment, Model, Source, Speed};
 use crate::domain::{
-    Ability, AbilitySet, DeploymentId, ModelName, Price, Probability, ProviderName, Usd,
+    Ability, AbilitySet, DeploymentId, FailureClass, ModelName, Price, Probability, ProviderName,
+    Usd,
 };
 use crate::prediction::{Forecast, LogNormal, Prediction, QualityEstimate};
 
@@ -184,6 +185,18 @@ fn availability(down: usize) -> Availability {
     availability
 }
 
+/// Some candidates are shut, for so many milliseconds.
+fn closes(shut: &[Option<u64>]) -> Availability {
+    let mut availability = Availability::default();
+    for (at, for_ms) in shut.iter().enumerate() {
+        let id = DeploymentId::new(&format!("m{at}@p")).unwrap();
+        let why =
+            for_ms.map(|for_ms| Unavailable::Shut { for_ms, class: FailureClass::Overloaded });
+        why.into_iter().for_each(|why| availability.mark(id.clone(), why));
+    }
+    availability
+}
+
 fn ids(ranking: &Ranking) -> Vec<&DeploymentId> {
     ranking.entries.iter().map(|it| &it.deployment.id).collect()
 }
@@ -199,9 +212,9 @@ fn check_laws(drafts: &[Draft], policy: &Policy, need: &Need, down: usize, seed:
     let Ok(ranking) = verdict else { return };
     assert!(invariants::everyone_is_accounted_for(&ranking, drafts.len()));
     assert!(invariants::no_limit_is_broken(&ranking, policy, need));
-    assert!(invariants::order_follows_utility(&ranking, policy));
+    assert!(invariants::order_follows_utility(&ranking, policy, &open));
     assert!(invariants::propensities_sum_to_one(&ranking));
-    assert!(ranking.entries.iter().all(|it| open.of(&it.deployment.id).is_none()));
+    assert!(invariants::nobody_unavailable_is_ranked(&ranking, &open));
     assert!(ranking.excluded.iter().all(|it| !it.reasons.is_empty()));
 }
 
@@ -224,6 +237,31 @@ proptest! {
         let ranked = verdict.as_ref().map(ids).unwrap_or_default();
         prop_assert_eq!(ranked.len(), eligible.len());
         prop_assert_eq!(ranked.into_iter().collect::<BTreeSet<_>>(), eligible);
+    }
+
+    #[test]
+    fn shut_ones_are_left_out_unless_all_are_shut(
+        drafts in drafts(), policy in policy(), need in need(), seed: u64,
+        shut in prop::collection::vec(prop::option::of(1_u64..9), CANDIDATES_MAX),
+    ) {
+        let open = closes(&shut);
+        let verdict = rank(fleet(&drafts), &policy, &need, &open, seed);
+        let healthy = rank(fleet(&drafts), &policy, &need, &Availability::default(), seed);
+        // Being shut alone never refuses anyone.
+        prop_assert_eq!(verdict.is_ok(), healthy.is_ok());
+        let (Ok(ranking), Ok(healthy)) = (verdict, healthy) else { return Ok(()) };
+        prop_assert!(invariants::nobody_unavailable_is_ranked(&ranking, &open));
+        prop_assert!(invariants::everyone_is_accounted_for(&ranking, drafts.len()));
+        let is_open = |it: &&DeploymentId| open.of(it).is_none();
+        let (ranked, whole) = (ids(&ranking), ids(&healthy));
+        let still: Vec<_> = whole.iter().copied().filter(is_open).collect();
+        if still.is_empty() {
+            prop_assert_eq!(ranked.len(), whole.len());
+            let times = ranking.entries.iter().map(|it| rank::opens_in_ms(open.of(&it.deployment.id)));
+            prop_assert!(times.is_sorted());
+        } else {
+            prop_assert_eq!(ranked, still);
+        }
     }
 
     #[test]

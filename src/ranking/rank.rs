@@ -7,7 +7,7 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use super::invariants;
-use super::policy::{Availability, Need, Order, Policy};
+use super::policy::{Availability, Need, Order, Policy, Unavailable};
 use super::verdict::{Excluded, Exclusion, Ranked, Ranking, Refusal};
 use crate::catalog::Deployment;
 use crate::domain::{ModelName, Probability};
@@ -24,6 +24,9 @@ pub struct Candidate {
 
 /// Orders the candidates that pass every hard limit, best first.
 ///
+/// When everyone who passes all other limits is shut, they are ordered by when they may be called
+/// again: whoever dispatches may wait for the first.
+///
 /// Utility is `quality - cost / worth - latency / worth` at the expected values. Ties are broken by
 /// `seed`, so that equal deployments share the load and a decision can still be replayed.
 ///
@@ -39,6 +42,7 @@ pub fn rank(
     let total = candidates.len();
     let mut entries = Vec::with_capacity(total);
     let mut excluded = Vec::new();
+    let all: Vec<_> = candidates.iter().map(|it| Arc::clone(&it.deployment)).collect();
     for Candidate { deployment, prediction } in candidates {
         let reasons = exclusions(&deployment, &prediction, policy, need, availability);
         if reasons.is_empty() {
@@ -50,17 +54,51 @@ pub fn rank(
         }
     }
     if entries.is_empty() {
+        (entries, excluded) = only_shut(excluded, &all, policy);
+    }
+    if entries.is_empty() {
         return Err(Refusal { excluded });
     }
-    entries.sort_by(|a, b| order(a, b, &policy.candidates.order, seed));
+    let opens = |it: &Ranked| opens_in_ms(availability.of(&it.deployment.id));
+    entries.sort_by(|a, b| {
+        opens(a).cmp(&opens(b)).then_with(|| order(a, b, &policy.candidates.order, seed))
+    });
     if let Some(first) = entries.first_mut() {
         first.propensity = Probability::ONE;
     }
     let ranking = Ranking { entries, excluded, seed };
     debug_assert!(invariants::everyone_is_accounted_for(&ranking, total));
     debug_assert!(invariants::no_limit_is_broken(&ranking, policy, need));
-    debug_assert!(invariants::order_follows_utility(&ranking, policy));
+    debug_assert!(invariants::nobody_unavailable_is_ranked(&ranking, availability));
+    debug_assert!(invariants::order_follows_utility(&ranking, policy, availability));
     Ok(ranking)
+}
+
+/// Those who are excluded for nothing but being shut, and the others.
+fn only_shut(
+    excluded: Vec<Excluded>,
+    all: &[Arc<Deployment>],
+    policy: &Policy,
+) -> (Vec<Ranked>, Vec<Excluded>) {
+    let (shut, excluded): (Vec<_>, Vec<_>) = excluded.into_iter().partition(|it| {
+        let [Exclusion::Unavailable(why)] = it.reasons.as_slice() else { return false };
+        matches!(why, Unavailable::Shut { .. })
+    });
+    let ranked = |it: Excluded| {
+        let deployment = all.iter().find(|of| of.id == it.deployment)?;
+        let utility = utility(&it.prediction, policy);
+        let (deployment, propensity) = (Arc::clone(deployment), Probability::ZERO);
+        Some(Ranked { deployment, prediction: it.prediction, utility, propensity })
+    };
+    (shut.into_iter().filter_map(ranked).collect(), excluded)
+}
+
+/// In how many milliseconds a deployment may be called again; 0 for all that are not shut.
+pub(super) fn opens_in_ms(why: Option<&Unavailable>) -> u64 {
+    match why {
+        Some(Unavailable::Shut { for_ms, .. }) => *for_ms,
+        Some(Unavailable::NoKey(_)) | None => 0,
+    }
 }
 
 /// quality - cost / worth - latency / worth.

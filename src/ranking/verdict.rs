@@ -28,7 +28,8 @@ pub struct Ranked {
 /// The order in which deployments are tried; never empty.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ranking {
-    /// Everyone eligible, best first, last resorts at the end.
+    /// Everyone eligible, best first, last resorts at the end. When all who would be eligible are
+    /// shut, these, by when they may be called again.
     pub entries: Vec<Ranked>,
     /// Everyone else.
     pub excluded: Vec<Excluded>,
@@ -125,7 +126,7 @@ impl fmt::Display for Exclusion {
             Self::Window { needed_tokens, window_tokens } => {
                 write!(out, "needs {needed_tokens} tokens, holds {window_tokens}")
             }
-            Self::Unavailable(Unavailable::NoKey(place)) => write!(out, "no API key in {place}"),
+            Self::Unavailable(why) => why.fmt(out),
             Self::NotAllowed => out.write_str("not among the candidates allowed"),
             Self::Cost { chance, likely_usd } => write!(
                 out,
@@ -178,7 +179,7 @@ impl fmt::Display for Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Ability;
+    use crate::domain::{Ability, FailureClass};
     use crate::prediction::{Forecast, LogNormal, QualityEstimate};
 
     fn chance(value: f64) -> Probability {
@@ -189,6 +190,7 @@ mod tests {
     fn all() -> Vec<(Exclusion, &'static str, &'static str)> {
         let missing = AbilitySet::EMPTY.with(Ability::Tools);
         let no_key = Unavailable::NoKey("OPENAI_API_KEY".into());
+        let shut = Unavailable::Shut { for_ms: 1_500, class: FailureClass::Overloaded };
         vec![
             (Exclusion::Abilities { missing }, "abilities", "lacks tools"),
             (
@@ -197,6 +199,7 @@ mod tests {
                 "needs 9000 tokens, holds 8192",
             ),
             (Exclusion::Unavailable(no_key), "unavailable", "no API key in OPENAI_API_KEY"),
+            (Exclusion::Unavailable(shut), "unavailable", "shut for 1500 ms after overloaded"),
             (Exclusion::NotAllowed, "not_allowed", "not among the candidates allowed"),
             (
                 Exclusion::Cost { chance: chance(0.42), likely_usd: 0.0123 },

@@ -14,6 +14,7 @@ use std::time::Duration;
 use pointsman::api::proto::pointsman_client::PointsmanClient;
 use pointsman::api::proto::{self, part};
 use pointsman::config::{self, Config};
+use pointsman::dispatch::BreakerSettings;
 use pointsman::encoder::Encoder;
 use pointsman::outcome::OutcomeLog;
 use pointsman::pipeline::{Pipeline, PipelineParts};
@@ -96,12 +97,18 @@ pub(crate) async fn simulator(models: Vec<SimulatedModel>) -> Simulator {
 
 /// The parts of a config put together, as `pointsman serve` does.
 pub(crate) fn pipeline_of(config: Config) -> Pipeline {
+    pipeline_with(config, BreakerSettings::default())
+}
+
+/// As [`pipeline_of`], with breakers of one's own.
+pub(crate) fn pipeline_with(config: Config, breakers: BreakerSettings) -> Pipeline {
     let encoder = Encoder::shipped().unwrap();
     let predictor = Predictor::shipped(&encoder).unwrap();
     let caller = HttpCaller::new(config.providers).unwrap();
     let log = OutcomeLog::open(&config.log).unwrap();
     let Config { fleet, availability, .. } = config;
-    Pipeline::new(PipelineParts { fleet, availability, encoder, predictor, caller, log })
+    let parts = PipelineParts { fleet, availability, breakers, encoder, predictor, caller, log };
+    Pipeline::new(parts)
 }
 
 /// A server with a simulator behind it.
@@ -128,11 +135,28 @@ impl House {
         .await
     }
 
+    /// Starts everything with breakers that open and close quickly.
+    pub(crate) async fn hasty(models: Vec<SimulatedModel>, breakers: BreakerSettings) -> Self {
+        let config = |simulator: &Simulator, listen: SocketAddr, store: &Path| {
+            config_text(&simulator.base_url(), listen, store)
+        };
+        Self::with_breakers(models, config, breakers).await
+    }
+
     /// Starts everything under a config that is made from the simulator, the address to listen on
     /// and the file of outcomes; every variable whose name ends in `_KEY` is set.
     pub(crate) async fn with(
         models: Vec<SimulatedModel>,
         config: impl Fn(&Simulator, SocketAddr, &Path) -> String,
+    ) -> Self {
+        Self::with_breakers(models, config, BreakerSettings::default()).await
+    }
+
+    /// As [`House::with`], with breakers of one's own.
+    pub(crate) async fn with_breakers(
+        models: Vec<SimulatedModel>,
+        config: impl Fn(&Simulator, SocketAddr, &Path) -> String,
+        breakers: BreakerSettings,
     ) -> Self {
         let simulator = simulator(models).await;
         let (listener, folder) = (listener().await, tempfile::tempdir().unwrap());
@@ -142,7 +166,7 @@ impl House {
         let key = |name: &str| name.ends_with("_KEY").then(|| "house-key".to_owned());
         let config = config::from_toml(&text, &key).unwrap_or_else(|it| panic!("{it}"));
         let policy = config.policy.clone();
-        let pipeline = Arc::new(pipeline_of(config));
+        let pipeline = Arc::new(pipeline_with(config, breakers));
         let (stop, stopped) = oneshot::channel();
         let shutdown = async move { drop(stopped.await) };
         let served = tokio::spawn(pointsman::api::serve(listener, pipeline, policy, shutdown));

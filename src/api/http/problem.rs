@@ -23,7 +23,7 @@ pub(super) fn explained<D: Dialect>(fault: &Fault, explain: Explain) -> Response
     let mut response = json(&D::error(&problem));
     *response.status_mut() = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
-    if let Some(after) = fault.kind.retry_after() {
+    if let Some(after) = fault.retry_after() {
         let whole = after.as_millis().div_ceil(1_000).to_string();
         headers.extend(value(&whole).map(|it| (header::RETRY_AFTER, it)));
         insert(headers, "retry-after-ms", &after.as_millis().to_string());

@@ -21,7 +21,7 @@ use crate::api::{from_proto, policy, proto};
 use crate::catalog::{Deployment, Model};
 use crate::domain::{ModelName, Violation};
 use crate::outcome::{Feedback, FeedbackKind, FeedbackReceipt};
-use crate::ranking::{Preference, Unavailable};
+use crate::ranking::{Availability, Preference};
 
 /// Who OpenAI's `owned_by` names for the models that are ours.
 const OWNER: &str = "pointsman";
@@ -77,6 +77,7 @@ fn auto(name: &str) -> Value {
 fn model_json(face: &Face, model: &Model) -> Value {
     let fleet = face.pipeline.fleet().deployments().iter();
     let own = fleet.filter(|it| it.model.name == model.name);
+    let availability = face.pipeline.availability();
     json!({
         "id": model.name,
         "object": "model",
@@ -87,14 +88,12 @@ fn model_json(face: &Face, model: &Model) -> Value {
         "max_output_tokens": model.max_output_tokens,
         "abilities": model.abilities,
         "released": model.released,
-        "deployments": own.map(|it| deployment(face, it)).collect::<Vec<_>>(),
+        "deployments": own.map(|it| deployment(it, &availability)).collect::<Vec<_>>(),
     })
 }
 
-fn deployment(face: &Face, of: &Deployment) -> Value {
-    let unavailable = face.pipeline.availability().of(&of.id).map(|it| match it {
-        Unavailable::NoKey(place) => format!("no API key in {place}"),
-    });
+fn deployment(of: &Deployment, availability: &Availability) -> Value {
+    let unavailable = availability.of(&of.id).map(ToString::to_string);
     json!({
         "id": of.id,
         "provider": of.provider,
@@ -197,10 +196,15 @@ pub(super) async fn healthz() -> Response<Body> {
     problem::json(&json!({ "status": "ok" }))
 }
 
-/// `GET /readyz`: it takes work, too.
+/// `GET /readyz`: it takes work, too, and can call at least one deployment.
 pub(super) async fn readyz(State(face): State<Arc<Face>>) -> Response<Body> {
     if face.stopping.load(Ordering::Relaxed) {
         return refuse(Kind::Stopping, "STOPPING", "the server is stopping");
+    }
+    let (fleet, availability) = (face.pipeline.fleet(), face.pipeline.availability());
+    if fleet.deployments().iter().all(|it| availability.of(&it.id).is_some()) {
+        let message = "no deployment can be called now";
+        return refuse(Kind::AllShut, "NOTHING_AVAILABLE", message);
     }
     problem::json(&json!({ "status": "ok" }))
 }

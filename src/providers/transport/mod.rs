@@ -10,7 +10,7 @@ mod stream;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use reqwest::redirect::Policy;
@@ -103,7 +103,7 @@ impl HttpCaller {
         let encoded = line.encode(&asking)?;
         let mut response = line.send(&encoded).await?;
         let status = response.status().as_u16();
-        let retry_after = retry_after(response.headers());
+        let retry_after = retry_after(response.headers(), SystemTime::now());
         let told =
             |class| CallFailure { status: Some(status), retry_after, ..CallFailure::of(class) };
         let body = whole_body(&mut response).await.map_err(told)?;
@@ -221,13 +221,20 @@ async fn whole_body(response: &mut Response) -> Result<Vec<u8>, FailureClass> {
     Ok(body)
 }
 
-/// The pause a provider asks for: `retry-after-ms`, else `retry-after` in seconds. A date is not
-/// read: it needs the wall clock, and the providers in the catalog send seconds.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<f64>().ok();
+/// The pause a provider asks for: `retry-after-ms`, else `retry-after` in seconds or as a date (RFC
+/// 9110, 10.2.3), of which one that is past asks for none. `now` is the wall clock's.
+fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
+    let number = |name: &str| text(name)?.parse::<f64>().ok();
+    let name = header::RETRY_AFTER.as_str();
     let ms = number("retry-after-ms").map(|it| it / 1_000.0);
-    let seconds = ms.or_else(|| number(header::RETRY_AFTER.as_str()))?;
-    Duration::try_from_secs_f64(seconds).ok()
+    match ms.or_else(|| number(name)) {
+        Some(seconds) => Duration::try_from_secs_f64(seconds).ok(),
+        None => {
+            let date = httpdate::parse_http_date(text(name)?).ok()?;
+            Some(date.duration_since(now).unwrap_or_default())
+        }
+    }
 }
 
 #[cfg(test)]

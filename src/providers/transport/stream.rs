@@ -6,6 +6,7 @@
 //! asked for is given in pieces all the same.
 
 use std::collections::VecDeque;
+use std::time::SystemTime;
 
 use http::header::CONTENT_TYPE;
 use reqwest::Response;
@@ -42,7 +43,7 @@ impl AnswerStream {
         dropped: Vec<String>,
     ) -> Result<Self, CallFailure> {
         let status = response.status().as_u16();
-        let retry_after = retry_after(response.headers());
+        let retry_after = retry_after(response.headers(), SystemTime::now());
         let is_json = response.headers().get(CONTENT_TYPE).is_some_and(is_plain_json);
         let kept =
             check::is_needed(asking.request).then(|| (asking.request.clone(), Assembly::default()));

@@ -114,16 +114,26 @@ async fn nothing_is_sent_without_a_listener_a_key_or_a_provider() {
 }
 
 #[test]
-fn a_pause_is_read_in_seconds_and_milliseconds() {
+fn a_pause_is_read_in_seconds_milliseconds_and_dates() {
     let check = |name: &'static str, value: &str, wanted: Option<u64>| {
         let mut headers = HeaderMap::new();
         headers.insert(name, value.parse().unwrap());
-        assert_eq!(retry_after(&headers), wanted.map(Duration::from_millis), "{name}: {value}");
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_445_412_480);
+        assert_eq!(
+            retry_after(&headers, now),
+            wanted.map(Duration::from_millis),
+            "{name}: {value}"
+        );
     };
     check("retry-after", "2", Some(2_000));
     check("retry-after", "0.5", Some(500));
     check("retry-after-ms", "250", Some(250));
-    for bad in ["-1", "NaN", "1e300", "Wed, 21 Oct 2015 07:28:00 GMT"] {
+    // RFC 9110, 5.6.7: the three forms of a date. `now` is 07:28:00.
+    check("retry-after", "Wed, 21 Oct 2015 07:28:03 GMT", Some(3_000));
+    check("retry-after", "Wednesday, 21-Oct-15 07:29:00 GMT", Some(60_000));
+    check("retry-after", "Wed Oct 21 07:28:01 2015", Some(1_000));
+    check("retry-after", "Wed, 21 Oct 2015 07:27:00 GMT", Some(0));
+    for bad in ["-1", "NaN", "1e300", "soon", "Wed, 99 Oct 2015 07:28:00 GMT"] {
         check("retry-after", bad, None);
     }
 }

@@ -1,0 +1,50 @@
+from pointsman.v1 import decision_pb2 as _decision_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class AvailabilityState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    AVAILABILITY_STATE_UNSPECIFIED: _ClassVar[AvailabilityState]
+    AVAILABILITY_STATE_CLOSED: _ClassVar[AvailabilityState]
+    AVAILABILITY_STATE_OPEN: _ClassVar[AvailabilityState]
+    AVAILABILITY_STATE_HALF_OPEN: _ClassVar[AvailabilityState]
+    AVAILABILITY_STATE_RAMPING: _ClassVar[AvailabilityState]
+    AVAILABILITY_STATE_UNAVAILABLE: _ClassVar[AvailabilityState]
+AVAILABILITY_STATE_UNSPECIFIED: AvailabilityState
+AVAILABILITY_STATE_CLOSED: AvailabilityState
+AVAILABILITY_STATE_OPEN: AvailabilityState
+AVAILABILITY_STATE_HALF_OPEN: AvailabilityState
+AVAILABILITY_STATE_RAMPING: AvailabilityState
+AVAILABILITY_STATE_UNAVAILABLE: AvailabilityState
+
+class ListAvailabilityRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListAvailabilityResponse(_message.Message):
+    __slots__ = ("deployments",)
+    DEPLOYMENTS_FIELD_NUMBER: _ClassVar[int]
+    deployments: _containers.RepeatedCompositeFieldContainer[DeploymentAvailability]
+    def __init__(self, deployments: _Optional[_Iterable[_Union[DeploymentAvailability, _Mapping]]] = ...) -> None: ...
+
+class DeploymentAvailability(_message.Message):
+    __slots__ = ("deployment", "state", "since_ms", "until_ms", "failure", "unavailable")
+    DEPLOYMENT_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    SINCE_MS_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_MS_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
+    UNAVAILABLE_FIELD_NUMBER: _ClassVar[int]
+    deployment: str
+    state: AvailabilityState
+    since_ms: int
+    until_ms: int
+    failure: _decision_pb2.FailureClass
+    unavailable: str
+    def __init__(self, deployment: _Optional[str] = ..., state: _Optional[_Union[AvailabilityState, str]] = ..., since_ms: _Optional[int] = ..., until_ms: _Optional[int] = ..., failure: _Optional[_Union[_decision_pb2.FailureClass, str]] = ..., unavailable: _Optional[str] = ...) -> None: ...

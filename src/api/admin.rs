@@ -1,0 +1,117 @@
+//! `pointsman.v1.PointsmanAdmin`: how the server stands, for operators.
+//!
+//! In: the health of the fleet. Out: wire messages. Invariant: changes nothing. Served on the one
+//! listener there is; a later issue gives it a port of its own, with callers that are asked who they
+//! are.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tonic::{Request, Response, Status};
+
+use super::proto::{self, pointsman_admin_server};
+use super::to_proto;
+use crate::dispatch::health::{Condition, Phase};
+use crate::domain::DeploymentId;
+use crate::pipeline::Pipeline;
+use crate::ranking::{Availability, Unavailable};
+
+/// The service.
+pub(super) struct Admin {
+    /// What does the work.
+    pub(super) pipeline: Arc<Pipeline>,
+}
+
+#[tonic::async_trait]
+impl pointsman_admin_server::PointsmanAdmin for Admin {
+    async fn list_availability(
+        &self,
+        _request: Request<proto::ListAvailabilityRequest>,
+    ) -> Result<Response<proto::ListAvailabilityResponse>, Status> {
+        let (conditions, now) = self.pipeline.conditions();
+        let known = self.pipeline.availability();
+        let deployments = conditions.iter().map(|it| told(it, &known, now)).collect();
+        Ok(Response::new(proto::ListAvailabilityResponse { deployments }))
+    }
+}
+
+fn told(it: &Condition, known: &Availability, now: Duration) -> proto::DeploymentAvailability {
+    let deployment = it.deployment.to_string();
+    if let Some(why) = never(&it.deployment, known) {
+        let (state, unavailable) = (proto::AvailabilityState::Unavailable.into(), Some(why));
+        return proto::DeploymentAvailability {
+            deployment,
+            state,
+            unavailable,
+            ..Default::default()
+        };
+    }
+    use proto::AvailabilityState::{Closed, HalfOpen, Open, Ramping};
+    let (state, until) = match it.phase {
+        Phase::Closed => (Closed, None),
+        Phase::Open(until) => (Open, Some(until)),
+        Phase::Due => (HalfOpen, None),
+        Phase::Probing(until) => (HalfOpen, Some(until)),
+        Phase::Ramping(until) => (Ramping, Some(until)),
+    };
+    let always = it.since.is_zero();
+    proto::DeploymentAvailability {
+        deployment,
+        state: state.into(),
+        since_ms: (!always).then(|| millis(now.saturating_sub(it.since))),
+        until_ms: until.map(|it| millis(it.saturating_sub(now))),
+        failure: it.class.map_or(0, |class| to_proto::failure_class(class).into()),
+        unavailable: None,
+    }
+}
+
+/// Why a deployment can never be called, if so.
+fn never(deployment: &DeploymentId, known: &Availability) -> Option<String> {
+    match known.of(deployment)? {
+        why @ Unavailable::NoKey(_) => Some(why.to_string()),
+        Unavailable::Shut { .. } => None,
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::FailureClass;
+
+    #[test]
+    fn every_phase_has_its_state() {
+        let check =
+            |phase: Phase,
+             since: u64,
+             wanted: (proto::AvailabilityState, Option<u64>, Option<u64>)| {
+                let deployment = DeploymentId::new("m@p").unwrap();
+                let class = Some(FailureClass::Overloaded);
+                let it = Condition { deployment, phase, since: Duration::from_secs(since), class };
+                let wire = told(&it, &Availability::default(), Duration::from_secs(10));
+                assert_eq!((wire.state(), wire.since_ms, wire.until_ms), wanted, "{phase:?}");
+                assert_eq!(wire.failure(), proto::FailureClass::Overloaded);
+            };
+        use proto::AvailabilityState::{Closed, HalfOpen, Open, Ramping};
+        let until = Duration::from_secs(12);
+        check(Phase::Closed, 0, (Closed, None, None));
+        check(Phase::Open(until), 7, (Open, Some(3_000), Some(2_000)));
+        check(Phase::Due, 7, (HalfOpen, Some(3_000), None));
+        check(Phase::Probing(until), 9, (HalfOpen, Some(1_000), Some(2_000)));
+        check(Phase::Ramping(until), 9, (Ramping, Some(1_000), Some(2_000)));
+    }
+
+    #[test]
+    fn a_missing_key_is_told() {
+        let deployment = DeploymentId::new("m@p").unwrap();
+        let mut known = Availability::default();
+        known.mark(deployment.clone(), Unavailable::NoKey("A_KEY".into()));
+        let it = Condition { deployment, phase: Phase::Closed, since: Duration::ZERO, class: None };
+        let wire = told(&it, &known, Duration::ZERO);
+        assert_eq!(wire.state(), proto::AvailabilityState::Unavailable);
+        assert_eq!(wire.unavailable.as_deref(), Some("no API key in A_KEY"));
+    }
+}

@@ -1,0 +1,213 @@
+//! The health of every deployment, as the calls of this process find it.
+//!
+//! In: who wants to call, how calls ended. Out: [`Admission`]s, what is shut and until when, and
+//! whether a deployment may be called a second time. Invariant: one entry per deployment of the
+//! fleet and no other; every decision is one of [`breaker`] or [`retries`], under one lock that is
+//! never held while waiting. Not here: what follows from it (see [`super::chain`]).
+
+mod breaker;
+mod retries;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::domain::{BreakerEffect, DeploymentId, FailureClass};
+pub use breaker::{Admission, Breaker, BreakerSettings, Phase, Told, Verdict};
+use retries::RetryBudget;
+
+/// How long to wait before asking again for a deployment whose probe is under way: nobody knows
+/// when its verdict comes.
+pub const PROBE_RECHECK: Duration = Duration::from_millis(100);
+
+/// How a call that ran out of time compares with what was predicted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pace {
+    /// Its time was up before its predicted p99.
+    AsPredicted,
+    /// It took longer than its predicted p99.
+    Slow,
+}
+
+/// The health of a fleet. Its times count from when it was made.
+#[derive(Debug)]
+pub struct Health {
+    epoch: Instant,
+    settings: BreakerSettings,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct Inner {
+    breakers: BTreeMap<DeploymentId, Breaker>,
+    retries: RetryBudget,
+}
+
+/// A deployment as its breaker stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Condition {
+    /// Which.
+    pub deployment: DeploymentId,
+    /// Where its breaker stands.
+    pub phase: Phase,
+    /// When that began.
+    pub since: Duration,
+    /// What opened it last, until all its traffic is back.
+    pub class: Option<FailureClass>,
+}
+
+/// A deployment that nobody may call now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shut {
+    /// Which.
+    pub deployment: DeploymentId,
+    /// Until when; for one whose probe is under way, when to ask again.
+    pub until: Duration,
+    /// What opened its breaker.
+    pub class: FailureClass,
+}
+
+impl Health {
+    /// Everyone healthy.
+    pub fn new(fleet: impl IntoIterator<Item = DeploymentId>, settings: BreakerSettings) -> Self {
+        let breakers = fleet.into_iter().map(|it| (it, Breaker::default())).collect();
+        let inner = Mutex::new(Inner { breakers, retries: RetryBudget::default() });
+        Self { epoch: Instant::now(), settings, inner }
+    }
+
+    /// The time since this was made: the `now` of every other function.
+    pub fn now(&self) -> Duration {
+        self.at(Instant::now())
+    }
+
+    /// An instant on this clock.
+    pub(super) fn at(&self, instant: Instant) -> Duration {
+        instant.saturating_duration_since(self.epoch)
+    }
+
+    /// Whether a deployment may be called. `draw`, in 0..1, decides while its traffic comes back.
+    /// Whoever is admitted reports how it ended. A deployment of another fleet always may.
+    pub fn admit(&self, deployment: &DeploymentId, now: Duration, draw: f64) -> Admission {
+        let mut inner = self.inner();
+        let Some(breaker) = inner.breakers.get_mut(deployment) else { return Admission::Go };
+        let (next, admission) = breaker.admit(draw, now, &self.settings);
+        *breaker = next;
+        admission
+    }
+
+    /// Takes in how a call ended.
+    pub fn report(&self, deployment: &DeploymentId, told: Told, now: Duration) {
+        let mut inner = self.inner();
+        let Some(breaker) = inner.breakers.get_mut(deployment) else { return };
+        let before = *breaker;
+        *breaker = before.report(told, now, &self.settings);
+        let after = *breaker;
+        drop(inner);
+        self.log(deployment, [before, after], now);
+    }
+
+    /// Who is shut now.
+    pub fn shut(&self, now: Duration) -> Vec<Shut> {
+        let shut = |it: Condition| {
+            let until = match it.phase {
+                Phase::Open(until) => until,
+                Phase::Probing(until) => until.min(now + PROBE_RECHECK),
+                Phase::Closed | Phase::Due | Phase::Ramping(_) => return None,
+            };
+            Some(Shut { deployment: it.deployment, until, class: it.class? })
+        };
+        self.conditions(now).into_iter().filter_map(shut).collect()
+    }
+
+    /// How everyone stands, by id.
+    pub fn conditions(&self, now: Duration) -> Vec<Condition> {
+        let condition = |(deployment, breaker): (&DeploymentId, &Breaker)| Condition {
+            deployment: deployment.clone(),
+            phase: breaker.phase(now, &self.settings),
+            since: breaker.since(now, &self.settings),
+            class: breaker.why(now, &self.settings),
+        };
+        self.inner().breakers.iter().map(condition).collect()
+    }
+
+    /// Until when nobody may call a deployment, if so.
+    pub(super) fn shut_until(&self, deployment: &DeploymentId, now: Duration) -> Option<Duration> {
+        let phase = self.inner().breakers.get(deployment)?.phase(now, &self.settings);
+        match phase {
+            Phase::Open(until) => Some(until),
+            Phase::Closed | Phase::Due | Phase::Probing(_) | Phase::Ramping(_) => None,
+        }
+    }
+
+    /// A request begins to call.
+    pub(super) fn requested(&self, now: Duration) {
+        self.inner().retries.requested(now);
+    }
+
+    /// Takes one call of a deployment that has just failed, if there is one left.
+    pub(super) fn take_retry(&self, now: Duration) -> bool {
+        self.inner().retries.take(now)
+    }
+
+    /// What a failure says of a deployment's health. `status` is there if it answered at all;
+    /// `retry_after` is the pause it asks for.
+    pub(super) fn verdict(
+        &self,
+        class: FailureClass,
+        status: Option<u16>,
+        retry_after: Option<Duration>,
+        pace: Pace,
+    ) -> Verdict {
+        match class.handling().breaker {
+            BreakerEffect::Counts => Verdict::Counts(class),
+            BreakerEffect::CountsIfSlow => match pace {
+                Pace::Slow => Verdict::Counts(class),
+                Pace::AsPredicted => Verdict::Nothing,
+            },
+            BreakerEffect::OpensUntilRetryAfter => {
+                Verdict::Opens(class, retry_after.unwrap_or(self.settings.limited))
+            }
+            BreakerEffect::OpensFor(seconds) => {
+                Verdict::Opens(class, Duration::from_secs(seconds.into()))
+            }
+            // A deployment that refuses a request for what is in it works.
+            BreakerEffect::None if status.is_some() && class != FailureClass::Cancelled => {
+                Verdict::Answered
+            }
+            BreakerEffect::None => Verdict::Nothing,
+        }
+    }
+
+    /// Tells the operator. What waiting does not mend is a warning.
+    fn log(&self, of: &DeploymentId, [before, after]: [Breaker; 2], now: Duration) {
+        let class = after.why(now, &self.settings).map_or("", FailureClass::as_str);
+        let phases = [before, after].map(|it| it.phase(now, &self.settings));
+        match phases {
+            [Phase::Open(_), Phase::Open(_)] => {}
+            [_, Phase::Open(until)] => {
+                let for_ms = until.saturating_sub(now).as_millis();
+                if class == FailureClass::Auth.as_str()
+                    || class == FailureClass::ModelMissing.as_str()
+                {
+                    tracing::warn!(deployment = %of, class, for_ms, "shut: its key or its model is wrong");
+                } else {
+                    tracing::info!(deployment = %of, class, for_ms, "shut");
+                }
+            }
+            [Phase::Probing(_) | Phase::Due, Phase::Ramping(_)] => {
+                tracing::info!(deployment = %of, "answers again");
+            }
+            _ => {}
+        }
+    }
+
+    /// Breakers are plain values, whole after every step, so a thread that panicked while holding
+    /// them did no harm.
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
