@@ -36,6 +36,7 @@ const EXHAUSTED: End = End::Told("503 exhausted", "UNAVAILABLE EXHAUSTED");
 const FOR_GOOD: End = End::Told("502 exhausted", "UNAVAILABLE EXHAUSTED");
 const DEADLINE: End = End::Told("504 deadline", "DEADLINE_EXCEEDED DEADLINE");
 const INVALID: End = End::Told("400 invalid_request", "INVALID_ARGUMENT INVALID_REQUEST");
+const UNSUPPORTED: End = End::Told("400 unsupported", "INVALID_ARGUMENT UNSUPPORTED");
 const TOO_LONG: End = End::Told("400 context_length_exceeded", "INVALID_ARGUMENT CONTEXT_TOO_LONG");
 const FILTERED: End = End::Told("400 content_filter", "FAILED_PRECONDITION CONTENT_FILTERED");
 const OVER_BUDGET: End = End::Told("402 over_budget", "RESOURCE_EXHAUSTED OVER_BUDGET");
@@ -105,6 +106,34 @@ fn table() -> Vec<Row> {
             FOR_GOOD,
         )
         .wish(Wish::LastResort),
+        row("empty_answer", "200, nothing said", fault(Fault::Empty), NEXT, FOR_GOOD),
+        row("malformed", "200, not its protocol", fault(Fault::Malformed), NEXT, FOR_GOOD),
+        row(
+            "stream_cut",
+            "cut before any content was passed on",
+            fault(Fault::CutAfter { tokens: 0 }),
+            NEXT,
+            EXHAUSTED,
+        ),
+        row(
+            "model_missing",
+            "404, and the second costs more than `max_cost_usd` leaves",
+            fault(Fault::WrongModel),
+            ["AC", "AC", "AC!"],
+            OVER_BUDGET,
+        )
+        .wish(Wish::Cap),
+    ];
+    rows.extend(refused());
+    rows.extend(late());
+    rows.extend(broken());
+    rows
+}
+
+/// What a provider refuses for what the request is.
+fn refused() -> Vec<Row> {
+    let row = Row::new;
+    vec![
         row(
             "context_too_long",
             "400, the others' windows are larger",
@@ -125,7 +154,7 @@ fn table() -> Vec<Row> {
             "an image by URL, which it does not fetch",
             Cause::ImageByUrl,
             NEXT_EACH_TIME,
-            FOR_GOOD,
+            UNSUPPORTED,
         )
         .only_from(&["ollama"]),
         row("content_filtered", "withheld", fault(Fault::ContentFilter), NOBODY_ELSE, FILTERED)
@@ -141,27 +170,7 @@ fn table() -> Vec<Row> {
         .only_from(&FILTERS),
         row("invalid_request", "400", status(400), NOBODY_ELSE, INVALID),
         row("invalid_request", "422", status(422), NOBODY_ELSE, INVALID),
-        row("empty_answer", "200, nothing said", fault(Fault::Empty), NEXT, FOR_GOOD),
-        row("malformed", "200, not its protocol", fault(Fault::Malformed), NEXT, FOR_GOOD),
-        row(
-            "stream_cut",
-            "cut before any content was passed on",
-            fault(Fault::CutAfter { tokens: 0 }),
-            NEXT,
-            EXHAUSTED,
-        ),
-        row(
-            "model_missing",
-            "404, and the second costs more than `max_cost_usd` leaves",
-            fault(Fault::WrongModel),
-            ["AC", "AC", "AC!"],
-            OVER_BUDGET,
-        )
-        .wish(Wish::Cap),
-    ];
-    rows.extend(late());
-    rows.extend(broken());
-    rows
+    ]
 }
 
 /// Content filters that say what they are; Ollama has none.
