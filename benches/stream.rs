@@ -46,7 +46,9 @@ async fn main() {
         .spawn()
         .unwrap();
     drop(support::channel_when_up(address).await);
-    let client = Client::builder().no_proxy().build().unwrap();
+    // An error says that one is installed already, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client = Client::builder().no_proxy().tls_certs_only([]).build().unwrap();
     let base = format!("http://{address}/v1");
 
     let (mut direct, mut through) = (Vec::new(), Vec::new());
@@ -66,7 +68,7 @@ async fn main() {
     println!("added: {added:.3} ms (asked: at most {ADDED_MS_MAX} ms)");
 
     let rows = support::ROWS.map(|it| it.name);
-    let stall = Fault::Stall { after_tokens: 1 };
+    let stall = Fault::Stall { after_tokens: 8 };
     for name in rows {
         simulator.push_script(name, vec![stall; STREAMS]).unwrap();
     }

@@ -167,7 +167,7 @@ async fn reflection_lists_the_services() {
         ask(MessageRequest::ListServices(String::new())),
         ask(MessageRequest::FileContainingSymbol(SERVICE.to_owned())),
     ];
-    let asked = tokio_stream::iter(asked);
+    let asked = futures_util::stream::iter(asked);
     let mut told = reflection.server_reflection_info(asked).await.unwrap().into_inner();
     let listed = told.message().await.unwrap().unwrap().message_response.unwrap();
     let MessageResponse::ListServicesResponse(listed) = listed else { panic!("no list") };

@@ -24,7 +24,7 @@ use tokio::{
 
 /// Open connections at a time; more wait in the kernel's backlog. Far above a load test's need,
 /// below the usual limit on file descriptors.
-const CONNECTIONS_MAX: usize = 512;
+const CONNECTIONS_MAX: usize = 2_048;
 
 /// Resets one connection.
 #[derive(Debug, Clone, Default)]
@@ -65,6 +65,8 @@ impl axum::serve::Listener for ResettableListener {
         // The semaphore is never closed, so there always is a permit to wait for.
         let permit = self.free.clone().acquire_owned().await.ok();
         let (inner, peer) = axum::serve::Listener::accept(&mut self.inner).await;
+        // Pieces go out as they are made; a connection that refuses is only slower.
+        let _ = inner.set_nodelay(true);
         (ResettableStream { inner, switch: ResetSwitch::default(), _permit: permit }, peer)
     }
 
