@@ -2,8 +2,8 @@
 //!
 //! In: who wants to call, how calls ended. Out: [`Admission`]s, what is shut and until when, and
 //! whether a deployment may be called a second time. Invariant: one entry per deployment of the
-//! fleet and no other; every decision is one of [`breaker`] or [`retries`], under one lock that is
-//! never held while waiting. Not here: what follows from it (see [`super::chain`]).
+//! fleet and no other; every decision is one of `breaker` or `retries`, under one lock that is
+//! never held while waiting. Not here: what follows from it (see `chain`).
 
 mod breaker;
 mod retries;
