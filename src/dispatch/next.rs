@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use super::ChainFailure;
-use super::timing::{RETRY_AFTER_MAX, median, share};
+use super::timing::{RETRY_AFTER_MAX, SHUT_WAIT_MAX, median, share};
 use crate::domain::{Again, FailureClass, Next, Usd};
 use crate::ranking::{FallbackPolicy, Ranked};
 
@@ -105,7 +105,8 @@ pub(super) fn next_step(
         return attempt(*at, Duration::ZERO);
     }
     let waits = skipped.iter().filter(|it| shut.contains(&it.at));
-    let soonest = waits.filter_map(|it| Some((it.at, it.wait?))).min_by_key(|(_, wait)| *wait);
+    let waits = waits.filter_map(|it| Some((it.at, it.wait.filter(|it| *it <= SHUT_WAIT_MAX)?)));
+    let soonest = waits.min_by_key(|(_, wait)| *wait);
     match soonest.filter(|(at, wait)| fits_after(walk[*at], *wait, left)) {
         Some((at, pause)) => attempt(at, pause),
         None => Step::Stop(nobody_left(walk, &open, tried, left)),

@@ -17,6 +17,11 @@ const BACKOFF_MAX: Duration = Duration::from_millis(500);
 /// A pause asked for by a provider is kept only up to this (`failure.md`).
 pub(super) const RETRY_AFTER_MAX: Duration = Duration::from_secs(2);
 
+/// A deployment that is shut is waited for up to this, the longest that counted failures shut one.
+/// Who is shut for longer has a wrong key, lacks the model or asked for a long pause: the caller is
+/// told at once when to come back, and can do something about it.
+pub(super) const SHUT_WAIT_MAX: Duration = Duration::from_secs(15);
+
 /// Kept free on top of the next candidate's median: timers fire late, and a call takes a moment to
 /// start. Without it the next candidate would always be a hair too slow for what is left.
 const SLACK: Duration = Duration::from_millis(50);

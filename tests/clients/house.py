@@ -32,8 +32,8 @@ MODEL_IDS = {**{it: it for it in PROTOCOLS}, "bedrock": "anthropic.claude-sonnet
 FLAKY = [f"flaky-{it}" for it in range(1, 5)]
 # These always answer 503.
 DOWN = ["down-a", "down-b"]
-# This one's provider refuses the key.
-LOCKED = ["locked"]
+# The provider of these refuses the key; each is asked once, since it is then left alone for a minute.
+LOCKED = ["locked", "locked-2"]
 # The streams of this one break off after some tokens.
 BROKEN = ["broken"]
 BASE_PATHS = {"openai": "/v1", "anthropic": "/v1", "gemini": "/v1beta", "ollama": "", "bedrock": ""}

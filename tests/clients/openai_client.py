@@ -213,7 +213,7 @@ def retries():
     streamed = patient.chat.completions.create(model="flaky-3", messages=say, stream=True)
     check(sum(1 for _ in streamed) > 2, "and so does a stream's")
     raised = fails(
-        openai.APIStatusError, "what cannot mend", lambda: patient.chat.completions.create(model="locked", messages=say)
+        openai.APIStatusError, "what cannot mend", lambda: patient.chat.completions.create(model="locked-2", messages=say)
     )
     check(raised.request.headers["x-stainless-retry-count"] == "0", "is not tried again")
     served = client.chat.completions.create(
