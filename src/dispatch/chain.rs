@@ -249,14 +249,13 @@ impl<'a> Chain<'a> {
 
     fn failed(&mut self, at: usize, start: Duration, failure: &CallFailure) {
         let CallFailure { class, status, usage, retry_after, detail } = *failure;
-        let failure_class = Some(class);
-        let facts =
-            Facts { failure: failure_class, status, retry_after, ttft: None, usage, detail };
+        let failure = Some(class);
+        let facts = Facts { failure, status, retry_after, ttft: None, usage, detail };
         self.record(self.walk[at], start, facts);
         let pause = match class.handling().again {
             Again::Never | Again::AtOnce => None,
             Again::AfterBackoff => Some(self.backoff.draw()),
-            Again::AfterRetryAfter => failure.retry_after,
+            Again::AfterRetryAfter => retry_after,
         };
         self.tried.push(Tried { at, class, pause });
         let now = self.plan.health.now();

@@ -20,9 +20,9 @@ use super::auth::{Signed, authorize};
 use super::call::{CallFailure, Caller, Reply};
 use super::check;
 use super::protocol::{Answered, Asking, Delivery, Encoded};
-use super::provider::Provider;
+use super::provider::{Protocol, Provider};
 use crate::catalog::Deployment;
-use crate::domain::{ChatRequest, FailureClass, ProviderName};
+use crate::domain::{ChatRequest, ChatResponse, FailureClass, ProviderName};
 pub use stream::AnswerStream;
 
 /// A TCP and TLS handshake takes well under a second; more than this is an outage.
@@ -103,14 +103,7 @@ impl HttpCaller {
         let encoded = line.encode(&asking)?;
         let mut response = line.send(&encoded).await?;
         let status = response.status().as_u16();
-        let retry_after = retry_after(response.headers(), SystemTime::now());
-        let told =
-            |class| CallFailure { status: Some(status), retry_after, ..CallFailure::of(class) };
-        let body = whole_body(&mut response).await.map_err(told)?;
-        let answered = Answered { status, retry_after, body: &body };
-        let response = line.provider.protocol.decode(&answered, &asking)?;
-        let usage = response.usage;
-        check::check(request, &response).map_err(|class| answered.failed(class, usage))?;
+        let response = whole_answer(&mut response, line.provider.protocol, &asking).await?;
         Ok(Reply { response, status, ttft: None, dropped: encoded.dropped })
     }
 }
@@ -205,6 +198,24 @@ fn unsent(error: &reqwest::Error) -> CallFailure {
     // A URL or key that makes no request is the operator's to mend; other providers still work.
     let class = if error.is_builder() { FailureClass::Auth } else { FailureClass::Connection };
     CallFailure::of(class)
+}
+
+/// Reads an answer that comes in one piece, and checks that it is what was asked for; of an error,
+/// what it means.
+async fn whole_answer(
+    response: &mut Response,
+    protocol: Protocol,
+    asking: &Asking<'_>,
+) -> Result<ChatResponse, CallFailure> {
+    let status = response.status().as_u16();
+    let retry_after = retry_after(response.headers(), SystemTime::now());
+    let told = |class| CallFailure { status: Some(status), retry_after, ..CallFailure::of(class) };
+    let body = whole_body(response).await.map_err(told)?;
+    let answered = Answered { status, retry_after, body: &body };
+    let whole = protocol.decode(&answered, asking)?;
+    let checked = check::check(asking.request, &whole);
+    checked.map_err(|class| answered.failed(class, whole.usage))?;
+    Ok(whole)
 }
 
 async fn whole_body(response: &mut Response) -> Result<Vec<u8>, FailureClass> {

@@ -6,7 +6,6 @@
 //! asked for is given in pieces all the same.
 
 use std::collections::VecDeque;
-use std::time::SystemTime;
 
 use http::header::CONTENT_TYPE;
 use reqwest::Response;
@@ -14,9 +13,9 @@ use reqwest::Response;
 use super::super::call::{CallFailure, DeltaStream, StreamItem};
 use super::super::check;
 use super::super::framing::{Frame, Framer};
-use super::super::protocol::{Answered, Asking, Decode, Progress};
+use super::super::protocol::{Asking, Decode, Progress};
 use super::super::provider::Protocol;
-use super::{retry_after, whole_body};
+use super::whole_answer;
 use crate::domain::{Assembly, ChatRequest, ChatResponse, Delta, FailureClass, StreamEnd, Usage};
 
 /// A stream of one provider's answer.
@@ -43,7 +42,6 @@ impl AnswerStream {
         dropped: Vec<String>,
     ) -> Result<Self, CallFailure> {
         let status = response.status().as_u16();
-        let retry_after = retry_after(response.headers(), SystemTime::now());
         let is_json = response.headers().get(CONTENT_TYPE).is_some_and(is_plain_json);
         let kept =
             check::is_needed(asking.request).then(|| (asking.request.clone(), Assembly::default()));
@@ -61,13 +59,8 @@ impl AnswerStream {
         if (200..300).contains(&status) && !is_json {
             return Ok(stream);
         }
-        let told =
-            |class| CallFailure { status: Some(status), retry_after, ..CallFailure::of(class) };
-        let body = whole_body(&mut stream.response).await.map_err(told)?;
-        let answered = Answered { status, retry_after, body: &body };
-        let whole = protocol.decode(&answered, asking)?;
+        let whole = whole_answer(&mut stream.response, protocol, asking).await?;
         let usage = whole.usage;
-        check::check(asking.request, &whole).map_err(|class| answered.failed(class, usage))?;
         (stream.kept, stream.usage) = (None, Some(usage));
         stream.end = Some(Ok(StreamEnd { finish: whole.finish, usage }));
         stream.ready = pieces(whole);
