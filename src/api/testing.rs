@@ -141,5 +141,5 @@ fn dispatched(end: ChainEnd, failure: Option<FailureClass>) -> Dispatched {
         usage,
         cost_usd: Usd::clamped(0.0001),
     };
-    Dispatched { end, attempts: vec![attempt], dropped: vec!["seed".into()] }
+    Dispatched { end, attempts: vec![attempt], dropped: vec!["seed".into()], seams: vec![] }
 }

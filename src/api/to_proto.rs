@@ -161,7 +161,7 @@ pub(super) fn attempt(of: &Attempt) -> proto::Attempt {
     }
 }
 
-fn failure_class(of: FailureClass) -> proto::FailureClass {
+pub(super) fn failure_class(of: FailureClass) -> proto::FailureClass {
     use proto::FailureClass as Wire;
     match of {
         FailureClass::RateLimited => Wire::RateLimited,

@@ -37,6 +37,16 @@ pub(super) struct Success<'a, T> {
     pub(super) value: T,
 }
 
+/// An answer that broke off after its first content.
+pub(super) struct Broke<'a> {
+    /// Whose.
+    pub(super) ranked: &'a Ranked,
+    /// When its call began, from the request's arrival.
+    pub(super) start: Duration,
+    /// From its start to its first content.
+    pub(super) ttft: Duration,
+}
+
 /// What is written down of a call.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Facts {
@@ -132,6 +142,25 @@ impl<'a> Chain<'a> {
         });
     }
 
+    /// Writes down a call whose answer broke off: as a failure, which [`next_step`] goes by.
+    pub(super) fn broke(&mut self, of: &Broke<'_>, failure: &CallFailure) {
+        let CallFailure { class, status, usage, .. } = *failure;
+        let facts = Facts { failure: Some(class), status, ttft: Some(of.ttft), usage };
+        self.record(of.ranked, of.start, facts);
+        let at = self.walk.iter().position(|it| std::ptr::eq(*it, of.ranked));
+        self.note(at.unwrap_or(usize::MAX), failure);
+    }
+
+    /// Takes from the walk whoever may not go on. What was tried stays counted.
+    pub(super) fn keep(&mut self, may_go_on: impl Fn(&Ranked) -> bool) {
+        let kept: Vec<usize> =
+            (0..self.walk.len()).filter(|at| may_go_on(self.walk[*at])).collect();
+        for it in &mut self.tried {
+            it.at = kept.iter().position(|at| *at == it.at).unwrap_or(usize::MAX);
+        }
+        self.walk = kept.into_iter().map(|at| self.walk[at]).collect();
+    }
+
     /// Writes down the attempt that was under way when the walk was dropped.
     fn abandon(&mut self) {
         if let Some((at, start)) = self.under_way.take() {
@@ -149,6 +178,11 @@ impl<'a> Chain<'a> {
         let CallFailure { class, status, usage, .. } = *failure;
         let facts = Facts { failure: Some(class), status, ttft: None, usage };
         self.record(self.walk[at], start, facts);
+        self.note(at, failure);
+    }
+
+    fn note(&mut self, at: usize, failure: &CallFailure) {
+        let class = failure.class;
         let pause = match class.handling().again {
             Again::Never | Again::AtOnce => None,
             Again::AfterBackoff => Some(self.backoff.draw()),

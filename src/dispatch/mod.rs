@@ -10,6 +10,10 @@ mod chain;
 #[cfg(test)]
 mod fixtures;
 mod next;
+mod passage;
+mod resume;
+#[cfg(test)]
+mod resume_tests;
 mod run;
 mod stream;
 #[cfg(test)]
@@ -23,11 +27,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::catalog::Deployment;
-use crate::domain::{Attempt, ChatRequest, ChatResponse, FailureClass, Usage, Usd};
+use crate::domain::{Attempt, ChatRequest, ChatResponse, FailureClass, Seam, Usage, Usd};
 use crate::ranking::{Policy, Ranking};
 
+pub use passage::{Answering, ChainEvent, EVENTS_MAX};
 pub use run::run;
-pub use stream::{ChainEvent, EVENTS_MAX, stream};
+pub use stream::stream;
 
 /// What is to be done, and within which limits.
 #[derive(Debug, Clone, Copy)]
@@ -53,6 +58,8 @@ pub struct Dispatched {
     pub attempts: Vec<Attempt>,
     /// Parameters that whoever answered lacks and was not sent, by their names in OpenAI's dialect.
     pub dropped: Vec<String>,
+    /// Where a stream that broke off was gone on with, in order.
+    pub seams: Vec<Seam>,
 }
 
 /// How a chain of attempts ends.
@@ -114,7 +121,8 @@ impl ChainFailure {
 impl Dispatched {
     /// A chain without an answer.
     fn failed(failure: ChainFailure, attempts: Vec<Attempt>) -> Self {
-        Self { end: ChainEnd::Failed(failure), attempts, dropped: Vec::new() }
+        let end = ChainEnd::Failed(failure);
+        Self { end, attempts, dropped: Vec::new(), seams: Vec::new() }
     }
 
     /// What all attempts cost, failed ones included.

@@ -28,7 +28,7 @@ pub async fn run<C: Caller>(
             let deployment = ranked.deployment.clone();
             let (response, dropped) = (reply.response, reply.dropped);
             let end = ChainEnd::Served { deployment, response };
-            Dispatched { end, attempts: chain.attempts, dropped }
+            Dispatched { end, attempts: chain.attempts, dropped, seams: vec![] }
         }
     }
 }

@@ -45,8 +45,9 @@ async fn play(streams: Vec<Vec<Vec<Piece>>>, reads: usize, wait: Duration) -> To
         let (mut text, mut by) = (String::new(), vec![]);
         for _ in 0..reads {
             match pieces.recv().await {
-                Some(ChainEvent::Committed { deployment, .. }) => {
-                    by.push(deployment.model_id.clone());
+                Some(ChainEvent::Committed(it)) => by.push(it.deployment.model_id.clone()),
+                Some(other @ (ChainEvent::Switched { .. } | ChainEvent::Restarted { .. })) => {
+                    panic!("{other:?}")
                 }
                 Some(ChainEvent::Delta(Delta::Text(more))) => text.push_str(more.as_str()),
                 Some(ChainEvent::Delta(_)) => {}

@@ -1,4 +1,5 @@
-//! One call to one deployment, as it is told to the caller and written to the log.
+//! One call to one deployment, as it is told to the caller and written to the log; and where the
+//! parts of an answer meet.
 //!
 //! Invariant: every call that left the machine has exactly one of these, failed ones too.
 
@@ -28,4 +29,13 @@ pub struct Attempt {
     pub usage: Usage,
     /// What it cost, in USD.
     pub cost_usd: Usd,
+}
+
+/// Where an answer that broke off was gone on with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seam {
+    /// Bytes of text (UTF-8) before it.
+    pub at_bytes: u64,
+    /// Whose text follows.
+    pub deployment: DeploymentId,
 }

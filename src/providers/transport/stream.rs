@@ -15,6 +15,7 @@ use super::super::check;
 use super::super::framing::{Frame, Framer};
 use super::super::protocol::{Answered, Asking, Decode, Progress};
 use super::super::provider::Protocol;
+use super::super::seam::Seam;
 use super::{retry_after, whole_body};
 use crate::domain::{Assembly, ChatRequest, ChatResponse, Delta, FailureClass, StreamEnd, Usage};
 
@@ -23,9 +24,12 @@ pub struct AnswerStream {
     response: Response,
     status: u16,
     dropped: Vec<String>,
+    protocol: Protocol,
     framer: Framer,
     decoder: Box<dyn Decode>,
     ready: VecDeque<Delta>,
+    /// Where it goes on with an answer that was begun.
+    seam: Option<Seam>,
     /// The request and the answer so far, where the whole must satisfy something.
     kept: Option<(ChatRequest, Assembly)>,
     end: Option<Result<StreamEnd, FailureClass>>,
@@ -34,43 +38,63 @@ pub struct AnswerStream {
 }
 
 impl AnswerStream {
-    /// Looks at the headers; an answer that is no stream is read here.
-    pub(super) async fn open(
+    /// A stream of which nothing was read.
+    pub(super) fn new(
         response: Response,
         protocol: Protocol,
         asking: &Asking<'_>,
         dropped: Vec<String>,
-    ) -> Result<Self, CallFailure> {
-        let status = response.status().as_u16();
-        let retry_after = retry_after(response.headers());
-        let is_json = response.headers().get(CONTENT_TYPE).is_some_and(is_plain_json);
-        let kept =
-            check::is_needed(asking.request).then(|| (asking.request.clone(), Assembly::default()));
-        let mut stream = Self {
+    ) -> Self {
+        Self {
+            status: response.status().as_u16(),
             response,
-            status,
             dropped,
+            protocol,
             framer: Framer::new(protocol.framing()),
             decoder: protocol.decoder(asking),
             ready: VecDeque::new(),
-            kept,
+            seam: None,
+            kept: None,
             end: None,
             usage: None,
-        };
+        }
+    }
+
+    /// Holds the answer, which begins with this text, against what `request` wants of it.
+    pub(super) fn watched(mut self, request: &ChatRequest, begun: &str) -> Self {
+        if check::is_needed(request) {
+            let mut assembly = Assembly::default();
+            assembly.push(&Delta::Text(begun.into()));
+            self.kept = Some((request.clone(), assembly));
+        }
+        self
+    }
+
+    /// Lets through only what is new.
+    pub(super) fn after(self, seam: Seam) -> Self {
+        Self { seam: Some(seam), ..self }
+    }
+
+    /// Looks at the headers; an answer that is no stream is read here.
+    pub(super) async fn begun(mut self, asking: &Asking<'_>) -> Result<Self, CallFailure> {
+        let status = self.status;
+        let retry_after = retry_after(self.response.headers());
+        let is_json = self.response.headers().get(CONTENT_TYPE).is_some_and(is_plain_json);
         if (200..300).contains(&status) && !is_json {
-            return Ok(stream);
+            return Ok(self);
         }
         let told =
             |class| CallFailure { status: Some(status), retry_after, ..CallFailure::of(class) };
-        let body = whole_body(&mut stream.response).await.map_err(told)?;
+        let body = whole_body(&mut self.response).await.map_err(told)?;
         let answered = Answered { status, retry_after, body: &body };
-        let whole = protocol.decode(&answered, asking)?;
-        let usage = whole.usage;
-        check::check(asking.request, &whole).map_err(|class| answered.failed(class, usage))?;
-        (stream.kept, stream.usage) = (None, Some(usage));
-        stream.end = Some(Ok(StreamEnd { finish: whole.finish, usage }));
-        stream.ready = pieces(whole);
-        Ok(stream)
+        let whole = self.protocol.decode(&answered, asking)?;
+        let end = StreamEnd { finish: whole.finish, usage: whole.usage };
+        self.usage = Some(whole.usage);
+        self.keep(pieces(whole));
+        let checked = self.checked(end);
+        checked.map_err(|class| answered.failed(class, end.usage))?;
+        self.end = Some(Ok(end));
+        Ok(self)
     }
 
     fn failed(&self, class: FailureClass) -> CallFailure {
@@ -115,7 +139,7 @@ impl AnswerStream {
     }
 
     fn decode(&mut self, frames: &[Frame]) {
-        let mut deltas = Vec::new();
+        let mut deltas: Vec<Delta> = Vec::new();
         for frame in frames {
             match self.decoder.frame(frame, &mut deltas) {
                 Ok(Progress::More) => {}
@@ -132,24 +156,39 @@ impl AnswerStream {
         self.keep(deltas);
     }
 
-    fn keep(&mut self, deltas: Vec<Delta>) {
-        if let Some((_, assembly)) = &mut self.kept {
-            deltas.iter().for_each(|it| assembly.push(it));
+    fn keep(&mut self, deltas: impl IntoIterator<Item = Delta>) {
+        for delta in deltas {
+            let delta = match (&mut self.seam, delta) {
+                (Some(seam), Delta::Text(text)) => Delta::Text(seam.pass(text.as_str()).into()),
+                (_, other) => other,
+            };
+            self.take_in(delta);
         }
-        self.ready.extend(deltas);
+    }
+
+    fn take_in(&mut self, delta: Delta) {
+        if let Some((_, assembly)) = &mut self.kept {
+            assembly.push(&delta);
+        }
+        self.ready.push_back(delta);
+    }
+
+    /// Whether the whole answer is what was wanted.
+    fn checked(&mut self, end: StreamEnd) -> Result<(), FailureClass> {
+        if let Some(held) = self.seam.as_mut().map(Seam::finish).filter(|it| !it.is_empty()) {
+            self.take_in(Delta::Text(held.into()));
+        }
+        match self.kept.take() {
+            Some((request, assembly)) => check::check(&request, &assembly.finish(end)),
+            None => Ok(()),
+        }
     }
 
     fn finish(&mut self) {
         let mut deltas = Vec::new();
         let end = self.decoder.finish(&mut deltas);
         self.keep(deltas);
-        let checked = end.and_then(|end| match self.kept.take() {
-            Some((request, assembly)) => {
-                check::check(&request, &assembly.finish(end)).map(|()| end)
-            }
-            None => Ok(end),
-        });
-        self.end = Some(checked);
+        self.end = Some(end.and_then(|end| self.checked(end).map(|()| end)));
     }
 }
 
