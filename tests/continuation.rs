@@ -105,8 +105,8 @@ fn completed(events: &[Event]) -> &RouteResponse {
     }
 }
 
-fn cut(house: &House, after_tokens: u64) {
-    house.simulator.push_script(IDS[0], vec![Fault::CutAfter { after_tokens }]).unwrap();
+fn cut(house: &House, tokens: u32) {
+    house.simulator.push_script(IDS[0], vec![Fault::CutAfter { tokens }]).unwrap();
 }
 
 /// The newest record of the log.
@@ -129,7 +129,7 @@ async fn a_cut_answer_is_gone_on_with_to_the_letter() {
         let (events, ended) = told(&mut house, request.clone()).await;
         ended.unwrap();
         let whole = text(&events);
-        let tokens = whole.len().div_ceil(4) as u64;
+        let tokens = u32::try_from(whole.len().div_ceil(4)).unwrap();
         // Around 40 %, so that the cut falls into words and between them.
         for after in tokens * 2 / 5..tokens * 2 / 5 + 6 {
             cut(&house, after);
@@ -175,7 +175,7 @@ async fn every_break_inside_the_answer_is_gone_on_from() {
     let request = wire(2, OnStreamFailure::Continue);
     let whole = text(&told(&mut house, request.clone()).await.0);
     let breaks = [
-        (Fault::CutAfter { after_tokens: 9 }, FailureClass::StreamCut),
+        (Fault::CutAfter { tokens: 9 }, FailureClass::StreamCut),
         (Fault::MalformedChunk { after_tokens: 9 }, FailureClass::Malformed),
         (Fault::NoEndMark, FailureClass::StreamCut),
     ];
@@ -273,7 +273,8 @@ async fn over_http_the_answer_is_one_and_says_where_it_switched() {
     assert_eq!((&told["switches"], told["attempts"].as_array().unwrap().len()), (&seams, 2));
     // Anthropic's events tell it at the end.
     cut(&house, 12);
-    let messages = json!({"models": NAMES, "model": NAMES[0], "max_tokens": 900, "stream": true,
+    let messages = json!({"model": "auto", "max_tokens": 900, "stream": true,
+        "pointsman": {"candidates": {"order": NAMES}},
         "messages": [{"role": "user", "content": "Which is heavier?"}]});
     let (_, body) = post(&house, "/v1/messages", &messages).await;
     let events = data(&body);

@@ -397,11 +397,11 @@ async fn json_that_was_found_wrong_is_not_gone_on_with() {
 
 #[tokio::test(start_paused = true)]
 async fn a_reader_who_leaves_while_another_is_sought_ends_it() {
-    let script = Script::of_streams(vec![
+    let mut script = Script::of_streams(vec![
         vec![vec![text("half"), fails(FailureClass::StreamCut)]],
         vec![vec![(Duration::from_secs(2), Ok(StreamItem::Delta(Delta::Text("x".into()))))]],
     ]);
-    let script = Script { continuing: vec!["m1"], ..script };
+    script.continuing = vec!["m1"];
     let (ranking, policy) = (ranking(&[FIGURES; 2]), Policy::default());
     let request = ChatRequest::from_prompt("hello");
     let (arrived, max_latency) = (Instant::now(), policy.budget.max_latency);
