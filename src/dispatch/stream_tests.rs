@@ -151,3 +151,26 @@ async fn a_slow_reader_slows_the_provider_and_loses_nothing() {
     // All but what fits into the channel was read no faster than the reader took it.
     assert!(told.dispatched.attempts[0].total_ms >= (100 - EVENTS_MAX) as f64 * 100.0 - 500.0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_who_leaves_while_another_is_sought_ends_it() {
+    let mut script = Script::of_streams(vec![
+        vec![vec![text(0, "half"), fails(FailureClass::StreamCut)]],
+        vec![vec![text(2, "x")]],
+    ]);
+    script.continuing = vec!["m1"];
+    let (ranking, policy) = (ranking(&[FIGURES; 2]), Policy::default());
+    let request = ChatRequest::from_prompt("hello");
+    let (arrived, max_latency) = (Instant::now(), policy.budget.max_latency);
+    let plan = Plan { ranking: &ranking, policy: &policy, request: &request, arrived, max_latency };
+    let (events, pieces) = mpsc::channel(EVENTS_MAX);
+    let leaves = async move {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        drop(pieces);
+    };
+    let (dispatched, ()) = tokio::join!(stream(plan, &script, 7, &events), leaves);
+    assert_eq!(dispatched.end, ChainEnd::Failed(ChainFailure::Cancelled));
+    let classes: Vec<_> = dispatched.attempts.iter().map(|it| it.failure).collect();
+    assert_eq!(classes, [Some(FailureClass::StreamCut), Some(FailureClass::Cancelled)]);
+    assert!(arrived.elapsed() < Duration::from_millis(600));
+}
