@@ -11,8 +11,7 @@ use tonic::codegen::BoxStream;
 
 use super::proto::{self, delta::Piece, route_event::Event};
 use super::{explain, status, to_proto};
-use crate::catalog::Deployment;
-use crate::dispatch::ChainEvent;
+use crate::dispatch::{Answering, ChainEvent};
 use crate::domain::{Delta, Seal, Text};
 use crate::pipeline::{Decision, RouteEvent, Routed, RoutedStream};
 
@@ -47,18 +46,28 @@ fn last(routed: &Routed, explain: bool) -> Result<proto::RouteEvent, Status> {
 
 fn chain_event(of: ChainEvent) -> Event {
     match of {
-        ChainEvent::Committed { deployment, attempts, dropped } => {
-            Event::Answering(answering(&deployment, attempts, dropped))
+        ChainEvent::Committed(it) => Event::Answering(answering(it)),
+        ChainEvent::Switched { failure, answering: it, at_bytes } => {
+            Event::Switched(proto::Switched {
+                failure: to_proto::failure_class(failure).into(),
+                answering: Some(answering(it)),
+                text_bytes: at_bytes,
+            })
         }
+        ChainEvent::Restarted { failure, answering: it } => Event::Restarted(proto::Restarted {
+            failure: to_proto::failure_class(failure).into(),
+            answering: Some(answering(it)),
+        }),
         ChainEvent::Delta(it) => Event::Delta(proto::Delta { piece: Some(piece(it)) }),
     }
 }
 
-fn answering(of: &Deployment, attempts: usize, dropped: Vec<String>) -> proto::Answering {
+fn answering(of: Answering) -> proto::Answering {
+    let Answering { deployment, attempts, dropped } = of;
     proto::Answering {
-        deployment: of.id.to_string(),
-        model: of.model.name.to_string(),
-        provider: of.provider.to_string(),
+        deployment: deployment.id.to_string(),
+        model: deployment.model.name.to_string(),
+        provider: deployment.provider.to_string(),
         attempts: number(attempts),
         dropped_parameters: dropped,
     }
@@ -100,9 +109,13 @@ mod tests {
 
     type Sent = Vec<Result<proto::RouteEvent, Status>>;
 
-    fn committed() -> ChainEvent {
+    fn who() -> Answering {
         let deployment = Arc::clone(&testing::fleet().deployments()[0]);
-        ChainEvent::Committed { deployment, attempts: 2, dropped: vec!["seed".into()] }
+        Answering { deployment, attempts: 2, dropped: vec!["seed".into()] }
+    }
+
+    fn committed() -> ChainEvent {
+        ChainEvent::Committed(who())
     }
 
     fn text(it: &str) -> ChainEvent {
@@ -155,6 +168,24 @@ mod tests {
         let Event::Completed(told) = sent[4].clone().unwrap().event.unwrap() else { panic!() };
         assert_eq!((told.message, told.attempts.len()), (None, 1));
         assert_eq!(told.decision.unwrap(), decided);
+    }
+
+    #[tokio::test]
+    async fn another_deployment_is_told_where_it_begins() {
+        let failure = FailureClass::Stalled;
+        let switched = ChainEvent::Switched { failure, answering: who(), at_bytes: 3 };
+        let restarted = ChainEvent::Restarted { failure, answering: who() };
+        let script = vec![committed(), text("hel"), switched, text("lo"), restarted];
+        let end = testing::answered(testing::answer());
+        let sent = play(script, end.decision.clone(), Some(end)).await;
+        let wanted =
+            ["decided", "answering", "delta", "switched", "delta", "restarted", "completed"];
+        assert_eq!(names(&sent), wanted);
+        let Event::Switched(told) = sent[3].clone().unwrap().event.unwrap() else { panic!() };
+        assert_eq!((told.text_bytes, told.failure()), (3, proto::FailureClass::Stalled));
+        assert_eq!(told.answering.unwrap().deployment, "small@one");
+        let Event::Restarted(told) = sent[5].clone().unwrap().event.unwrap() else { panic!() };
+        assert_eq!(told.failure(), proto::FailureClass::Stalled);
     }
 
     #[tokio::test]

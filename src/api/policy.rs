@@ -9,7 +9,9 @@ use std::time::Duration;
 use super::proto;
 use crate::catalog::Fleet;
 use crate::domain::{ModelName, Probability, Usd, Violation};
-use crate::ranking::{Budget, Candidates, FallbackPolicy, Order, Policy, Preference};
+use crate::ranking::{
+    Budget, Candidates, FallbackPolicy, OnStreamFailure, Order, Policy, Preference,
+};
 
 /// Most names in one list of candidates: far more than any fleet has models.
 const NAMES_MAX: usize = 256;
@@ -197,6 +199,25 @@ pub(super) fn nearest<'a>(text: &str, names: impl Iterator<Item = &'a str>) -> O
     nearest.filter(|it| alike(it) >= ALIKE_MIN)
 }
 
+fn on_stream_failure(
+    default: OnStreamFailure,
+    wire: &proto::Fallback,
+    found: &mut Vec<Violation>,
+) -> OnStreamFailure {
+    use proto::OnStreamFailure as Wire;
+    match Wire::try_from(wire.on_stream_failure) {
+        Ok(Wire::Unspecified) => default,
+        Ok(Wire::Continue) => OnStreamFailure::Continue,
+        Ok(Wire::Restart) => OnStreamFailure::Restart,
+        Ok(Wire::Error) => OnStreamFailure::Error,
+        Err(_) => {
+            let message = format!("{} is not a known way on", wire.on_stream_failure);
+            found.push(Violation::new("fallback.on_stream_failure", message));
+            default
+        }
+    }
+}
+
 fn fallback(
     default: FallbackPolicy,
     wire: Option<&proto::Fallback>,
@@ -210,6 +231,7 @@ fn fallback(
     let asked = wire.candidates_max.map_or(default.candidates_max, |it| it as usize);
     FallbackPolicy {
         candidates_max: asked.min(default.candidates_max),
+        on_stream_failure: on_stream_failure(default.on_stream_failure, wire, found),
         on_content_filter: wire.on_content_filter.unwrap_or(default.on_content_filter),
         ..default
     }
@@ -262,6 +284,7 @@ mod tests {
             fallback: Some(proto::Fallback {
                 candidates_max: Some(9),
                 on_content_filter: Some(true),
+                on_stream_failure: proto::OnStreamFailure::Error.into(),
             }),
             ..budget(proto::Budget { max_cost_usd: Some(1.0), ..Default::default() })
         };
@@ -270,6 +293,7 @@ mod tests {
         assert_eq!(policy.min_quality, defaults.min_quality);
         assert_eq!(policy.fallback.candidates_max, defaults.fallback.candidates_max);
         assert!(policy.fallback.on_content_filter);
+        assert_eq!(policy.fallback.on_stream_failure, OnStreamFailure::Error);
     }
 
     #[test]

@@ -143,5 +143,6 @@ fn dispatched(end: ChainEnd, failure: Option<FailureClass>) -> Dispatched {
         detail: None,
     };
     let retry_in = Some(std::time::Duration::from_millis(1_700));
-    Dispatched { end, attempts: vec![attempt], dropped: vec!["seed".into()], retry_in }
+    let dropped = vec!["seed".into()];
+    Dispatched { end, attempts: vec![attempt], dropped, seams: vec![], retry_in }
 }

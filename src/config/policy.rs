@@ -28,6 +28,8 @@ pub(super) fn read(section: Option<Section<'_>>) -> Policy {
     section.field("candidates_max", values::chain).fill(&mut fallback.candidates_max);
     section.field("attempts_max", values::chain).fill(&mut fallback.attempts_max);
     section.field("on_content_filter", values::flag).fill(&mut fallback.on_content_filter);
+    let broken = section.field("on_stream_failure", values::on_stream_failure);
+    broken.fill(&mut fallback.on_stream_failure);
     let first = section.field("first_attempt_timeout", values::duration);
     first.fill(&mut fallback.first_attempt_timeout);
     section.field("fallback_timeout", values::duration).fill(&mut fallback.fallback_timeout);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::domain::FailureClass;
 use crate::providers::{
-    ApiKey, AuthScheme, MaxTokensField, Parameter, Protocol, Provider, SchemaBy,
+    ApiKey, AssistantPrefix, AuthScheme, MaxTokensField, Parameter, Protocol, Provider, SchemaBy,
 };
 
 const MODEL: &str = r#"
@@ -47,8 +47,9 @@ auth_header = "X-Api-Key"
 max_tokens_field = "max_completion_tokens"
 lacks = ["seed", "top_k"]
 json_schema = "tool"
+assistant_prefix = "plain"
 errors = { "Quota exceeded" = "auth" }"#;
-    assert!(section.lines().count() <= 10);
+    assert!(section.lines().count() <= 11);
     let house = provider("house", section, &[("HOUSE_KEY", "k")]);
     assert_eq!(house.protocol, Protocol::OpenAi);
     assert_eq!(house.auth, AuthScheme::Header("x-api-key".to_owned()));
@@ -56,6 +57,7 @@ errors = { "Quota exceeded" = "auth" }"#;
     assert_eq!(house.quirks.max_tokens_field, MaxTokensField::MaxCompletionTokens);
     assert_eq!(house.quirks.lacks, [Parameter::Seed, Parameter::TopK].into());
     assert_eq!(house.quirks.json_schema, Some(SchemaBy::Tool));
+    assert_eq!(house.quirks.assistant_prefix, AssistantPrefix::Plain);
     assert_eq!(house.quirks.errors, [("quota exceeded".to_owned(), FailureClass::Auth)].into());
 }
 

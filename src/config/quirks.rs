@@ -12,7 +12,7 @@ use super::section::{Field, Section};
 use super::values::{one_of, text};
 use super::{section, values};
 use crate::domain::FailureClass;
-use crate::providers::{MaxTokensField, Parameter, Quirks, SchemaBy};
+use crate::providers::{AssistantPrefix, MaxTokensField, Parameter, Quirks, SchemaBy};
 
 /// What an error answer can mean; the other classes are ours to find.
 const CLASSES: [FailureClass; 9] = [
@@ -35,6 +35,8 @@ pub(super) struct RawQuirks {
     image_urls: Field<bool>,
     stream_options: Field<bool>,
     past_reasoning: Field<bool>,
+    assistant_prefix: Field<AssistantPrefix>,
+    repeats_prefix: Field<bool>,
     errors: Option<BTreeMap<String, FailureClass>>,
 }
 
@@ -48,6 +50,8 @@ pub(super) fn read(section: Option<Section<'_>>) -> Option<RawQuirks> {
         image_urls: section.field("image_urls", values::flag),
         stream_options: section.field("stream_options", values::flag),
         past_reasoning: section.field("past_reasoning", values::flag),
+        assistant_prefix: section.field("assistant_prefix", assistant_prefix),
+        repeats_prefix: section.field("repeats_prefix", values::flag),
         errors: section.section("errors").map(|it| it.entries(phrase, class)),
     };
     section.done();
@@ -62,6 +66,8 @@ impl RawQuirks {
         self.image_urls.fill_some(&mut quirks.image_urls);
         self.stream_options.fill_some(&mut quirks.stream_options);
         self.past_reasoning.fill_some(&mut quirks.past_reasoning);
+        self.assistant_prefix.fill(&mut quirks.assistant_prefix);
+        self.repeats_prefix.fill(&mut quirks.repeats_prefix);
         if let Some(lacks) = self.lacks.given() {
             quirks.lacks = lacks.into_iter().map(|it| it.value).collect::<BTreeSet<_>>();
         }
@@ -81,6 +87,16 @@ fn max_tokens_field(value: &DeValue<'_>) -> Result<MaxTokensField, Fault> {
 
 fn json_schema(value: &DeValue<'_>) -> Result<SchemaBy, Fault> {
     one_of("way", vec![("native", SchemaBy::Native), ("tool", SchemaBy::Tool)], value)
+}
+
+fn assistant_prefix(value: &DeValue<'_>) -> Result<AssistantPrefix, Fault> {
+    let known = vec![
+        ("none", AssistantPrefix::None),
+        ("plain", AssistantPrefix::Plain),
+        ("prefix_field", AssistantPrefix::PrefixField),
+        ("continue_final_message", AssistantPrefix::ContinueFinalMessage),
+    ];
+    one_of("way", known, value)
 }
 
 fn parameter(value: &DeValue<'_>) -> Result<Parameter, Fault> {

@@ -15,7 +15,7 @@ use super::section::wrong;
 use crate::domain::{Ability, ModelName, Probability, ProviderName, TokenPrice, Usd};
 use crate::outcome::PromptPrivacy;
 use crate::providers::Protocol;
-use crate::ranking::Preference;
+use crate::ranking::{OnStreamFailure, Preference};
 
 /// No request is waited for longer than a day; also keeps `Instant + Duration` from overflowing.
 const DURATION_MAX: Duration = Duration::from_secs(24 * 60 * 60);
@@ -126,6 +126,10 @@ pub(super) fn one_of<T>(
 
 pub(super) fn preset(value: &DeValue<'_>) -> Read<Preference> {
     one_of("preference", Preference::PRESETS.to_vec(), value)
+}
+
+pub(super) fn on_stream_failure(value: &DeValue<'_>) -> Read<OnStreamFailure> {
+    one_of("way on", OnStreamFailure::NAMES.to_vec(), value)
 }
 
 pub(super) fn ability(value: &DeValue<'_>) -> Read<Ability> {

@@ -50,6 +50,16 @@ struct FoundShut {
     again: Option<Duration>,
 }
 
+/// An answer that broke off after its first content.
+pub(super) struct Broke<'a> {
+    /// Whose.
+    pub(super) ranked: &'a Ranked,
+    /// When its call began, from the request's arrival.
+    pub(super) start: Duration,
+    /// From its start to its first content.
+    pub(super) ttft: Duration,
+}
+
 /// What is written down of a call.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Facts {
@@ -67,9 +77,18 @@ pub(super) struct Facts {
     pub(super) detail: Option<&'static str>,
 }
 
+impl Facts {
+    /// What is known of a call that failed before its first content.
+    fn of(failure: &CallFailure) -> Self {
+        let CallFailure { class, status, usage, retry_after, detail } = *failure;
+        Self { failure: Some(class), status, retry_after, ttft: None, usage, detail }
+    }
+}
+
 impl<'a> Chain<'a> {
     /// A walk that has not begun. `seed` draws the pauses.
     pub(super) fn new(plan: Plan<'a>, seed: u64) -> Self {
+        plan.health.requested(plan.health.now());
         let walk = plan.ranking.walk(plan.policy.fallback.candidates_max).collect();
         let backoff = Backoff::new(seed);
         let (tried, shut, asked, attempts) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
@@ -104,7 +123,6 @@ impl<'a> Chain<'a> {
     where
         F: Future<Output = Result<T, CallFailure>>,
     {
-        self.plan.health.requested(self.plan.health.now());
         // Ends: each round adds to `tried`, where nobody is more than twice, finds someone shut, who
         // is asked for once more, waits for a probe, or finds the time gone and stops.
         loop {
@@ -200,7 +218,8 @@ impl<'a> Chain<'a> {
     pub(super) fn into_failed(self, failure: ChainFailure) -> Dispatched {
         let retry_in = Some(self.retry_in());
         let end = ChainEnd::Failed(failure);
-        Dispatched { end, attempts: self.attempts, dropped: Vec::new(), retry_in }
+        let (dropped, seams) = (Vec::new(), Vec::new());
+        Dispatched { end, attempts: self.attempts, dropped, seams, retry_in }
     }
 
     /// Writes down a call that began at `start` and has just ended, and tells the health how it
@@ -234,6 +253,27 @@ impl<'a> Chain<'a> {
         health.report(&ranked.deployment.id, Told { began, verdict }, health.now());
     }
 
+    /// Writes down a call whose answer broke off: as a failure, which [`next_step`] goes by.
+    pub(super) fn broke(&mut self, of: &Broke<'_>, failure: &CallFailure) {
+        self.record(of.ranked, of.start, Facts { ttft: Some(of.ttft), ..Facts::of(failure) });
+        let at = self.walk.iter().position(|it| std::ptr::eq(*it, of.ranked));
+        self.note(at.unwrap_or(usize::MAX), failure);
+    }
+
+    /// Takes from the walk whoever may not go on. What was tried stays counted.
+    pub(super) fn keep(&mut self, may_go_on: impl Fn(&Ranked) -> bool) {
+        let kept: Vec<usize> =
+            (0..self.walk.len()).filter(|at| may_go_on(self.walk[*at])).collect();
+        let place = |at: usize| kept.iter().position(|it| *it == at);
+        for it in &mut self.tried {
+            it.at = place(it.at).unwrap_or(usize::MAX);
+        }
+        let shut = self.shut.iter();
+        self.shut = shut.filter_map(|it| Some(FoundShut { at: place(it.at)?, ..*it })).collect();
+        self.asked = self.asked.iter().filter_map(|it| Some((place(it.0)?, it.1))).collect();
+        self.walk = kept.into_iter().map(|at| self.walk[at]).collect();
+    }
+
     /// Writes down the attempt that was under way when the walk was dropped.
     fn abandon(&mut self) {
         if let Some((at, start)) = self.under_way.take() {
@@ -248,10 +288,12 @@ impl<'a> Chain<'a> {
     }
 
     fn failed(&mut self, at: usize, start: Duration, failure: &CallFailure) {
-        let CallFailure { class, status, usage, retry_after, detail } = *failure;
-        let failure = Some(class);
-        let facts = Facts { failure, status, retry_after, ttft: None, usage, detail };
-        self.record(self.walk[at], start, facts);
+        self.record(self.walk[at], start, Facts::of(failure));
+        self.note(at, failure);
+    }
+
+    fn note(&mut self, at: usize, failure: &CallFailure) {
+        let CallFailure { class, retry_after, .. } = *failure;
         let pause = match class.handling().again {
             Again::Never | Again::AtOnce => None,
             Again::AfterBackoff => Some(self.backoff.draw()),

@@ -16,7 +16,7 @@ use crate::domain::{
     StreamEnd, Usage,
 };
 use crate::prediction::{Forecast, LogNormal, Prediction, QualityEstimate};
-use crate::providers::{CallFailure, Caller, DeltaStream, Reply, StreamItem};
+use crate::providers::{Begun, CallFailure, Caller, DeltaStream, Reply, StreamItem};
 use crate::ranking::{Ranked, Ranking};
 
 /// What is expected of a candidate; its model is named after its place, `m0`, `m1`, ...
@@ -137,6 +137,10 @@ pub(super) struct Seen {
 pub(super) struct Script {
     turns: BTreeMap<String, Vec<Turn>>,
     streams: BTreeMap<String, Vec<Vec<Piece>>>,
+    /// Who goes on with a begun answer; none by default.
+    pub(super) continuing: Vec<&'static str>,
+    /// What they were given to go on with, and the tokens left.
+    pub(super) begun: Mutex<Vec<(String, Option<u64>)>>,
     seen: Mutex<Vec<Seen>>,
     began: Instant,
 }
@@ -144,7 +148,9 @@ pub(super) struct Script {
 impl Script {
     pub(super) fn new(turns: Vec<Vec<Turn>>) -> Self {
         let turns = turns.into_iter().enumerate().map(|(at, it)| (format!("m{at}"), it)).collect();
-        Self { turns, streams: BTreeMap::new(), seen: Mutex::default(), began: Instant::now() }
+        let (streams, continuing) = (BTreeMap::new(), vec![]);
+        let (begun, seen) = (Mutex::default(), Mutex::default());
+        Self { turns, streams, continuing, begun, seen, began: Instant::now() }
     }
 
     /// Plays each model's streams in order, the last one for ever.
@@ -219,6 +225,21 @@ impl Caller for Script {
         let text = text.map(|it| (Duration::ZERO, Ok(StreamItem::Delta(Delta::Text(it)))));
         let end = (Duration::ZERO, Ok(StreamItem::End(StreamEnd { finish, usage })));
         Ok(ScriptStream { items: text.into_iter().chain([end]).collect(), usage })
+    }
+
+    fn continues(&self, deployment: &Deployment, _: &crate::domain::ChatRequest) -> bool {
+        self.continuing.contains(&deployment.model_id.as_str())
+    }
+
+    async fn resume(
+        &self,
+        deployment: &Deployment,
+        request: &crate::domain::ChatRequest,
+        begun: Begun<'_>,
+    ) -> Result<ScriptStream, CallFailure> {
+        let asked = (begun.text.to_owned(), begun.max_output_tokens);
+        self.begun.lock().unwrap().push(asked);
+        self.open(deployment, request).await
     }
 
     async fn call(

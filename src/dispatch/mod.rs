@@ -13,6 +13,10 @@ pub mod health;
 #[cfg(test)]
 mod health_tests;
 mod next;
+mod passage;
+mod resume;
+#[cfg(test)]
+mod resume_tests;
 mod run;
 mod stream;
 #[cfg(test)]
@@ -26,12 +30,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::catalog::Deployment;
-use crate::domain::{Attempt, ChatRequest, ChatResponse, FailureClass, Usage, Usd};
+use crate::domain::{Attempt, ChatRequest, ChatResponse, FailureClass, Seam, Usage, Usd};
 use crate::ranking::{Policy, Ranking};
 
 pub use health::{BreakerSettings, Health};
+pub use passage::{Answering, ChainEvent, EVENTS_MAX};
 pub use run::run;
-pub use stream::{ChainEvent, EVENTS_MAX, stream};
+pub use stream::stream;
 
 /// What is to be done, and within which limits.
 #[derive(Debug, Clone, Copy)]
@@ -64,6 +69,8 @@ pub struct Dispatched {
     pub dropped: Vec<String>,
     /// After a chain that failed: when the first of those tried may be asked again.
     pub retry_in: Option<Duration>,
+    /// Where a stream that broke off was gone on with, in order.
+    pub seams: Vec<Seam>,
 }
 
 /// How a chain of attempts ends.

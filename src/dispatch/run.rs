@@ -32,7 +32,8 @@ pub async fn run<C: Caller>(
             let deployment = ranked.deployment.clone();
             let (response, dropped) = (reply.response, reply.dropped);
             let end = ChainEnd::Served { deployment, response };
-            Dispatched { end, attempts: chain.attempts, dropped, retry_in: None }
+            let (attempts, seams) = (chain.attempts, Vec::new());
+            Dispatched { end, attempts, dropped, seams, retry_in: None }
         }
     }
 }

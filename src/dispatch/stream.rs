@@ -3,42 +3,27 @@
 //! In: a [`Plan`], a [`Caller`], a channel to whoever reads. Out: [`ChainEvent`]s through the
 //! channel, and [`Dispatched`] at the end. Invariant: nothing goes out before the first content of
 //! an answer is there, so that every failure before it falls back unseen; after it nothing is taken
-//! back. The channel is small and the provider is read no faster than it empties. When the reader
-//! leaves, the call under way is dropped at once. Not here: who reads.
+//! back, unless the caller wants restarts. Whoever goes on with a broken answer passes the same gate,
+//! and is chosen by the same rules. When the reader leaves, the call under way is dropped at once.
+//! Not here: who reads.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc::Sender;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
-use super::chain::{Chain, Facts, Success};
+use super::chain::{Broke, Chain, Facts, Success};
+use super::passage::{Answering, ChainEvent, Passage, Place, Stopped};
+use super::resume::{left, looks_whole, tokens, way_on};
 use super::timing::{first_token_limit, stall_limit};
 use super::{ChainEnd, ChainFailure, Dispatched, Plan};
 use crate::catalog::Deployment;
-use crate::domain::{Assembly, ChatRequest, Delta, FailureClass, FinishReason, StreamEnd, Usage};
-use crate::providers::{CallFailure, Caller, DeltaStream, StreamItem};
-
-/// Events that wait for a slow reader; more of them wait at the provider.
-pub const EVENTS_MAX: usize = 16;
-
-/// What a reader is told while an answer comes.
-#[derive(Debug, Clone, PartialEq)]
-pub enum ChainEvent {
-    /// From here on this deployment answers; its first content follows.
-    Committed {
-        /// Which.
-        deployment: std::sync::Arc<Deployment>,
-        /// Calls made so far, this one included.
-        attempts: usize,
-        /// Parameters that it lacks and was not sent.
-        dropped: Vec<String>,
-    },
-    /// A piece of the answer.
-    Delta(Delta),
-}
+use crate::domain::{ChatRequest, Delta, FailureClass, FinishReason, StreamEnd, Usage};
+use crate::providers::{Begun, CallFailure, Caller, DeltaStream, StreamItem};
 
 /// A stream that has shown its first content.
-struct Begun<S> {
+struct Opened<S> {
     stream: S,
     /// Everything up to and with the first content; or a whole answer without any.
     first: Vec<Delta>,
@@ -46,7 +31,15 @@ struct Begun<S> {
     ttft: Duration,
 }
 
-/// Walks the ranking until someone's answer begins, and passes it on. `seed` draws the pauses.
+/// What a deployment is asked: an answer, or the rest of one whose text is not empty.
+#[derive(Clone, Copy)]
+struct Question<'a> {
+    request: &'a ChatRequest,
+    begun: Begun<'a>,
+}
+
+/// Walks the ranking until someone's answer begins, and passes it on; when it breaks off, walks on as
+/// the policy says. `seed` draws the pauses.
 pub async fn stream<C: Caller>(
     plan: Plan<'_>,
     caller: &C,
@@ -54,156 +47,178 @@ pub async fn stream<C: Caller>(
     events: &Sender<ChainEvent>,
 ) -> Dispatched {
     let mut chain = Chain::new(plan, seed);
+    let mut passage = Passage::new(events, chain.ends_at());
     let request = plan.request;
-    let begun = chain.walk_unless(events.closed(), |ranked, longest| {
-        begin(caller, &ranked.deployment, request, first_token_limit(ranked).min(longest))
-    });
-    match begun.await {
-        Err(failure) => chain.into_failed(failure),
-        Ok(success) => pass_on(chain, success, events).await,
+    let mut broken: Option<(Arc<Deployment>, FailureClass)> = None;
+    // Ends: each round adds to the chain's attempts, which are bounded, or returns.
+    loop {
+        let limit = left(request.sampling.max_output_tokens, passage.tokens);
+        let begun = Begun { text: passage.text(), max_output_tokens: limit };
+        let question = Question { request, begun };
+        let walked = chain.walk_unless(events.closed(), |ranked, longest| {
+            let late = first_token_limit(ranked).min(longest);
+            open(caller, &ranked.deployment, question, late)
+        });
+        let success = match (walked.await, broken.take()) {
+            (Ok(success), _) => success,
+            (Err(failure), Some((deployment, class))) if failure != ChainFailure::Cancelled => {
+                return passage.broken_off(deployment, class, chain);
+            }
+            (Err(failure), _) => return chain.into_failed(failure),
+        };
+        let ranked = success.ranked;
+        let failure = match pass_on(&mut chain, success, &mut passage).await {
+            Ok(end) => return passage.ended(end, chain),
+            Err(failure) => failure,
+        };
+        let (deployment, class) = (ranked.deployment.clone(), failure.class);
+        let wish = plan.policy.fallback.on_stream_failure;
+        let Some(way) = way_on(wish, class, request, &passage.assembly) else {
+            return passage.broken_off(deployment, class, chain);
+        };
+        passage.broken = Some((class, way));
+        // Where no text came yet, everyone can begin it.
+        if !passage.text().is_empty() {
+            chain.keep(|it| caller.continues(&it.deployment, request));
+        }
+        broken = Some((deployment, class));
     }
 }
 
 /// Opens a stream and reads to its first content, within the limit for the first token.
-async fn begin<C: Caller>(
+async fn open<C: Caller>(
     caller: &C,
     deployment: &Deployment,
-    request: &ChatRequest,
+    question: Question<'_>,
     late: Duration,
-) -> Result<Begun<C::Stream>, CallFailure> {
-    let start = Instant::now();
+) -> Result<Opened<C::Stream>, CallFailure> {
+    let Question { request, begun } = question;
     let opened = async {
-        let mut stream = caller.open(deployment, request).await?;
-        let mut first = Vec::new();
-        loop {
-            match stream.next().await? {
-                StreamItem::Delta(delta) => {
-                    let content = delta.is_content();
-                    first.push(delta);
-                    if content {
-                        return Ok(Begun { stream, first, ended: None, ttft: start.elapsed() });
-                    }
-                }
-                // Cut at the caller's own token limit before anything was said.
-                StreamItem::End(end) if end.finish == FinishReason::Length => {
-                    return Ok(Begun { stream, first, ended: Some(end), ttft: start.elapsed() });
-                }
-                StreamItem::End(end) => {
-                    let class = FailureClass::EmptyAnswer;
-                    let status = Some(stream.status());
-                    let usage = end.usage;
-                    return Err(CallFailure { status, usage, ..CallFailure::of(class) });
-                }
-            }
-        }
+        let start = Instant::now();
+        let (stream, place) = if begun.text.is_empty() {
+            (caller.open(deployment, request).await?, Place::First)
+        } else {
+            (caller.resume(deployment, request, begun).await?, Place::BehindSeam)
+        };
+        let whole = place == Place::BehindSeam && looks_whole(begun.text);
+        first_content(stream, start, place, whole).await
     };
     let in_time = tokio::time::timeout(late, opened).await;
     in_time.unwrap_or_else(|_| Err(CallFailure::of(FailureClass::FirstTokenLate)))
 }
 
-/// Sends what came and reads on until the end, a failure, or the reader's leave.
-async fn pass_on<S: DeltaStream>(
-    mut chain: Chain<'_>,
-    success: Success<'_, Begun<S>>,
-    events: &Sender<ChainEvent>,
-) -> Dispatched {
-    let Success { ranked, start, value: begun } = success;
-    let Begun { mut stream, first, ended, ttft } = begun;
-    let dropped = stream.dropped().to_vec();
-    let committed = ChainEvent::Committed {
+/// Reads to the first content. Nothing is an answer only at the caller's own token limit, or after a
+/// text that may be whole.
+async fn first_content<S: DeltaStream>(
+    mut stream: S,
+    start: Instant,
+    place: Place,
+    may_be_whole: bool,
+) -> Result<Opened<S>, CallFailure> {
+    let mut first = Vec::new();
+    loop {
+        let ended = match stream.next().await {
+            Ok(StreamItem::Delta(delta)) => {
+                let content = delta.is_content();
+                let fits = place.takes(&delta);
+                if fits {
+                    first.push(delta);
+                }
+                if !(content && fits) {
+                    continue;
+                }
+                None
+            }
+            Ok(StreamItem::End(end)) => {
+                let adds_nothing = may_be_whole && end.finish == FinishReason::Stop;
+                if end.finish != FinishReason::Length && !adds_nothing {
+                    let (status, usage) = (Some(stream.status()), end.usage);
+                    let empty = CallFailure::of(FailureClass::EmptyAnswer);
+                    return Err(CallFailure { status, usage, ..empty });
+                }
+                Some(end)
+            }
+            Err(it) if may_be_whole && it.class == FailureClass::EmptyAnswer => {
+                Some(StreamEnd { finish: FinishReason::Stop, usage: it.usage })
+            }
+            Err(failure) => return Err(failure),
+        };
+        return Ok(Opened { stream, first, ended, ttft: start.elapsed() });
+    }
+}
+
+/// Sends what came and reads on until the end, a failure, or the reader's leave. A failure is written
+/// down, and what its part used; how the answer goes on is for the caller to say.
+async fn pass_on<'p, S: DeltaStream>(
+    chain: &mut Chain<'p>,
+    success: Success<'p, Opened<S>>,
+    passage: &mut Passage<'_>,
+) -> Result<ChainEnd, CallFailure> {
+    let Success { ranked, start, value: Opened { mut stream, first, ended, ttft } } = success;
+    let place = if passage.text().is_empty() { Place::First } else { Place::BehindSeam };
+    let answering = Answering {
         deployment: ranked.deployment.clone(),
         attempts: chain.attempts.len() + 1,
-        dropped: dropped.clone(),
+        dropped: stream.dropped().to_vec(),
     };
-    let mut passage = Passage {
-        events,
-        assembly: Assembly::default(),
-        ends_at: chain.ends_at(),
-        stall: stall_limit(ranked),
-    };
+    let mut bytes_before = passage.text().len();
     let passed = async {
-        passage.send(committed).await?;
+        passage.begin(answering).await?;
+        bytes_before = passage.assembly.text().len();
         for delta in first {
             passage.delta(delta).await?;
         }
         match ended {
             Some(end) => Ok(end),
-            None => passage.rest(&mut stream).await,
+            None => passage.rest(&mut stream, stall_limit(ranked), place).await,
         }
     };
     let passed = passed.await;
     let status = Some(stream.status());
-    let (failure, usage) = match &passed {
-        Ok(end) => (None, end.usage),
-        Err(Stopped::Failed(failure)) => (Some(failure.class), failure.usage),
-        Err(Stopped::ReaderLeft) => (Some(FailureClass::Cancelled), stream.usage()),
-    };
+    let used = stream.usage();
     // The call is over before it is written down.
     drop(stream);
-    let facts = Facts { failure, status, ttft: Some(ttft), usage, ..Facts::default() };
-    chain.record(ranked, start, facts);
-    let deployment = ranked.deployment.clone();
-    let end = match passed {
-        Ok(end) => ChainEnd::Served { deployment, response: passage.assembly.finish(end) },
-        Err(Stopped::Failed(failure)) => {
-            let partial = StreamEnd { finish: FinishReason::Stop, usage: Usage::default() };
-            let response = passage.assembly.finish(partial);
-            ChainEnd::Broken { deployment, class: failure.class, partial: response }
-        }
-        Err(Stopped::ReaderLeft) => ChainEnd::Failed(ChainFailure::Cancelled),
+    let mut record = |failure, usage| {
+        let facts = Facts { failure, status, ttft: Some(ttft), usage, ..Facts::default() };
+        chain.record(ranked, start, facts);
     };
-    Dispatched { end, attempts: chain.attempts, dropped, retry_in: None }
-}
-
-/// Why an answer was not passed on to its end.
-enum Stopped {
-    Failed(CallFailure),
-    ReaderLeft,
-}
-
-/// An answer on its way from a provider to a reader.
-struct Passage<'a> {
-    events: &'a Sender<ChainEvent>,
-    /// What was passed on so far.
-    assembly: Assembly,
-    ends_at: Instant,
-    stall: Duration,
+    match passed {
+        Ok(end) => {
+            record(None, end.usage);
+            let end = StreamEnd { usage: passage.usage.plus(end.usage), ..end };
+            let response = std::mem::take(&mut passage.assembly).finish(end);
+            Ok(ChainEnd::Served { deployment: ranked.deployment.clone(), response })
+        }
+        Err(Stopped::ReaderLeft) => {
+            record(Some(FailureClass::Cancelled), used);
+            Ok(ChainEnd::Failed(ChainFailure::Cancelled))
+        }
+        Err(Stopped::Failed(failure)) => {
+            let failure = CallFailure { status, ..failure };
+            chain.broke(&Broke { ranked, start, ttft }, &failure);
+            passage.usage = passage.usage.plus(failure.usage);
+            let bytes = passage.assembly.text().len().saturating_sub(bytes_before);
+            passage.tokens += tokens(failure.usage.output_tokens, bytes);
+            Err(failure)
+        }
+    }
 }
 
 impl Passage<'_> {
-    async fn send(&self, event: ChainEvent) -> Result<(), Stopped> {
-        // A reader that does not read is bounded by the deadline, as a provider is.
-        match timeout_at(self.ends_at, self.events.send(event)).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(Stopped::ReaderLeft),
-            Err(_) => Err(Stopped::Failed(CallFailure::of(FailureClass::Deadline))),
-        }
+    fn ended(self, end: ChainEnd, chain: Chain<'_>) -> Dispatched {
+        let Self { dropped, seams, .. } = self;
+        Dispatched { end, attempts: chain.attempts, dropped, seams, retry_in: None }
     }
 
-    async fn delta(&mut self, delta: Delta) -> Result<(), Stopped> {
-        self.assembly.push(&delta);
-        self.send(ChainEvent::Delta(delta)).await
-    }
-
-    async fn rest<S: DeltaStream>(&mut self, stream: &mut S) -> Result<StreamEnd, Stopped> {
-        loop {
-            let stalled = Instant::now() + self.stall;
-            let (until, class) = if stalled < self.ends_at {
-                (stalled, FailureClass::Stalled)
-            } else {
-                (self.ends_at, FailureClass::Deadline)
-            };
-            let next = tokio::select! {
-                biased;
-                () = self.events.closed() => return Err(Stopped::ReaderLeft),
-                next = timeout_at(until, stream.next()) => next,
-            };
-            let status = Some(stream.status());
-            let late = || CallFailure { status, usage: stream.usage(), ..CallFailure::of(class) };
-            match next.unwrap_or_else(|_| Err(late())).map_err(Stopped::Failed)? {
-                StreamItem::Delta(delta) => self.delta(delta).await?,
-                StreamItem::End(end) => return Ok(end),
-            }
-        }
+    /// A part was passed on, and the rest does not come.
+    fn broken_off(
+        mut self,
+        deployment: Arc<Deployment>,
+        class: FailureClass,
+        chain: Chain<'_>,
+    ) -> Dispatched {
+        let end = StreamEnd { finish: FinishReason::Stop, usage: Usage::default() };
+        let partial = std::mem::take(&mut self.assembly).finish(end);
+        self.ended(ChainEnd::Broken { deployment, class, partial }, chain)
     }
 }

@@ -47,8 +47,9 @@ async fn play(streams: Vec<Vec<Vec<Piece>>>, reads: usize, wait: Duration) -> To
         let (mut text, mut by) = (String::new(), vec![]);
         for _ in 0..reads {
             match pieces.recv().await {
-                Some(ChainEvent::Committed { deployment, .. }) => {
-                    by.push(deployment.model_id.clone());
+                Some(ChainEvent::Committed(it)) => by.push(it.deployment.model_id.clone()),
+                Some(other @ (ChainEvent::Switched { .. } | ChainEvent::Restarted { .. })) => {
+                    panic!("{other:?}")
                 }
                 Some(ChainEvent::Delta(Delta::Text(more))) => text.push_str(more.as_str()),
                 Some(ChainEvent::Delta(_)) => {}
@@ -151,4 +152,29 @@ async fn a_slow_reader_slows_the_provider_and_loses_nothing() {
     assert_eq!(told.text.len(), 100);
     // All but what fits into the channel was read no faster than the reader took it.
     assert!(told.dispatched.attempts[0].total_ms >= (100 - EVENTS_MAX) as f64 * 100.0 - 500.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_who_leaves_while_another_is_sought_ends_it() {
+    let mut script = Script::of_streams(vec![
+        vec![vec![text(0, "half"), fails(FailureClass::StreamCut)]],
+        vec![vec![text(2, "x")]],
+    ]);
+    script.continuing = vec!["m1"];
+    let (ranking, policy) = (ranking(&[FIGURES; 2]), Policy::default());
+    let request = ChatRequest::from_prompt("hello");
+    let (arrived, max_latency) = (Instant::now(), policy.budget.max_latency);
+    let (ranking, policy, request) = (&ranking, &policy, &request);
+    let health = &health(ranking);
+    let plan = Plan { ranking, policy, request, health, arrived, max_latency };
+    let (events, pieces) = mpsc::channel(EVENTS_MAX);
+    let leaves = async move {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        drop(pieces);
+    };
+    let (dispatched, ()) = tokio::join!(stream(plan, &script, 7, &events), leaves);
+    assert_eq!(dispatched.end, ChainEnd::Failed(ChainFailure::Cancelled));
+    let classes: Vec<_> = dispatched.attempts.iter().map(|it| it.failure).collect();
+    assert_eq!(classes, [Some(FailureClass::StreamCut), Some(FailureClass::Cancelled)]);
+    assert!(arrived.elapsed() < Duration::from_millis(600));
 }

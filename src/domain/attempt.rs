@@ -1,4 +1,5 @@
-//! One call to one deployment, as it is told to the caller and written to the log.
+//! One call to one deployment, as it is told to the caller and written to the log; and where the
+//! parts of an answer meet.
 //!
 //! Invariant: every call that left the machine has exactly one of these, failed ones too.
 
@@ -31,4 +32,13 @@ pub struct Attempt {
     /// What could not be sent to this provider, where that is why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
+}
+
+/// Where an answer that broke off was gone on with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seam {
+    /// Bytes of text (UTF-8) before it.
+    pub at_bytes: u64,
+    /// Whose text follows.
+    pub deployment: DeploymentId,
 }

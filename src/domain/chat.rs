@@ -209,6 +209,17 @@ impl ChatRequest {
         needed.into_iter().flatten().collect()
     }
 
+    /// The answer that the conversation ends with, for a model to go on with.
+    pub fn begun(&self) -> Option<&Text> {
+        match self.messages.last()? {
+            Message::Assistant { text, tool_calls, .. } if tool_calls.is_empty() => text.as_ref(),
+            Message::Assistant { .. }
+            | Message::System(_)
+            | Message::User(_)
+            | Message::ToolResult { .. } => None,
+        }
+    }
+
     /// The texts of the last turn that a person wrote, in order.
     pub fn last_user_texts(&self) -> impl Iterator<Item = &Text> {
         let last = self.messages.iter().rev().find_map(|it| match it {

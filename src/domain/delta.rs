@@ -101,6 +101,16 @@ impl Assembly {
         &self.text
     }
 
+    /// Whether a tool call has begun.
+    pub fn calls_tools(&self) -> bool {
+        !self.tool_calls.is_empty()
+    }
+
+    /// Whether a block of thinking is open.
+    pub fn is_thinking(&self) -> bool {
+        !self.thought.is_empty()
+    }
+
     /// The whole answer. Arguments that are empty become `{}`, as in an answer in one piece.
     pub fn finish(mut self, end: StreamEnd) -> ChatResponse {
         if !self.thought.is_empty() {

@@ -20,7 +20,7 @@ mod validate;
 
 pub use ability::{Ability, AbilitySet, UnknownAbility};
 pub use answer::{ChatResponse, FinishReason, Usage};
-pub use attempt::Attempt;
+pub use attempt::{Attempt, Seam};
 pub use chat::{
     ChatRequest, Image, ImageDetail, ImageSource, Message, Part, ResponseFormat, Sampling, Tool,
     ToolCall, ToolChoice,

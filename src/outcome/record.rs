@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::facts::{CandidateFacts, ExcludedFacts, RankedFacts};
 use super::privacy::RecordedPrompt;
-use crate::domain::{Attempt, DecisionId, DeploymentId, Usage, Usd};
+use crate::domain::{Attempt, DecisionId, DeploymentId, Seam, Usage, Usd};
 use crate::ranking::{Need, Policy};
 
 /// The version of [`OutcomeRecord`]'s JSON; raised whenever a reader of the old one would fail or
@@ -63,6 +63,9 @@ pub struct OutcomeRecord {
     pub end: String,
     /// Who answered, if anyone.
     pub served: Option<DeploymentId>,
+    /// Where a stream that broke off was gone on with; records from before that could be have none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub seams: Vec<Seam>,
     /// Tokens of all attempts.
     pub usage: Usage,
     /// Cost of all attempts, USD.

@@ -68,6 +68,7 @@ pub(super) fn shut(seed: u64, policy: Policy, need: Need, shut: &[usize]) -> Out
         attempts,
         end: if served.is_some() { "served" } else { "refused" }.into(),
         served,
+        seams: vec![],
         usage: Usage { input_tokens: 10, output_tokens: 20, ..Usage::default() },
         cost_usd,
         total_ms: 812.3,

@@ -334,6 +334,22 @@ mod tests {
     }
 
     #[test]
+    fn seams_are_kept_and_records_from_before_them_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = SqliteStore::open(&folder.path().join("outcomes.db")).unwrap();
+        let deployment = crate::domain::DeploymentId::new("m@p").unwrap();
+        let seams = vec![crate::domain::Seam { at_bytes: 7, deployment }];
+        let record = OutcomeRecord { seams, ..samples::record() };
+        write(&mut store, std::slice::from_ref(&record))[0].as_ref().unwrap();
+        assert_eq!(store.get(record.decision).unwrap().unwrap().seams, record.seams);
+        let mut older = serde_json::to_value(&record).unwrap();
+        older.as_object_mut().unwrap().remove("seams");
+        older["policy"]["fallback"].as_object_mut().unwrap().remove("on_stream_failure");
+        let read: OutcomeRecord = serde_json::from_value(older).unwrap();
+        assert_eq!((read.seams, read.policy), (vec![], record.policy));
+    }
+
+    #[test]
     fn folders_are_made_and_records_of_another_version_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         let mut store = SqliteStore::open(&folder.path().join("a/b/outcomes.db")).unwrap();

@@ -55,6 +55,7 @@ impl Ended<'_> {
             attempts: self.dispatched.map(|it| it.attempts.clone()).unwrap_or_default(),
             end: end(self.dispatched).to_owned(),
             served: self.dispatched.and_then(served).cloned(),
+            seams: self.dispatched.map(|it| it.seams.clone()).unwrap_or_default(),
             usage: self.dispatched.map_or_else(Usage::default, Dispatched::usage),
             cost_usd: self.dispatched.map_or(Usd::ZERO, Dispatched::cost_usd),
             total_ms: self.total_ms,

@@ -46,6 +46,15 @@ impl CallFailure {
     }
 }
 
+/// An answer that was begun and is to be gone on with.
+#[derive(Clone, Copy)]
+pub struct Begun<'a> {
+    /// Its text so far, exactly as a reader has it; not empty.
+    pub text: &'a str,
+    /// What is left of the limit on output tokens, where there is one.
+    pub max_output_tokens: Option<u64>,
+}
+
 /// What comes next in a stream.
 #[derive(Debug, Clone, PartialEq)]
 pub enum StreamItem {
@@ -99,4 +108,24 @@ pub trait Caller: Send + Sync {
         deployment: &Deployment,
         request: &ChatRequest,
     ) -> impl Future<Output = Result<Self::Stream, CallFailure>> + Send;
+
+    /// Whether `deployment` can go on with an answer to this request that was begun elsewhere.
+    fn continues(&self, _deployment: &Deployment, _request: &ChatRequest) -> bool {
+        false
+    }
+
+    /// As [`Caller::open`], for what follows `begun` and nothing else. What the answer must satisfy
+    /// is held against the whole.
+    ///
+    /// # Errors
+    /// As [`Caller::open`], and [`FailureClass::Unsupported`] where it does not
+    /// [`Caller::continues`].
+    fn resume(
+        &self,
+        _deployment: &Deployment,
+        _request: &ChatRequest,
+        _begun: Begun<'_>,
+    ) -> impl Future<Output = Result<Self::Stream, CallFailure>> + Send {
+        std::future::ready(Err(CallFailure::of(FailureClass::Unsupported)))
+    }
 }

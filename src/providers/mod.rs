@@ -19,9 +19,10 @@ mod provider;
 mod quirks;
 #[cfg(any(test, feature = "fuzzing"))]
 mod sample;
+mod seam;
 mod transport;
 
-pub use call::{CallFailure, Caller, DeltaStream, Reply, StreamItem};
+pub use call::{Begun, CallFailure, Caller, DeltaStream, Reply, StreamItem};
 pub use provider::{ApiKey, AuthScheme, AwsKey, Protocol, Provider, ProviderRow, builtin_rows};
-pub use quirks::{MaxTokensField, Parameter, Quirks, SchemaBy};
+pub use quirks::{AssistantPrefix, MaxTokensField, Parameter, Quirks, SchemaBy};
 pub use transport::{AnswerStream, HttpCaller, TransportError};

@@ -26,6 +26,10 @@ pub struct Quirks {
     /// Whether it wants the words of past thinking back, as `reasoning_content` (OpenAI's protocol);
     /// `None`: as the protocol does, which has no place for them.
     pub past_reasoning: Option<bool>,
+    /// How it is told to go on with an answer that was begun (OpenAI's protocol).
+    pub assistant_prefix: AssistantPrefix,
+    /// Whether it says the beginning once more before it goes on.
+    pub repeats_prefix: bool,
     /// Words of its errors, in lower case, that mean a class other than the protocol's words say.
     pub errors: BTreeMap<String, FailureClass>,
 }
@@ -39,6 +43,21 @@ pub enum MaxTokensField {
     MaxTokens,
     /// OpenAI's own since its reasoning models.
     MaxCompletionTokens,
+}
+
+/// How a server is told to go on with an answer that was begun, which is the last message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AssistantPrefix {
+    /// It cannot: what it says is another answer.
+    #[default]
+    None,
+    /// Not at all: it goes on whenever the last message is an assistant's.
+    Plain,
+    /// By `prefix` on that message.
+    PrefixField,
+    /// By `continue_final_message`, and `add_generation_prompt` turned off.
+    ContinueFinalMessage,
 }
 
 /// How a JSON schema is asked for.

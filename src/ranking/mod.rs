@@ -12,7 +12,8 @@ mod rank;
 mod verdict;
 
 pub use policy::{
-    Availability, Budget, Candidates, FallbackPolicy, Need, Order, Policy, Preference, Unavailable,
+    Availability, Budget, Candidates, FallbackPolicy, Need, OnStreamFailure, Order, Policy,
+    Preference, Unavailable,
 };
 pub use rank::{Candidate, rank};
 pub use verdict::{Excluded, Exclusion, Ranked, Ranking, Refusal};

@@ -91,6 +91,25 @@ pub struct Candidates {
     pub order: Order,
 }
 
+/// What follows when a stream breaks after its first content was passed on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnStreamFailure {
+    /// The next candidate that can goes on from the text already sent; else as with an error.
+    #[default]
+    Continue,
+    /// The next candidate begins anew, and the reader is told to drop what it has.
+    Restart,
+    /// The reader is told that the rest does not come.
+    Error,
+}
+
+impl OnStreamFailure {
+    /// Every way, by its name.
+    pub const NAMES: [(&str, Self); 3] =
+        [("continue", Self::Continue), ("restart", Self::Restart), ("error", Self::Error)];
+}
+
 /// How far down the ranking a request may go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FallbackPolicy {
@@ -100,6 +119,10 @@ pub struct FallbackPolicy {
     pub attempts_max: usize,
     /// Whether a filtered answer goes on to the next candidate.
     pub on_content_filter: bool,
+    /// What follows when a stream breaks after its first content; records from before it was known
+    /// have none.
+    #[serde(default)]
+    pub on_stream_failure: OnStreamFailure,
     /// The longest the first attempt may take.
     pub first_attempt_timeout: Duration,
     /// The longest each later attempt may take.
@@ -113,6 +136,7 @@ impl Default for FallbackPolicy {
             candidates_max: 3,
             attempts_max: 6,
             on_content_filter: false,
+            on_stream_failure: OnStreamFailure::default(),
             first_attempt_timeout: Duration::from_secs(15),
             fallback_timeout: Duration::from_secs(10),
         }

@@ -108,7 +108,7 @@ impl Call {
         let hash = Sha256::new()
             .chain_update(self.seed.to_le_bytes())
             .chain_update(conversation)
-            .chain_update(self.model.model_id.as_bytes())
+            .chain_update(self.model.voice.as_ref().unwrap_or(&self.model.model_id).as_bytes())
             .finalize();
         ChaCha8Rng::from_seed(hash.into())
     }

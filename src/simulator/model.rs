@@ -50,6 +50,9 @@ pub struct SimulatedModel {
     /// Whether what it says depends on the conversation alone, not on the call's number: then a
     /// request that ends with a begun answer of its own gets the rest of it.
     pub continues: bool,
+    /// What stands for the model's name where its words are drawn: models of one voice, and of the
+    /// same length and quality, say the same, so that one goes on with what another began.
+    pub voice: Option<String>,
     /// Factor on the model's own times: 1 as described, 0 for answers at once.
     pub time_scale: f64,
 }
@@ -81,6 +84,7 @@ impl SimulatedModel {
             script: Vec::new(),
             flap: None,
             continues: true,
+            voice: None,
             time_scale: 1.0,
         }
     }

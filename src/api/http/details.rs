@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::api::explain;
 use crate::api::fault::{Fault, Tried};
 use crate::catalog::Deployment;
-use crate::domain::Attempt;
+use crate::domain::{Attempt, FailureClass, Seam};
 use crate::pipeline::{Decision, Routed};
 use crate::prediction::Prediction;
 use crate::ranking::{Excluded, Ranked};
@@ -40,6 +40,7 @@ pub(super) fn of_answer(routed: &Routed, deployment: &Deployment, explain: Expla
         "cost_usd": dispatched.map_or(0.0, |it| it.cost_usd().get()),
         "total_ms": routed.total_ms,
         "outcome_recorded": routed.recorded,
+        "switches": dispatched.map(|it| it.seams.as_slice()).unwrap_or_default(),
         "dropped_parameters": dispatched.map(|it| it.dropped.as_slice()).unwrap_or_default(),
     });
     extend(&mut all, rest);
@@ -63,6 +64,13 @@ pub(super) fn of_fault(fault: &Fault, explain: Explain) -> Value {
         all.insert("excluded_by".into(), json!(fault.counts));
     }
     Value::Object(all)
+}
+
+/// The `pointsman` object of the place where another deployment goes on.
+pub(super) fn of_switch(seam: &Seam, failure: FailureClass) -> Value {
+    let Seam { at_bytes, deployment } = seam;
+    let told = json!({ "deployment": deployment, "at_bytes": at_bytes, "failure": failure });
+    json!({ "switched": told })
 }
 
 /// A whole decision.

@@ -108,6 +108,10 @@ pub(super) trait Teller: Send {
     /// A piece of the answer; the first call also opens the stream.
     fn delta(&mut self, delta: Delta, out: &mut Vec<Event>);
 
+    /// Another deployment goes on with the answer. `details` is a `pointsman` object; dialects whose
+    /// events take no field of ours tell it at the end only.
+    fn switched(&mut self, _details: Value, _out: &mut Vec<Event>) {}
+
     /// The answer is whole. `details` is the `pointsman` object.
     fn end(&mut self, end: StreamEnd, details: Value, out: &mut Vec<Event>);
 

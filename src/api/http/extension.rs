@@ -27,7 +27,7 @@ pub(super) const KNOWN: [&str; 9] = [
 const BUDGET: [&str; 4] = ["max_cost_usd", "max_latency_ms", "max_ttft_ms", "confidence"];
 const PREFERENCE: [&str; 3] = ["preset", "cost_per_quality_usd", "latency_per_quality_ms"];
 const CANDIDATES: [&str; 3] = ["allow", "deny", "order"];
-const FALLBACK: [&str; 2] = ["candidates_max", "on_content_filter"];
+const FALLBACK: [&str; 3] = ["candidates_max", "on_content_filter", "on_stream_failure"];
 
 /// Reads the object over what is there already.
 pub(super) fn read(value: Value, wire: &mut proto::RouteRequest, found: &mut Vec<Violation>) {
@@ -91,7 +91,29 @@ fn fallback(mut fields: Fields, wire: &mut proto::Fallback, found: &mut Vec<Viol
     let most = fields.count("candidates_max", found);
     wire.candidates_max = most.map(|it| u32::try_from(it).unwrap_or(u32::MAX));
     wire.on_content_filter = fields.flag("on_content_filter", found);
+    if let Some(name) = fields.text("on_stream_failure", found) {
+        match on_stream_failure(&name) {
+            Ok(way) => wire.on_stream_failure = way.into(),
+            Err(message) => {
+                let field = format!("{NAME}.fallback.on_stream_failure");
+                found.push(Violation::new(field, message));
+            }
+        }
+    }
     fields.deny_rest(&FALLBACK, found);
+}
+
+/// What follows when a stream breaks off, by its name. A dialect has no word for taking back what
+/// was told, so that nothing begins anew here.
+pub(super) fn on_stream_failure(name: &str) -> Result<proto::OnStreamFailure, String> {
+    match name {
+        "continue" => Ok(proto::OnStreamFailure::Continue),
+        "error" => Ok(proto::OnStreamFailure::Error),
+        "restart" => {
+            Err("`restart` is for gRPC only; here there are `continue` and `error`".into())
+        }
+        _ => Err("`continue` or `error` is wanted".into()),
+    }
 }
 
 #[cfg(test)]
@@ -108,7 +130,9 @@ mod tests {
             "preference": {"preset": "cost", "cost_per_quality_usd": 0.1},
             "min_quality": 0.5,
             "candidates": {"allow": ["a"], "deny": ["b"], "order": ["c", "d"]},
-            "fallback": {"candidates_max": 2, "on_content_filter": true},
+            "fallback": {
+                "candidates_max": 2, "on_content_filter": true, "on_stream_failure": "error",
+            },
             "session_id": "s", "request_id": "r", "metadata": {"k": "v"}, "explain": true,
         });
         read(value, &mut wire, &mut found);
@@ -116,7 +140,9 @@ mod tests {
         let budget = wire.budget.unwrap();
         assert_eq!((budget.max_cost_usd, budget.max_ttft_ms), (Some(0.01), Some(5.0)));
         assert_eq!(wire.candidates.unwrap().order, ["c", "d"]);
-        assert_eq!(wire.fallback.unwrap().candidates_max, Some(2));
+        let fallback = wire.fallback.unwrap();
+        assert_eq!(fallback.candidates_max, Some(2));
+        assert_eq!(fallback.on_stream_failure(), proto::OnStreamFailure::Error);
         assert_eq!((wire.session_id.as_deref(), wire.explain), (Some("s"), true));
         assert_eq!(wire.metadata["k"], "v");
     }
@@ -137,6 +163,10 @@ mod tests {
         let value = json!({"budget": {"max_cost_usd": "secret"}});
         check(value, "pointsman.budget.max_cost_usd", "a number is wanted, not a string");
         check(json!({"candidates": {"order": [1]}}), "pointsman.candidates.order[0]", "a string");
+        let value = json!({"fallback": {"on_stream_failure": "restart"}});
+        check(value, "pointsman.fallback.on_stream_failure", "gRPC only");
+        let value = json!({"fallback": {"on_stream_failure": "again"}});
+        check(value, "pointsman.fallback.on_stream_failure", "`continue` or `error`");
         check(json!({"metadata": {"k": 1}}), "pointsman.metadata.k", "a string");
     }
 }

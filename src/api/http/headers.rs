@@ -6,6 +6,7 @@
 
 use http::HeaderMap;
 
+use super::extension;
 use crate::api::{policy, proto};
 use crate::domain::Violation;
 
@@ -13,13 +14,14 @@ const PREFIX: &str = "x-pointsman-";
 /// Its rest is the key: `x-pointsman-metadata-team: search`.
 const METADATA: &str = "metadata-";
 /// Every header without its prefix, with the field it sets.
-pub(super) const KNOWN: [(&str, &str); 9] = [
+pub(super) const KNOWN: [(&str, &str); 10] = [
     ("max-cost-usd", "budget.max_cost_usd"),
     ("max-latency-ms", "budget.max_latency_ms"),
     ("max-ttft-ms", "budget.max_ttft_ms"),
     ("confidence", "budget.confidence"),
     ("preference", "preference.preset"),
     ("min-quality", "min_quality"),
+    ("on-stream-failure", "fallback.on_stream_failure"),
     ("session-id", "session_id"),
     ("request-id", "request_id"),
     ("explain", "explain"),
@@ -62,6 +64,10 @@ fn one(own: &str, value: &str, wire: &mut proto::RouteRequest) -> Result<(), Str
         "confidence" => wire.budget.get_or_insert_default().confidence = number(value)?,
         "preference" => wire.preference.get_or_insert_default().preset = Some(value.to_owned()),
         "min-quality" => wire.min_quality = number(value)?,
+        "on-stream-failure" => {
+            let way = extension::on_stream_failure(value.trim())?;
+            wire.fallback.get_or_insert_default().on_stream_failure = way.into();
+        }
         "session-id" => wire.session_id = Some(value.to_owned()),
         "request-id" => wire.request_id = Some(value.to_owned()),
         "explain" => wire.explain = flag(value)?,
@@ -103,6 +109,7 @@ mod tests {
             ("x-pointsman-explain", "true"),
             ("x-pointsman-metadata-team", "search"),
             ("x-pointsman-min-quality", "high"),
+            ("x-pointsman-on-stream-failure", "restart"),
             ("x-pointsman-sesion-id", "1"),
             ("x-stainless-timeout", "5"),
         ];
@@ -116,8 +123,10 @@ mod tests {
         assert_eq!(wire.preference.unwrap().preset.as_deref(), Some("cost"));
         assert!(wire.explain && wire.metadata["team"] == "search");
         let fields: Vec<_> = found.iter().map(|it| it.field.as_str()).collect();
-        assert_eq!(fields, ["x-pointsman-min-quality", "x-pointsman-sesion-id"]);
-        assert!(found[1].message.contains("x-pointsman-session-id"), "{found:?}");
+        let wanted = ["min-quality", "on-stream-failure", "sesion-id"];
+        assert_eq!(fields, wanted.map(|it| format!("{PREFIX}{it}")));
+        assert!(found[1].message.contains("gRPC only"), "{found:?}");
+        assert!(found[2].message.contains("x-pointsman-session-id"), "{found:?}");
         let given = given_for(&headers, "budget.max_cost_usd");
         assert_eq!(given.as_deref(), Some("x-pointsman-max-cost-usd"));
         assert_eq!(given_for(&headers, "budget.max_ttft_ms"), None);

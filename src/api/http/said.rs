@@ -15,7 +15,7 @@ use crate::api::fault::{self, Fault, Kind};
 use crate::api::{from_proto, policy, proto};
 use crate::catalog::Fleet;
 use crate::domain::{ChatRequest, ModelName, Violation};
-use crate::ranking::{Policy, Preference};
+use crate::ranking::{OnStreamFailure, Policy, Preference};
 
 /// The model that leaves the choice to us.
 pub(super) const AUTO: &str = "auto";
@@ -68,6 +68,7 @@ pub(super) fn wanted<D: Dialect>(
     let missing = in_order(&model, models, &mut wire, face.pipeline.fleet(), &mut found);
     let mut own = Vec::new();
     let policy = from_proto::wishes(&wire, &face.defaults, face.pipeline.fleet(), &mut own);
+    let policy = policy.map(without_restart);
     found.extend(own.into_iter().map(|it| placed(it, headers)));
     match (policy, missing) {
         (_, Some(missing)) if found.is_empty() => {
@@ -82,6 +83,15 @@ pub(super) fn wanted<D: Dialect>(
             Err(fault::invalid(&found))
         }
     }
+}
+
+/// A server whose streams begin anew where they can lets them go on where they cannot.
+fn without_restart(mut policy: Policy) -> Policy {
+    let wish = &mut policy.fallback.on_stream_failure;
+    if *wish == OnStreamFailure::Restart {
+        *wish = OnStreamFailure::Continue;
+    }
+    policy
 }
 
 /// `auto:cost` and the like.

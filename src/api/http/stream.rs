@@ -12,13 +12,14 @@ use futures_util::stream::unfold;
 use http::{HeaderValue, Response, header};
 use tokio::time::{Instant, timeout};
 
-use super::details::Explain;
+use super::details::{self, Explain};
 use super::dialect::{About, Delivery, Dialect, Event, Teller};
 use super::handler::{call, ended, told_dropped};
 use super::said::Wanted;
 use super::{Face, problem, sse};
 use crate::api::fault::{self, Fault};
-use crate::dispatch::ChainEvent;
+use crate::dispatch::{Answering, ChainEvent};
+use crate::domain::Seam;
 use crate::pipeline::{PipelineError, RouteEvent, RoutedStream};
 
 /// The longest that headers wait for the first content. Longer, and clients and proxies that time
@@ -82,7 +83,8 @@ pub(super) async fn tell<D: Dialect, S: Source>(
     problem::insert(headers, "x-accel-buffering", "no");
     problem::insert(headers, "x-pointsman-decision", &about.id);
     match &first {
-        Some(RouteEvent::Chain(ChainEvent::Committed { deployment, attempts, dropped })) => {
+        Some(RouteEvent::Chain(ChainEvent::Committed(answering))) => {
+            let Answering { deployment, attempts, dropped } = answering;
             about.model = deployment.model.name.to_string();
             problem::insert(headers, "x-pointsman-model", &about.model);
             problem::insert(headers, "x-pointsman-deployment", deployment.id.as_str());
@@ -92,7 +94,10 @@ pub(super) async fn tell<D: Dialect, S: Source>(
         Some(RouteEvent::Ended(routed)) => {
             ended(routed, how.explain)?;
         }
-        Some(RouteEvent::Chain(ChainEvent::Delta(_))) | None => {}
+        Some(RouteEvent::Chain(
+            ChainEvent::Delta(_) | ChainEvent::Switched { .. } | ChainEvent::Restarted { .. },
+        ))
+        | None => {}
     }
     let begin = match first {
         Some(event) => Begin::With(Box::new(event)),
@@ -159,8 +164,18 @@ impl<D: Dialect, S: Source> Telling<D, S> {
 
     fn take(&mut self, next: Next, out: &mut Vec<Event>) {
         match next {
-            Ok(RouteEvent::Chain(ChainEvent::Committed { deployment, .. })) => {
+            Ok(RouteEvent::Chain(ChainEvent::Committed(Answering { deployment, .. }))) => {
                 self.about.model = deployment.model.name.to_string();
+            }
+            Ok(RouteEvent::Chain(ChainEvent::Switched { failure, answering, at_bytes })) => {
+                let deployment = answering.deployment.id.clone();
+                let told = details::of_switch(&Seam { at_bytes, deployment }, failure);
+                self.teller().switched(told, out);
+            }
+            // No policy of this face asks for it (see `said`), and it could not be told.
+            Ok(RouteEvent::Chain(ChainEvent::Restarted { .. })) => {
+                self.phase = Phase::Over;
+                self.fail(&fault::broken(&PipelineError::Interrupted), out);
             }
             Ok(RouteEvent::Chain(ChainEvent::Delta(delta))) => self.teller().delta(delta, out),
             Ok(RouteEvent::Ended(routed)) => {

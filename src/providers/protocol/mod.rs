@@ -21,9 +21,9 @@ use std::time::Duration;
 use super::call::CallFailure;
 use super::framing::{Frame, Framing};
 use super::provider::Protocol;
-use super::quirks::{Parameter, Quirks};
+use super::quirks::{AssistantPrefix, Parameter, Quirks};
 use crate::catalog::Deployment;
-use crate::domain::{ChatRequest, ChatResponse, Delta, FailureClass, StreamEnd, Usage};
+use crate::domain::{ChatRequest, ChatResponse, Delta, FailureClass, StreamEnd, ToolChoice, Usage};
 
 /// The tool whose arguments are the answer, where JSON is asked for by a tool that must be called.
 const ANSWER_TOOL: &str = "answer_as_json";
@@ -189,6 +189,24 @@ impl Protocol {
         }
     }
 
+    /// Whether an answer that was begun, by whichever model, is gone on with when it is the last
+    /// message. A tool call that must be made is not: it would come after text that was to be all.
+    pub(super) fn takes_prefix(self, asking: &Asking<'_>) -> bool {
+        let Asking { request, deployment, quirks, .. } = *asking;
+        let demanded = match request.tool_choice {
+            ToolChoice::Required | ToolChoice::Tool(_) => !request.tools.is_empty(),
+            ToolChoice::Auto | ToolChoice::None => false,
+        };
+        let taken = match self {
+            Self::OpenAi => quirks.assistant_prefix != AssistantPrefix::None,
+            Self::Anthropic => anthropic::takes_prefix(&deployment.model_id),
+            // Both go on with a turn of the model (Google's and Ollama's documentation, 2025).
+            Self::Gemini | Self::Ollama => true,
+            Self::Bedrock => bedrock::takes_prefix(&deployment.model_id),
+        };
+        taken && !demanded
+    }
+
     /// The answer, or how it failed; also for an answer to a streaming request that is no stream.
     pub(super) fn decode(
         self,
@@ -222,5 +240,46 @@ impl Protocol {
             Self::Ollama => Framing::Ndjson,
             Self::Bedrock => Framing::EventStream,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Json, Tool};
+    use crate::providers::fixtures;
+
+    #[test]
+    fn whoever_goes_on_with_a_begun_answer_is_known() {
+        let check = |protocol: Protocol, model_id: &str, quirk, wanted: bool| {
+            let mut request = ChatRequest::from_prompt("Hello");
+            let mut deployment = fixtures::deployment("test");
+            deployment.model_id = model_id.to_owned();
+            let quirks = Quirks { assistant_prefix: quirk, ..Quirks::default() };
+            let taken = |request: &ChatRequest| {
+                protocol.takes_prefix(&fixtures::asking(request, &deployment, &quirks))
+            };
+            assert_eq!(taken(&request), wanted, "{protocol:?} {model_id}");
+            let (name, description) = ("f".to_owned(), "".into());
+            request.tools =
+                vec![Tool { name, description, parameters: Json::default(), strict: None }];
+            assert_eq!(taken(&request), wanted, "{protocol:?} {model_id}");
+            request.tool_choice = ToolChoice::Required;
+            assert!(!taken(&request), "{protocol:?} {model_id}");
+        };
+        use AssistantPrefix as P;
+        check(Protocol::OpenAi, "gpt-5", P::None, false);
+        for quirk in [P::Plain, P::PrefixField, P::ContinueFinalMessage] {
+            check(Protocol::OpenAi, "m", quirk, true);
+        }
+        check(Protocol::Gemini, "gemini-2.5-flash", P::None, true);
+        check(Protocol::Ollama, "qwen3", P::None, true);
+        check(Protocol::Anthropic, "claude-sonnet-4-5", P::None, true);
+        check(Protocol::Anthropic, "claude-sonnet-4-6", P::None, false);
+        check(Protocol::Bedrock, "anthropic.claude-sonnet-4-5-20250929-v1:0", P::None, true);
+        check(Protocol::Bedrock, "anthropic.claude-opus-5-v1", P::None, false);
+        check(Protocol::Bedrock, "us.amazon.nova-pro-v1:0", P::None, true);
+        check(Protocol::Bedrock, "amazon.nova-2-lite-v1:0", P::None, false);
+        check(Protocol::Bedrock, "meta.llama3-1-70b-instruct-v1:0", P::None, false);
     }
 }

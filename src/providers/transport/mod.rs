@@ -17,10 +17,11 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, ClientBuilder, Response};
 
 use super::auth::{Signed, authorize};
-use super::call::{CallFailure, Caller, Reply};
+use super::call::{Begun, CallFailure, Caller, Reply};
 use super::check;
 use super::protocol::{Answered, Asking, Delivery, Encoded};
 use super::provider::{Protocol, Provider};
+use super::seam::{self, Seam};
 use crate::catalog::Deployment;
 use crate::domain::{ChatRequest, ChatResponse, FailureClass, ProviderName};
 pub use stream::AnswerStream;
@@ -167,7 +168,35 @@ impl Caller for HttpCaller {
         let asking = line.asking(deployment, request, Delivery::Stream);
         let encoded = line.encode(&asking)?;
         let response = line.send(&encoded).await?;
-        AnswerStream::open(response, line.provider.protocol, &asking, encoded.dropped).await
+        let stream = AnswerStream::new(response, line.provider.protocol, &asking, encoded.dropped);
+        stream.watched(request, "").begun(&asking).await
+    }
+
+    fn continues(&self, deployment: &Deployment, request: &ChatRequest) -> bool {
+        self.line(deployment).is_ok_and(|line| {
+            let asking = line.asking(deployment, request, Delivery::Stream);
+            line.provider.protocol.takes_prefix(&asking)
+        })
+    }
+
+    async fn resume(
+        &self,
+        deployment: &Deployment,
+        request: &ChatRequest,
+        begun: Begun<'_>,
+    ) -> Result<AnswerStream, CallFailure> {
+        if !self.continues(deployment, request) {
+            return Err(CallFailure::of(FailureClass::Unsupported));
+        }
+        let line = self.line(deployment)?;
+        let sent = seam::request(request, begun);
+        let asking = line.asking(deployment, &sent, Delivery::Stream);
+        let encoded = line.encode(&asking)?;
+        let response = line.send(&encoded).await?;
+        let stream = AnswerStream::new(response, line.provider.protocol, &asking, encoded.dropped);
+        let repeated = if line.provider.quirks.repeats_prefix { sent.begun() } else { None };
+        let seam = Seam::new(begun.text, repeated.map(|it| it.as_str().to_owned()));
+        stream.watched(request, begun.text).after(seam).begun(&asking).await
     }
 }
 
@@ -207,15 +236,23 @@ async fn whole_answer(
     protocol: Protocol,
     asking: &Asking<'_>,
 ) -> Result<ChatResponse, CallFailure> {
+    let whole = unchecked_answer(response, protocol, asking).await?;
+    let (status, usage) = (Some(response.status().as_u16()), whole.usage);
+    let wrong = |class| CallFailure { status, usage, ..CallFailure::of(class) };
+    check::check(asking.request, &whole).map_err(wrong)?;
+    Ok(whole)
+}
+
+async fn unchecked_answer(
+    response: &mut Response,
+    protocol: Protocol,
+    asking: &Asking<'_>,
+) -> Result<ChatResponse, CallFailure> {
     let status = response.status().as_u16();
     let retry_after = retry_after(response.headers(), SystemTime::now());
     let told = |class| CallFailure { status: Some(status), retry_after, ..CallFailure::of(class) };
     let body = whole_body(response).await.map_err(told)?;
-    let answered = Answered { status, retry_after, body: &body };
-    let whole = protocol.decode(&answered, asking)?;
-    let checked = check::check(asking.request, &whole);
-    checked.map_err(|class| answered.failed(class, whole.usage))?;
-    Ok(whole)
+    protocol.decode(&Answered { status, retry_after, body: &body }, asking)
 }
 
 async fn whole_body(response: &mut Response) -> Result<Vec<u8>, FailureClass> {

@@ -15,7 +15,8 @@ use super::super::check;
 use super::super::framing::{Frame, Framer};
 use super::super::protocol::{Asking, Decode, Progress};
 use super::super::provider::Protocol;
-use super::whole_answer;
+use super::super::seam::Seam;
+use super::unchecked_answer;
 use crate::domain::{Assembly, ChatRequest, ChatResponse, Delta, FailureClass, StreamEnd, Usage};
 
 /// A stream of one provider's answer.
@@ -23,9 +24,12 @@ pub struct AnswerStream {
     response: Response,
     status: u16,
     dropped: Vec<String>,
+    protocol: Protocol,
     framer: Framer,
     decoder: Box<dyn Decode>,
     ready: VecDeque<Delta>,
+    /// Where it goes on with an answer that was begun.
+    seam: Option<Seam>,
     /// The request and the answer so far, where the whole must satisfy something.
     kept: Option<(ChatRequest, Assembly)>,
     end: Option<Result<StreamEnd, FailureClass>>,
@@ -34,37 +38,56 @@ pub struct AnswerStream {
 }
 
 impl AnswerStream {
-    /// Looks at the headers; an answer that is no stream is read here.
-    pub(super) async fn open(
+    /// A stream of which nothing was read.
+    pub(super) fn new(
         response: Response,
         protocol: Protocol,
         asking: &Asking<'_>,
         dropped: Vec<String>,
-    ) -> Result<Self, CallFailure> {
-        let status = response.status().as_u16();
-        let is_json = response.headers().get(CONTENT_TYPE).is_some_and(is_plain_json);
-        let kept =
-            check::is_needed(asking.request).then(|| (asking.request.clone(), Assembly::default()));
-        let mut stream = Self {
+    ) -> Self {
+        Self {
+            status: response.status().as_u16(),
             response,
-            status,
             dropped,
+            protocol,
             framer: Framer::new(protocol.framing()),
             decoder: protocol.decoder(asking),
             ready: VecDeque::new(),
-            kept,
+            seam: None,
+            kept: None,
             end: None,
             usage: None,
-        };
-        if (200..300).contains(&status) && !is_json {
-            return Ok(stream);
         }
-        let whole = whole_answer(&mut stream.response, protocol, asking).await?;
-        let usage = whole.usage;
-        (stream.kept, stream.usage) = (None, Some(usage));
-        stream.end = Some(Ok(StreamEnd { finish: whole.finish, usage }));
-        stream.ready = pieces(whole);
-        Ok(stream)
+    }
+
+    /// Holds the answer, which begins with this text, against what `request` wants of it.
+    pub(super) fn watched(mut self, request: &ChatRequest, begun: &str) -> Self {
+        if check::is_needed(request) {
+            let mut assembly = Assembly::default();
+            assembly.push(&Delta::Text(begun.into()));
+            self.kept = Some((request.clone(), assembly));
+        }
+        self
+    }
+
+    /// Lets through only what is new.
+    pub(super) fn after(self, seam: Seam) -> Self {
+        Self { seam: Some(seam), ..self }
+    }
+
+    /// Looks at the headers; an answer that is no stream is read here.
+    pub(super) async fn begun(mut self, asking: &Asking<'_>) -> Result<Self, CallFailure> {
+        let is_json = self.response.headers().get(CONTENT_TYPE).is_some_and(is_plain_json);
+        if (200..300).contains(&self.status) && !is_json {
+            return Ok(self);
+        }
+        let whole = unchecked_answer(&mut self.response, self.protocol, asking).await?;
+        let end = StreamEnd { finish: whole.finish, usage: whole.usage };
+        self.usage = Some(whole.usage);
+        self.keep(pieces(whole));
+        self.checked(end).map_err(|class| self.failed(class))?;
+        self.end = Some(Ok(end));
+        Ok(self)
     }
 
     fn failed(&self, class: FailureClass) -> CallFailure {
@@ -107,7 +130,7 @@ impl AnswerStream {
     }
 
     fn decode(&mut self, frames: &[Frame]) {
-        let mut deltas = Vec::new();
+        let mut deltas: Vec<Delta> = Vec::new();
         for frame in frames {
             match self.decoder.frame(frame, &mut deltas) {
                 Ok(Progress::More) => {}
@@ -124,24 +147,39 @@ impl AnswerStream {
         self.keep(deltas);
     }
 
-    fn keep(&mut self, deltas: Vec<Delta>) {
-        if let Some((_, assembly)) = &mut self.kept {
-            deltas.iter().for_each(|it| assembly.push(it));
+    fn keep(&mut self, deltas: impl IntoIterator<Item = Delta>) {
+        for delta in deltas {
+            let delta = match (&mut self.seam, delta) {
+                (Some(seam), Delta::Text(text)) => Delta::Text(seam.pass(text.as_str()).into()),
+                (_, other) => other,
+            };
+            self.take_in(delta);
         }
-        self.ready.extend(deltas);
+    }
+
+    fn take_in(&mut self, delta: Delta) {
+        if let Some((_, assembly)) = &mut self.kept {
+            assembly.push(&delta);
+        }
+        self.ready.push_back(delta);
+    }
+
+    /// Whether the whole answer is what was wanted.
+    fn checked(&mut self, end: StreamEnd) -> Result<(), FailureClass> {
+        if let Some(held) = self.seam.as_mut().map(Seam::finish).filter(|it| !it.is_empty()) {
+            self.take_in(Delta::Text(held.into()));
+        }
+        match self.kept.take() {
+            Some((request, assembly)) => check::check(&request, &assembly.finish(end)),
+            None => Ok(()),
+        }
     }
 
     fn finish(&mut self) {
         let mut deltas = Vec::new();
         let end = self.decoder.finish(&mut deltas);
         self.keep(deltas);
-        let checked = end.and_then(|end| match self.kept.take() {
-            Some((request, assembly)) => {
-                check::check(&request, &assembly.finish(end)).map(|()| end)
-            }
-            None => Ok(end),
-        });
-        self.end = Some(checked);
+        self.end = Some(end.and_then(|end| self.checked(end).map(|()| end)));
     }
 }
 

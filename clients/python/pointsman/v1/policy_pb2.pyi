@@ -1,10 +1,22 @@
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from collections.abc import Iterable as _Iterable
-from typing import ClassVar as _ClassVar, Optional as _Optional
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class OnStreamFailure(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    ON_STREAM_FAILURE_UNSPECIFIED: _ClassVar[OnStreamFailure]
+    ON_STREAM_FAILURE_CONTINUE: _ClassVar[OnStreamFailure]
+    ON_STREAM_FAILURE_RESTART: _ClassVar[OnStreamFailure]
+    ON_STREAM_FAILURE_ERROR: _ClassVar[OnStreamFailure]
+ON_STREAM_FAILURE_UNSPECIFIED: OnStreamFailure
+ON_STREAM_FAILURE_CONTINUE: OnStreamFailure
+ON_STREAM_FAILURE_RESTART: OnStreamFailure
+ON_STREAM_FAILURE_ERROR: OnStreamFailure
 
 class Budget(_message.Message):
     __slots__ = ("max_cost_usd", "max_latency_ms", "max_ttft_ms", "confidence")
@@ -39,9 +51,11 @@ class Candidates(_message.Message):
     def __init__(self, allow: _Optional[_Iterable[str]] = ..., deny: _Optional[_Iterable[str]] = ..., order: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Fallback(_message.Message):
-    __slots__ = ("candidates_max", "on_content_filter")
+    __slots__ = ("candidates_max", "on_content_filter", "on_stream_failure")
     CANDIDATES_MAX_FIELD_NUMBER: _ClassVar[int]
     ON_CONTENT_FILTER_FIELD_NUMBER: _ClassVar[int]
+    ON_STREAM_FAILURE_FIELD_NUMBER: _ClassVar[int]
     candidates_max: int
     on_content_filter: bool
-    def __init__(self, candidates_max: _Optional[int] = ..., on_content_filter: bool = ...) -> None: ...
+    on_stream_failure: OnStreamFailure
+    def __init__(self, candidates_max: _Optional[int] = ..., on_content_filter: bool = ..., on_stream_failure: _Optional[_Union[OnStreamFailure, str]] = ...) -> None: ...

@@ -95,6 +95,14 @@ impl Teller for Chunks {
         self.tell(told, Value::Null, out);
     }
 
+    fn switched(&mut self, details: Value, out: &mut Vec<Event>) {
+        // With a choice in it, since clients look at the first without asking.
+        let choice = json!({ "index": 0, "delta": {}, "logprobs": null, "finish_reason": null });
+        let mut chunk = self.chunk(json!([choice]));
+        chunk[extension::NAME] = details;
+        out.push(event(&chunk));
+    }
+
     fn end(&mut self, end: StreamEnd, details: Value, out: &mut Vec<Event>) {
         if !self.opened {
             self.tell(Map::new(), Value::Null, out);

@@ -30,7 +30,7 @@ impl Source for Script {
 fn committed() -> RouteEvent {
     let deployment = Arc::clone(&testing::fleet().deployments()[0]);
     let dropped = vec!["seed".to_owned()];
-    RouteEvent::Chain(ChainEvent::Committed { deployment, attempts: 2, dropped })
+    RouteEvent::Chain(ChainEvent::Committed(Answering { deployment, attempts: 2, dropped }))
 }
 
 fn text(it: &str) -> RouteEvent {
@@ -51,7 +51,13 @@ fn ended(broken: Option<FailureClass>) -> RouteEvent {
         None => ChainEnd::Served { deployment, response },
         Some(class) => ChainEnd::Broken { deployment, class, partial: response },
     };
-    let dispatched = Dispatched { end, attempts: vec![], dropped: vec![], retry_in: None };
+    let dispatched = Dispatched {
+        end,
+        attempts: vec![],
+        dropped: vec![],
+        seams: vec![],
+        retry_in: None,
+    };
     let decision = testing::decided();
     let dispatched = Some(dispatched);
     RouteEvent::Ended(Box::new(Routed { decision, dispatched, total_ms: 1.0, recorded: true }))

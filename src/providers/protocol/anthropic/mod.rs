@@ -25,3 +25,9 @@ pub(super) use stream::Decoder;
 pub(super) use turns::{
     ASSISTANT, Turns, USER, arguments, image_format, note_detail, own_thought, tool_id, trim_last,
 };
+
+/// Whether the model goes on with an answer that was begun. Those up to 4.5 do, where they do not
+/// think, and such a request is sent without thinking; newer ones refuse it (2026).
+pub(super) fn takes_prefix(model_id: &str) -> bool {
+    Claude::of(model_id).takes_prefill()
+}

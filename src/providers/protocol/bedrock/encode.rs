@@ -75,6 +75,17 @@ fn maker(model_id: &str) -> Maker {
     if id.contains("amazon.nova") { Maker::AmazonNova } else { Maker::Other }
 }
 
+/// Whether the model goes on with an answer that was begun: older Claudes, and Amazon's first Novas
+/// (their guide to prompting, 2025). Of the others many refuse a conversation that a person's turn
+/// does not end.
+pub(in super::super) fn takes_prefix(model_id: &str) -> bool {
+    match maker(model_id) {
+        Maker::Anthropic => Claude::of(model_id).takes_prefill(),
+        Maker::AmazonNova => !model_id.to_ascii_lowercase().contains("nova-2"),
+        Maker::Other => false,
+    }
+}
+
 /// One path segment: ids hold `:` and, as ARNs, `/`.
 fn percent_encoded(segment: &str) -> String {
     let mut encoded = String::with_capacity(segment.len());

@@ -13,5 +13,5 @@ mod tests;
 mod turns;
 
 pub(super) use decode::decode;
-pub(super) use encode::encode;
+pub(super) use encode::{encode, takes_prefix};
 pub(super) use stream::Decoder;

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::super::{Asking, Delivery, Dropped, Encoded, Unsupported};
 use super::{messages, shape};
 use crate::domain::{ChatRequest, Effort};
-use crate::providers::quirks::{MaxTokensField, Parameter};
+use crate::providers::quirks::{AssistantPrefix, MaxTokensField, Parameter};
 
 /// Fields that decide how the answer comes back: they are ours, whatever the caller's dialect has.
 const OURS: [&str; 4] = ["model", "messages", "stream", "stream_options"];
@@ -35,9 +35,30 @@ pub(in super::super) fn encode(asking: &Asking<'_>) -> Result<Encoded, Unsupport
             body.insert("stream_options".into(), json!({ "include_usage": true }));
         }
     }
+    go_on(asking, &mut body);
     extra(request, &mut body, &mut dropped);
     let path = "/chat/completions".to_owned();
     Ok(Encoded { path, headers: vec![], body: Value::Object(body), dropped: dropped.into_names() })
+}
+
+/// Says that the last message is the beginning of the answer, where the server wants to be told.
+fn go_on(asking: &Asking<'_>, body: &mut Map<String, Value>) {
+    if asking.request.begun().is_none() {
+        return;
+    }
+    match asking.quirks.assistant_prefix {
+        AssistantPrefix::None | AssistantPrefix::Plain => {}
+        AssistantPrefix::PrefixField => {
+            let messages = body.get_mut("messages").and_then(Value::as_array_mut);
+            if let Some(last) = messages.and_then(|it| it.last_mut()) {
+                last["prefix"] = true.into();
+            }
+        }
+        AssistantPrefix::ContinueFinalMessage => {
+            body.insert("add_generation_prompt".into(), false.into());
+            body.insert("continue_final_message".into(), true.into());
+        }
+    }
 }
 
 type Fields<const N: usize> = [(&'static str, Option<Value>); N];

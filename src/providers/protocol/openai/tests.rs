@@ -278,6 +278,28 @@ fn a_stream_is_asked_for_with_its_usage() {
     }
 }
 
+#[test]
+fn a_begun_answer_is_marked_as_the_server_wants() {
+    use crate::providers::quirks::AssistantPrefix as P;
+    let check = |assistant_prefix, prefix: Value, fields: Value| {
+        let mut request = ChatRequest::from_prompt("Hello");
+        let quirks = Quirks { assistant_prefix, ..Quirks::default() };
+        let flags = |of: &ChatRequest| {
+            let body = encoded(of, &quirks).unwrap().body;
+            let last = body["messages"].as_array().unwrap().last().unwrap()["prefix"].clone();
+            (last, json!([body["add_generation_prompt"], body["continue_final_message"]]))
+        };
+        assert_eq!(flags(&request), (Value::Null, json!([null, null])));
+        let (reasoning, text, tool_calls) = (vec![], Some("Hi".into()), vec![]);
+        request.messages.push(Message::Assistant { reasoning, text, tool_calls });
+        assert_eq!(flags(&request), (prefix, fields), "{assistant_prefix:?}");
+    };
+    check(P::None, Value::Null, json!([null, null]));
+    check(P::Plain, Value::Null, json!([null, null]));
+    check(P::PrefixField, json!(true), json!([null, null]));
+    check(P::ContinueFinalMessage, Value::Null, json!([false, true]));
+}
+
 /// A turn that thought and called a tool, then its result.
 pub(super) fn after(reasoning: Vec<Reasoning>, seal: Option<Seal>) -> ChatRequest {
     let tool_calls = vec![ToolCall { seal, ..call("{}") }];
