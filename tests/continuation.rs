@@ -278,10 +278,22 @@ async fn over_http_the_answer_is_one_and_says_where_it_switched() {
         "messages": [{"role": "user", "content": "Which is heavier?"}]});
     let (_, body) = post(&house, "/v1/messages", &messages).await;
     let events = data(&body);
-    let words = |it: &Value| it["delta"]["text"].as_str().map(str::to_owned);
-    assert_eq!(events.iter().filter_map(words).collect::<String>(), whole);
+    let told_words = |it: &Value| it["delta"]["text"].as_str().map(str::to_owned);
+    assert_eq!(events.iter().filter_map(told_words).collect::<String>(), whole);
     let told = events.iter().find_map(|it| it["pointsman"].get("switches")).unwrap();
     assert_eq!(told.as_array().unwrap().len(), 1);
+    // Where nobody is to go on, the error says how much is valid.
+    cut(&house, 12);
+    let mut refusing = ask(true);
+    refusing["pointsman"] = json!({"fallback": {"on_stream_failure": "error"}});
+    let (_, body) = post(&house, path, &refusing).await;
+    assert!(!body.contains("[DONE]"), "{body}");
+    let chunks = data(&body);
+    let said: String = chunks.iter().filter_map(words).collect();
+    let partial = &chunks.last().unwrap()["pointsman"]["partial"];
+    assert_eq!(partial["text_bytes"], json!(said.len()));
+    assert_eq!(partial["failure"], json!("stream_cut"));
+    assert!(whole.starts_with(&said) && said.len() < whole.len());
     house.stop().await;
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::proto;
 use crate::catalog::Fleet;
-use crate::domain::{ModelName, Probability, Usd, Violation};
+use crate::domain::{ModelName, Probability, Timeouts, Usd, Violation};
 use crate::ranking::{
     Budget, Candidates, FallbackPolicy, OnStreamFailure, Order, Policy, Preference,
 };
@@ -233,7 +233,21 @@ fn fallback(
         candidates_max: asked.min(default.candidates_max),
         on_stream_failure: on_stream_failure(default.on_stream_failure, wire, found),
         on_content_filter: wire.on_content_filter.unwrap_or(default.on_content_filter),
+        hedge: wire.hedge.unwrap_or(default.hedge),
+        timeouts: timeouts(wire.timeouts.unwrap_or_default(), found).or(default.timeouts),
         ..default
+    }
+}
+
+fn timeouts(wire: proto::Timeouts, found: &mut Vec<Violation>) -> Timeouts {
+    let mut read = |name: &str, ms: Option<f64>| {
+        ms.and_then(|it| limit(&format!("fallback.timeouts.{name}"), it, found))
+    };
+    Timeouts {
+        first_attempt: read("first_attempt_ms", wire.first_attempt_ms),
+        fallback: read("fallback_ms", wire.fallback_ms),
+        first_token: read("first_token_ms", wire.first_token_ms),
+        stall: read("stall_ms", wire.stall_ms),
     }
 }
 
@@ -285,6 +299,7 @@ mod tests {
                 candidates_max: Some(9),
                 on_content_filter: Some(true),
                 on_stream_failure: proto::OnStreamFailure::Error.into(),
+                ..Default::default()
             }),
             ..budget(proto::Budget { max_cost_usd: Some(1.0), ..Default::default() })
         };

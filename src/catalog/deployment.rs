@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::model::{Model, Speed};
-use crate::domain::{AbilitySet, DeploymentId, ModelName, Price, ProviderName};
+use crate::domain::{AbilitySet, DeploymentId, ModelName, Price, ProviderName, Timeouts};
 
 /// A model at a provider, with the price and speed it has there.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,6 +25,8 @@ pub struct Deployment {
     pub speed: Speed,
     /// Whether it goes to the end of every ranking it can serve, over and above the others.
     pub last_resort: bool,
+    /// Limits on a call here that the operator named, for this model or for all.
+    pub timeouts: Timeouts,
 }
 
 impl Deployment {
@@ -38,6 +40,7 @@ impl Deployment {
             price: model.price,
             speed: model.speed,
             last_resort: false,
+            timeouts: Timeouts::default(),
         }
     }
 

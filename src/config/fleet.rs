@@ -116,15 +116,18 @@ fn deploy(model: &Arc<Model>, raw: &RawModel, known: &Known<'_>) -> Vec<Deployme
         let why = "for instance deployments = [\"openai\"], or a [[model.deployment]]";
         known.ledger.report(&raw.place, Fault::Missing { key: "deployments", why });
     }
+    let timeouts = raw.timeouts.as_given().map(|it| it.value).unwrap_or_default();
+    let of_model = |it: Deployment| Deployment { timeouts: it.timeouts.or(timeouts), ..it };
     let mut found: Vec<Deployment> = Vec::new();
     for provider in listed {
         let made = at_provider(model, provider, None, known);
-        keep(&mut found, made, &provider.place, known.ledger);
+        keep(&mut found, made.map(of_model), &provider.place, known.ledger);
     }
     for section in &raw.deployments {
         let Some(provider) = section.provider.as_given() else { continue };
         let made = at_provider(model, provider, Some(section), known);
-        keep(&mut found, made.map(|it| refined(it, section)), &provider.place, known.ledger);
+        let made = made.map(|it| of_model(refined(it, section)));
+        keep(&mut found, made, &provider.place, known.ledger);
     }
     found
 }
@@ -161,6 +164,7 @@ fn refined(mut deployment: Deployment, section: &RawDeployment) -> Deployment {
     section.price.clone().fill(&mut deployment.price);
     section.speed.clone().fill(&mut deployment.speed);
     section.last_resort.clone().fill(&mut deployment.last_resort);
+    section.timeouts.clone().fill(&mut deployment.timeouts);
     deployment
 }
 

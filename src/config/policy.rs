@@ -5,12 +5,13 @@
 
 use super::section::Section;
 use super::values;
+use crate::domain::Timeouts;
 use crate::ranking::Policy;
 
-/// Reads the section; without it, the defaults.
-pub(super) fn read(section: Option<Section<'_>>) -> Policy {
-    let mut policy = Policy::default();
-    let Some(mut section) = section else { return policy };
+/// Reads the section; without it, the defaults. The limits on calls stand behind those of models.
+pub(super) fn read(section: Option<Section<'_>>) -> (Policy, Timeouts) {
+    let (mut policy, mut calls) = (Policy::default(), Timeouts::default());
+    let Some(mut section) = section else { return (policy, calls) };
 
     let Policy { budget, preference, min_quality, fallback, candidates: _ } = &mut policy;
     section.field("preference", values::preset).fill(preference);
@@ -30,10 +31,20 @@ pub(super) fn read(section: Option<Section<'_>>) -> Policy {
     section.field("on_content_filter", values::flag).fill(&mut fallback.on_content_filter);
     let broken = section.field("on_stream_failure", values::on_stream_failure);
     broken.fill(&mut fallback.on_stream_failure);
-    let first = section.field("first_attempt_timeout", values::duration);
-    first.fill(&mut fallback.first_attempt_timeout);
-    section.field("fallback_timeout", values::duration).fill(&mut fallback.fallback_timeout);
+    section.field("hedge", values::flag).fill(&mut fallback.hedge);
+    section.nested("timeouts", timeouts).fill(&mut calls);
 
     section.done();
-    policy
+    (policy, calls)
+}
+
+/// Limits on calls: of the server, of a model, of a deployment.
+pub(super) fn timeouts(section: &mut Section<'_>) -> Option<Timeouts> {
+    let mut timeouts = Timeouts::default();
+    let Timeouts { first_attempt, fallback, first_token, stall } = &mut timeouts;
+    section.field("first_attempt", values::duration).fill_some(first_attempt);
+    section.field("fallback", values::duration).fill_some(fallback);
+    section.field("first_token", values::duration).fill_some(first_token);
+    section.field("stall", values::duration).fill_some(stall);
+    Some(timeouts)
 }

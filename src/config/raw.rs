@@ -12,7 +12,7 @@ use super::quirks::{self, RawQuirks};
 use super::section::{At, Field, Section};
 use super::values;
 use crate::catalog::{Source, Speed};
-use crate::domain::{AbilitySet, ModelName, Price, Probability, ProviderName};
+use crate::domain::{AbilitySet, ModelName, Price, Probability, ProviderName, Timeouts};
 use crate::outcome::{LogSettings, PromptPrivacy};
 use crate::providers::Protocol;
 use crate::ranking::Policy;
@@ -24,6 +24,7 @@ const LISTEN_DEFAULT: SocketAddr =
 pub(super) struct RawConfig {
     pub(super) listen: SocketAddr,
     pub(super) policy: Policy,
+    pub(super) timeouts: Timeouts,
     pub(super) providers: Vec<RawProvider>,
     pub(super) models: Vec<RawModel>,
     pub(super) log: LogSettings,
@@ -54,6 +55,7 @@ pub(super) struct RawModel {
     pub(super) name: Field<ModelName>,
     pub(super) figures: RawFigures,
     pub(super) listed: Field<Vec<At<ProviderName>>>,
+    pub(super) timeouts: Field<Timeouts>,
     pub(super) deployments: Vec<RawDeployment>,
 }
 
@@ -77,6 +79,7 @@ pub(super) struct RawDeployment {
     pub(super) price: Field<Price>,
     pub(super) speed: Field<Speed>,
     pub(super) last_resort: Field<bool>,
+    pub(super) timeouts: Field<Timeouts>,
 }
 
 impl RawFigures {
@@ -103,9 +106,11 @@ pub(super) fn read(mut root: Section<'_>) -> RawConfig {
         section.field("path", values::path).fill_some(&mut artifact);
         section.done();
     }
+    let (policy, timeouts) = policy::read(root.section("policy"));
     let raw = RawConfig {
         listen,
-        policy: policy::read(root.section("policy")),
+        policy,
+        timeouts,
         providers: root.sections("provider").into_iter().map(provider).collect(),
         models: root.sections("model").into_iter().map(model).collect(),
         log: outcomes(root.section("outcomes")),
@@ -164,11 +169,12 @@ fn model(mut section: Section<'_>) -> RawModel {
         speed: section.nested("speed", speed),
         source: section.nested("source", source),
     };
+    let timeouts = section.nested("timeouts", policy::timeouts);
     let listed = section.list("deployments", values::provider_name);
     let deployments = section.sections("deployment").into_iter().map(deployment).collect();
     let place = section.place.clone();
     section.done();
-    RawModel { place, name, figures, listed, deployments }
+    RawModel { place, name, figures, listed, timeouts, deployments }
 }
 
 fn deployment(mut section: Section<'_>) -> RawDeployment {
@@ -179,6 +185,7 @@ fn deployment(mut section: Section<'_>) -> RawDeployment {
         price: section.nested("price", price),
         speed: section.nested("speed", speed),
         last_resort: section.field("last_resort", values::flag),
+        timeouts: section.nested("timeouts", policy::timeouts),
     };
     section.done();
     raw

@@ -31,12 +31,15 @@ pub(super) fn resolve(
 
     let mut connections = Connections::builtin(rows, env);
     connections.configure(raw.providers, &ledger, env);
-    let deployments = if raw.models.is_empty() {
+    let mut deployments = if raw.models.is_empty() {
         discover::deployments(catalog, &connections)
     } else {
         let known = Known { catalog, connections: &connections, ledger: &ledger };
         fleet::deployments(raw.models, &known)
     };
+    for deployment in &mut deployments {
+        deployment.timeouts = deployment.timeouts.or(raw.timeouts);
+    }
     for id in calls_itself(&deployments, &connections, raw.listen) {
         let place = Place { path: "server.listen".to_owned(), line: None };
         ledger.report(&place, Fault::OwnAddress(id));

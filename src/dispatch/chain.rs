@@ -5,15 +5,17 @@
 //! admitted by [`Health`](super::Health), is recorded once and told to it, and none outlives its
 //! timeout. Dropping the future drops the call under way.
 
+mod race;
+
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
 use super::health::{Admission, PROBE_RECHECK, Pace, Told, Verdict};
 use super::next::{Left, Retry, Skipped, Step, Tried, next_step};
-use super::timing::{Backoff, p99};
+use super::timing::{Awaited, Backoff, p99};
 use super::{COME_BACK_AFTER, ChainEnd, ChainFailure, Dispatched, Plan};
-use crate::domain::{Again, Attempt, FailureClass, Usage, Usd};
+use crate::domain::{Again, Attempt, FailureClass, Timeouts, Usage, Usd};
 use crate::providers::CallFailure;
 use crate::ranking::Ranked;
 
@@ -26,8 +28,11 @@ pub(super) struct Chain<'a> {
     shut: Vec<FoundShut>,
     /// Who asked to be left alone, and until when, on the health's clock.
     asked: Vec<(usize, Duration)>,
-    /// The attempt under way, and when it began.
-    under_way: Option<(usize, Duration)>,
+    awaited: Awaited,
+    /// The attempts under way, and when they began: one, or two where one is hedged.
+    under_way: Vec<(usize, Duration)>,
+    /// What was set aside for the second of them, USD.
+    set_aside: Option<Usd>,
     /// Every attempt so far, in order.
     pub(super) attempts: Vec<Attempt>,
 }
@@ -77,6 +82,11 @@ pub(super) struct Facts {
     pub(super) detail: Option<&'static str>,
 }
 
+/// Why a call was dropped that another one beside it made needless.
+const LOST: Option<&str> = Some("another answer came first");
+/// A call is dropped for no reason of its own when its caller leaves.
+const LEFT: Option<&str> = None;
+
 impl Facts {
     /// What is known of a call that failed before its first content.
     fn of(failure: &CallFailure) -> Self {
@@ -87,12 +97,14 @@ impl Facts {
 
 impl<'a> Chain<'a> {
     /// A walk that has not begun. `seed` draws the pauses.
-    pub(super) fn new(plan: Plan<'a>, seed: u64) -> Self {
+    pub(super) fn new(plan: Plan<'a>, seed: u64, awaited: Awaited) -> Self {
         plan.health.requested(plan.health.now());
         let walk = plan.ranking.walk(plan.policy.fallback.candidates_max).collect();
         let backoff = Backoff::new(seed);
         let (tried, shut, asked, attempts) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { plan, walk, backoff, tried, shut, asked, under_way: None, attempts }
+        let under_way = Vec::new();
+        let set_aside = None;
+        Self { plan, walk, backoff, tried, shut, asked, awaited, under_way, set_aside, attempts }
     }
 
     /// As [`Chain::walk`], until `gone` ends: then the attempt under way is dropped, and recorded.
@@ -110,7 +122,7 @@ impl<'a> Chain<'a> {
             () = gone => None,
         };
         walked.unwrap_or_else(|| {
-            self.abandon();
+            self.abandon(LEFT);
             Err(ChainFailure::Cancelled)
         })
     }
@@ -137,18 +149,8 @@ impl<'a> Chain<'a> {
             if longest.is_zero() || !self.is_admitted(at) {
                 continue;
             }
-            let ranked = self.walk[at];
-            let start = self.plan.arrived.elapsed();
-            self.under_way = Some((at, start));
-            // The limit holds whatever the attempt does.
-            let result = timeout(longest, attempt(ranked, longest)).await;
-            self.under_way = None;
-            match result.unwrap_or_else(|_| Err(CallFailure::of(FailureClass::Deadline))) {
-                Ok(value) => {
-                    self.tell(ranked, start, Verdict::Answered);
-                    return Ok(Success { ranked, start, value });
-                }
-                Err(failure) => self.failed(at, start, &failure),
+            if let Some(success) = self.attempt(at, longest, &attempt).await {
+                return Ok(success);
             }
         }
     }
@@ -233,6 +235,8 @@ impl<'a> Chain<'a> {
             let verdict = health.verdict(class, facts.status, facts.retry_after, pace);
             self.tell(ranked, start, verdict);
         }
+        let cost_usd = deployment.price.cost(&facts.usage);
+        self.pay(cost_usd, facts.detail);
         self.attempts.push(Attempt {
             deployment: deployment.id.clone(),
             failure: facts.failure,
@@ -241,9 +245,18 @@ impl<'a> Chain<'a> {
             total_ms: millis(total),
             ttft_ms: facts.ttft.map(millis),
             usage: facts.usage,
-            cost_usd: deployment.price.cost(&facts.usage),
+            cost_usd,
             detail: facts.detail.map(str::to_owned),
         });
+    }
+
+    /// Counts what a call has cost: as what hedging may cost a share of, or as what it did cost.
+    fn pay(&mut self, cost: Usd, detail: Option<&'static str>) {
+        let (health, now) = (self.plan.health, self.plan.health.now());
+        match self.set_aside.take_if(|_| detail == LOST) {
+            Some(expected) => health.hedged(expected, cost, now),
+            None => health.spent(cost, now),
+        }
     }
 
     /// Tells the health of a call that began at `start`, from the request's arrival.
@@ -274,12 +287,17 @@ impl<'a> Chain<'a> {
         self.walk = kept.into_iter().map(|at| self.walk[at]).collect();
     }
 
-    /// Writes down the attempt that was under way when the walk was dropped.
-    fn abandon(&mut self) {
-        if let Some((at, start)) = self.under_way.take() {
+    /// Writes down the attempts that were under way when they were dropped.
+    fn abandon(&mut self, detail: Option<&'static str>) {
+        for (at, start) in std::mem::take(&mut self.under_way) {
             let failure = Some(FailureClass::Cancelled);
-            self.record(self.walk[at], start, Facts { failure, ..Facts::default() });
+            self.record(self.walk[at], start, Facts { failure, detail, ..Facts::default() });
         }
+    }
+
+    /// The limits on calls that the request named.
+    pub(super) fn timeouts(&self) -> Timeouts {
+        self.plan.policy.fallback.timeouts
     }
 
     /// When everything has to be over.

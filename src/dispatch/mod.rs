@@ -3,8 +3,7 @@
 //! In: a [`Plan`] (ranking, policy, request, clock) and a [`Caller`](crate::providers::Caller).
 //! Out: [`Dispatched`]: the answer or the named failure, and every attempt made. Invariant: no
 //! attempt starts that cannot be expected to finish inside the time and the money left; the chain
-//! never invents a candidate. Not here: the network, the choice itself, the log. Hedging is not
-//! built yet.
+//! never invents a candidate. Not here: the network, the choice itself, the log.
 
 mod chain;
 #[cfg(test)]
@@ -12,6 +11,8 @@ mod fixtures;
 pub mod health;
 #[cfg(test)]
 mod health_tests;
+#[cfg(test)]
+mod hedge_tests;
 mod next;
 mod passage;
 mod resume;

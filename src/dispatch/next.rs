@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use super::ChainFailure;
-use super::timing::{RETRY_AFTER_MAX, SHUT_WAIT_MAX, median, share};
+use super::timing::{RETRY_AFTER_MAX, SHUT_WAIT_MAX, Turn, attempt_limit, median, share};
 use crate::domain::{Again, FailureClass, Next, Usd};
 use crate::ranking::{FallbackPolicy, Ranked};
 
@@ -86,19 +86,20 @@ pub(super) fn next_step(
     if tried.len() >= policy.attempts_max {
         return Step::Stop(ChainFailure::Exhausted);
     }
-    let longest = match tried {
-        [] => policy.first_attempt_timeout,
-        [_, ..] => policy.fallback_timeout,
-    };
+    let turn = if tried.is_empty() { Turn::First } else { Turn::Later };
     let is_skipped = |at: usize| skipped.iter().any(|it| it.at == at);
     let (shut, open): (Vec<_>, Vec<_>) =
         untried(walk, tried).into_iter().partition(|it| is_skipped(*it));
     let attempt = |at: usize, pause: Duration| {
         let time = left.time.saturating_sub(pause);
         let after = open.iter().find(|it| **it != at).map(|it| median(walk[*it]));
+        let longest = attempt_limit(walk[at], policy.timeouts, turn);
         Step::Try { at, pause, timeout: share(longest, time, median(walk[at]), after) }
     };
-    if let Some((at, pause)) = again(walk, tried, left).filter(|(at, _)| !is_skipped(*at)) {
+    // A second call of one candidate never takes the place of another's first.
+    let spare = tried.len() + open.len() < policy.attempts_max;
+    let again = again(walk, tried, left).filter(|(at, _)| spare && !is_skipped(*at));
+    if let Some((at, pause)) = again {
         return attempt(at, pause);
     }
     if let Some(at) = open.iter().find(|it| shortfall(walk[**it], left).is_none()) {
@@ -148,7 +149,7 @@ fn again(walk: &[&Ranked], tried: &[Tried], left: Left) -> Option<(usize, Durati
 
 /// Those never called, whose window is larger than every one that was too small; in order, except
 /// that those of a provider that is at fault go behind the others, and last resorts stay last.
-fn untried(walk: &[&Ranked], tried: &[Tried]) -> Vec<usize> {
+pub(super) fn untried(walk: &[&Ranked], tried: &[Tried]) -> Vec<usize> {
     let too_small = tried.iter().filter(|it| it.class.handling().next == Next::LargerWindow);
     let floor = too_small.filter_map(|it| walk.get(it.at)).map(|it| window(it)).max();
     let fresh = move |at: &usize| tried.iter().all(|it| it.at != *at);
@@ -171,7 +172,7 @@ fn window(ranked: &Ranked) -> u64 {
 }
 
 /// What there is too little of for this candidate.
-fn shortfall(ranked: &Ranked, left: Left) -> Option<ChainFailure> {
+pub(super) fn shortfall(ranked: &Ranked, left: Left) -> Option<ChainFailure> {
     if median(ranked) > left.time {
         return Some(ChainFailure::Deadline);
     }

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc::Sender;
+use tokio::sync::mpsc::{Permit, Sender};
 use tokio::time::{Instant, timeout_at};
 
 use super::resume::{Way, fits_behind_seam};
@@ -120,7 +120,7 @@ impl<'a> Passage<'a> {
                 self.dropped.push(name);
             }
         }
-        self.send(event).await?;
+        self.place().await?.send(event);
         // The thought that broke off is a block of its own.
         if self.assembly.is_thinking() {
             self.delta(Delta::ReasoningEnd(None)).await?;
@@ -128,10 +128,11 @@ impl<'a> Passage<'a> {
         Ok(())
     }
 
-    async fn send(&self, event: ChainEvent) -> Result<(), Stopped> {
+    /// A place in the channel, once there is one.
+    async fn place(&self) -> Result<Permit<'a, ChainEvent>, Stopped> {
         // A reader that does not read is bounded by the deadline, as a provider is.
-        match timeout_at(self.ends_at, self.events.send(event)).await {
-            Ok(Ok(())) => Ok(()),
+        match timeout_at(self.ends_at, self.events.reserve()).await {
+            Ok(Ok(place)) => Ok(place),
             Ok(Err(_)) => Err(Stopped::ReaderLeft),
             Err(_) => Err(Stopped::Failed(CallFailure::of(FailureClass::Deadline))),
         }
@@ -139,8 +140,11 @@ impl<'a> Passage<'a> {
 
     /// Passes on a piece.
     pub(super) async fn delta(&mut self, delta: Delta) -> Result<(), Stopped> {
+        // What has no place yet was not passed on, and does not count.
+        let place = self.place().await?;
         self.assembly.push(&delta);
-        self.send(ChainEvent::Delta(delta)).await
+        place.send(ChainEvent::Delta(delta));
+        Ok(())
     }
 
     /// Passes on everything that is still to come and belongs there.

@@ -4,6 +4,7 @@
 //! [`super::chain`]).
 
 use super::chain::{Chain, Facts, Success};
+use super::timing::Awaited;
 use super::{ChainEnd, Dispatched, Plan};
 use crate::providers::Caller;
 
@@ -15,7 +16,7 @@ pub async fn run<C: Caller>(
     seed: u64,
     gone: impl Future<Output = ()>,
 ) -> Dispatched {
-    let mut chain = Chain::new(plan, seed);
+    let mut chain = Chain::new(plan, seed, Awaited::WholeAnswer);
     let request = plan.request;
     let called = chain
         .walk_unless(gone, |ranked, longest| caller.call(&ranked.deployment, request, longest));

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use super::chain::{Broke, Chain, Facts, Success};
 use super::passage::{Answering, ChainEvent, Passage, Place, Stopped};
 use super::resume::{left, looks_whole, tokens, way_on};
-use super::timing::{first_token_limit, stall_limit};
+use super::timing::{Awaited, first_token_limit, stall_limit};
 use super::{ChainEnd, ChainFailure, Dispatched, Plan};
 use crate::catalog::Deployment;
 use crate::domain::{ChatRequest, Delta, FailureClass, FinishReason, StreamEnd, Usage};
@@ -46,9 +46,9 @@ pub async fn stream<C: Caller>(
     seed: u64,
     events: &Sender<ChainEvent>,
 ) -> Dispatched {
-    let mut chain = Chain::new(plan, seed);
+    let mut chain = Chain::new(plan, seed, Awaited::FirstToken);
     let mut passage = Passage::new(events, chain.ends_at());
-    let request = plan.request;
+    let (request, timeouts) = (plan.request, plan.policy.fallback.timeouts);
     let mut broken: Option<(Arc<Deployment>, FailureClass)> = None;
     // Ends: each round adds to the chain's attempts, which are bounded, or returns.
     loop {
@@ -56,7 +56,7 @@ pub async fn stream<C: Caller>(
         let begun = Begun { text: passage.text(), max_output_tokens: limit };
         let question = Question { request, begun };
         let walked = chain.walk_unless(events.closed(), |ranked, longest| {
-            let late = first_token_limit(ranked).min(longest);
+            let late = first_token_limit(ranked, timeouts).min(longest);
             open(caller, &ranked.deployment, question, late)
         });
         let success = match (walked.await, broken.take()) {
@@ -170,7 +170,7 @@ async fn pass_on<'p, S: DeltaStream>(
         }
         match ended {
             Some(end) => Ok(end),
-            None => passage.rest(&mut stream, stall_limit(ranked), place).await,
+            None => passage.rest(&mut stream, stall_limit(ranked, chain.timeouts()), place).await,
         }
     };
     let passed = passed.await;

@@ -10,7 +10,7 @@ use super::fixtures::{
 };
 use super::{ChainEnd, ChainFailure, Dispatched, Plan, run};
 use crate::domain::{ChatRequest, FailureClass, Usd};
-use crate::ranking::Policy;
+use crate::ranking::{Policy, Ranking};
 
 const FOUR: [Figures; 4] =
     [Figures { latency_s: 1.0, cost_usd: 0.001, window: 8_000, last_resort: false }; 4];
@@ -20,12 +20,16 @@ fn seconds(it: u64) -> Duration {
 }
 
 async fn play(figures: &[Figures], policy: &Policy, script: &Script) -> Dispatched {
-    let ranking = ranking(figures);
-    let request = ChatRequest::from_prompt("hello");
+    play_ranking(&ranking(figures), policy, script).await
+}
+
+async fn play_ranking(ranking: &Ranking, policy: &Policy, script: &Script) -> Dispatched {
+    let request = &ChatRequest::from_prompt("hello");
     let max_latency = policy.budget.max_latency;
     let arrived = Instant::now();
-    let health = &health(&ranking);
-    let plan = Plan { ranking: &ranking, policy, request: &request, health, arrived, max_latency };
+    let health = &health(ranking);
+    health.spent(Usd::clamped(1.0), health.now());
+    let plan = Plan { ranking, policy, request, health, arrived, max_latency };
     run(plan, script, 7, std::future::pending()).await
 }
 
@@ -150,6 +154,18 @@ async fn the_first_attempt_has_15_s_and_the_others_10() {
     assert_eq!(end(&dispatched), Err(ChainFailure::Exhausted));
     let limits: Vec<_> = script.seen().into_iter().map(|it| it.timeout).collect();
     assert_eq!(limits, [seconds(15), seconds(10), seconds(10)]);
+    // The request's own limits stand before the model's.
+    let mut policy = Policy::default();
+    policy.fallback.timeouts.fallback = Some(seconds(3));
+    let mut ranking = ranking(&FOUR);
+    let mut slow = ranking.entries[0].deployment.as_ref().clone();
+    slow.timeouts.first_attempt = Some(seconds(20));
+    slow.timeouts.fallback = Some(seconds(20));
+    ranking.entries[0].deployment = slow.into();
+    let script = Script::new(vec![vec![hangs()]; 4]);
+    play_ranking(&ranking, &policy, &script).await;
+    let limits: Vec<_> = script.seen().into_iter().map(|it| it.timeout).collect();
+    assert_eq!(limits, [seconds(20), seconds(3), seconds(3)]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -200,10 +216,15 @@ async fn caps_hold_and_a_last_resort_comes_on_top() {
     assert_eq!(end(&play(&[FOUR[0], FOUR[0], last], &policy, &script).await), Ok("m2".into()));
     assert_eq!(script.models(), ["m0", "m0", "m2"]);
     policy.fallback.attempts_max = 2;
-    let script = Script::new(vec![broken]);
+    let script = Script::new(vec![broken; 4]);
     let dispatched = play(&[FOUR[0], last], &policy, &script).await;
     assert_eq!(end(&dispatched), Err(ChainFailure::Exhausted));
-    assert_eq!(script.models().len(), 2);
+    // A second call never takes the place of another's first.
+    assert_eq!(script.models(), ["m0", "m1"]);
+    let script = Script::new(vec![vec![fails(FailureClass::Connection)]; 3]);
+    let dispatched = play(&[FOUR[0], FOUR[0], FOUR[0], last], &Policy::default(), &script).await;
+    assert_eq!(end(&dispatched), Ok("m3".into()));
+    assert_eq!(script.models(), ["m0", "m0", "m1", "m1", "m2", "m3"]);
 }
 
 fn turns() -> impl Strategy<Value = Vec<Turn>> {
@@ -234,6 +255,7 @@ fn policies() -> impl Strategy<Value = Policy> {
         policy.fallback.candidates_max = candidates_max;
         policy.fallback.attempts_max = attempts_max;
         policy.fallback.on_content_filter = on_content_filter;
+        policy.fallback.hedge = latency % 2 == 0;
         policy.budget.max_latency = seconds(latency);
         policy.budget.max_cost_usd = tokens.map(|it: f64| Usd::clamped(it * USD_PER_TOKEN));
         policy

@@ -8,6 +8,7 @@ use std::time::Duration;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use crate::domain::Timeouts;
 use crate::ranking::Ranked;
 
 /// The shortest pause before an ill deployment is asked again.
@@ -21,6 +22,22 @@ pub(super) const RETRY_AFTER_MAX: Duration = Duration::from_secs(2);
 /// Who is shut for longer has a wrong key, lacks the model or asked for a long pause: the caller is
 /// told at once when to come back, and can do something about it.
 pub(super) const SHUT_WAIT_MAX: Duration = Duration::from_secs(15);
+
+/// Whether an attempt is a request's first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Turn {
+    First,
+    Later,
+}
+
+/// What a call has given once it is a success.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Awaited {
+    /// The first content of an answer that comes in pieces.
+    FirstToken,
+    /// An answer in one piece.
+    WholeAnswer,
+}
 
 /// Kept free on top of the next candidate's median: timers fire late, and a call takes a moment to
 /// start. Without it the next candidate would always be a hair too slow for what is left.
@@ -61,9 +78,17 @@ pub(super) fn median(ranked: &Ranked) -> Duration {
 /// The shortest and the longest patience with a deployment that is silent (`failure.md`).
 const PATIENCE: std::ops::RangeInclusive<Duration> =
     Duration::from_secs(1)..=Duration::from_secs(15);
+/// The longest that the first call of a request, and each later one, may take where nobody named a
+/// limit (`failure.md`).
+const FIRST_ATTEMPT: Duration = Duration::from_secs(15);
+const FALLBACK: Duration = Duration::from_secs(10);
 /// How many times its predicted median a first token may take. The forecast has no spread for it
 /// yet; 4.5 medians are the p99 of a log-normal with sigma 0.65.
 const FIRST_TOKEN_MEDIANS: f64 = 4.5;
+/// The p95 of the same distribution, after which a second candidate may start beside the first.
+const HEDGE_MEDIANS: f64 = 2.9;
+/// A second candidate never starts sooner: the calls themselves take a moment.
+const HEDGE_MIN: Duration = Duration::from_millis(50);
 /// The longest silence inside an answer: models pause before tool calls and after thinking, and
 /// nothing predicts it; the ceiling of [`PATIENCE`].
 const STALL: Duration = Duration::from_secs(15);
@@ -74,16 +99,42 @@ pub(super) fn p99(ranked: &Ranked) -> Duration {
     Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
 }
 
+/// How long an attempt may take: the request's first, or a later one.
+pub(super) fn attempt_limit(ranked: &Ranked, asked: Timeouts, turn: Turn) -> Duration {
+    let limits = asked.or(ranked.deployment.timeouts);
+    match turn {
+        Turn::First => limits.first_attempt.unwrap_or(FIRST_ATTEMPT),
+        Turn::Later => limits.fallback.unwrap_or(FALLBACK),
+    }
+}
+
 /// How long a deployment may take until the first content of its answer.
-pub(super) fn first_token_limit(ranked: &Ranked) -> Duration {
-    let ms = (ranked.prediction.ttft_ms * FIRST_TOKEN_MEDIANS).max(0.0);
-    let limit = Duration::try_from_secs_f64(ms / 1_000.0).unwrap_or(Duration::MAX);
-    limit.clamp(*PATIENCE.start(), *PATIENCE.end())
+pub(super) fn first_token_limit(ranked: &Ranked, asked: Timeouts) -> Duration {
+    let predicted = || first_token(ranked, FIRST_TOKEN_MEDIANS);
+    let named = asked.or(ranked.deployment.timeouts).first_token;
+    named.unwrap_or_else(|| predicted().clamp(*PATIENCE.start(), *PATIENCE.end()))
 }
 
 /// How long a deployment may be silent after its answer began.
-pub(super) fn stall_limit(_ranked: &Ranked) -> Duration {
-    STALL
+pub(super) fn stall_limit(ranked: &Ranked, asked: Timeouts) -> Duration {
+    asked.or(ranked.deployment.timeouts).stall.unwrap_or(STALL)
+}
+
+/// How long to wait for what a call is to give before a second candidate starts beside it.
+pub(super) fn hedge_delay(ranked: &Ranked, awaited: Awaited) -> Duration {
+    let predicted = match awaited {
+        Awaited::FirstToken => first_token(ranked, HEDGE_MEDIANS),
+        Awaited::WholeAnswer => {
+            let seconds = ranked.prediction.latency_s.quantile(0.95).max(0.0);
+            Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
+        }
+    };
+    predicted.max(HEDGE_MIN)
+}
+
+fn first_token(ranked: &Ranked, medians: f64) -> Duration {
+    let ms = (ranked.prediction.ttft_ms * medians).max(0.0);
+    Duration::try_from_secs_f64(ms / 1_000.0).unwrap_or(Duration::MAX)
 }
 
 /// The time an attempt gets: at most `longest`, and of what is left so much that the next

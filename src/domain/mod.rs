@@ -16,6 +16,7 @@ mod money;
 mod probability;
 mod reasoning;
 mod text;
+mod timeouts;
 mod validate;
 
 pub use ability::{Ability, AbilitySet, UnknownAbility};
@@ -33,4 +34,5 @@ pub use money::{MoneyError, Price, TokenPrice, Usd};
 pub use probability::{NotAProbability, Probability};
 pub use reasoning::{Effort, Reasoning, Seal};
 pub use text::{Json, Text};
+pub use timeouts::Timeouts;
 pub use validate::{PROMPT_BYTES_MAX, Violation};

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::facts::{CandidateFacts, Choice};
 use super::record::OutcomeRecord;
 use crate::catalog::{Deployment, Model, Source};
-use crate::domain::DeploymentId;
+use crate::domain::{DeploymentId, Timeouts};
 use crate::ranking::{Availability, Candidate, Ranking, Refusal, rank};
 
 /// A way in which a recomputed decision is not the logged one.
@@ -106,6 +106,7 @@ fn deployment(facts: &CandidateFacts) -> Deployment {
         price: facts.price,
         speed: facts.speed,
         last_resort: facts.last_resort,
+        timeouts: Timeouts::default(),
     }
 }
 

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{AbilitySet, DeploymentId, FailureClass, ModelName, Probability, Usd};
+use crate::domain::{
+    AbilitySet, DeploymentId, FailureClass, ModelName, Probability, Timeouts, Usd,
+};
 
 /// Hard limits for the whole chain of attempts.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -123,22 +125,24 @@ pub struct FallbackPolicy {
     /// have none.
     #[serde(default)]
     pub on_stream_failure: OnStreamFailure,
-    /// The longest the first attempt may take.
-    pub first_attempt_timeout: Duration,
-    /// The longest each later attempt may take.
-    pub fallback_timeout: Duration,
+    /// Whether a second candidate starts beside one that is slow.
+    #[serde(default)]
+    pub hedge: bool,
+    /// The request's own limits on each call; a deployment's stand behind them.
+    #[serde(default)]
+    pub timeouts: Timeouts,
 }
 
 impl Default for FallbackPolicy {
-    /// The figures of `failure.md`: three candidates, six attempts, 15 s and then 10 s each.
+    /// The figures of `failure.md`: three candidates, six attempts, no hedging.
     fn default() -> Self {
         Self {
             candidates_max: 3,
             attempts_max: 6,
             on_content_filter: false,
             on_stream_failure: OnStreamFailure::default(),
-            first_attempt_timeout: Duration::from_secs(15),
-            fallback_timeout: Duration::from_secs(10),
+            hedge: false,
+            timeouts: Timeouts::default(),
         }
     }
 }

@@ -147,11 +147,6 @@ impl Look<'_> {
         }
     }
 
-    /// Whether the answer is broken, or could be gone on with although it broke.
-    fn gone_on_with(&self) -> bool {
-        matches!(self.scene.row.end, End::Broken(..)) && self.told.error.is_none()
-    }
-
     fn told_letters(&self) -> String {
         self.told.attempts.iter().map(|it| self.scene.letter(&it.deployment)).collect()
     }
@@ -160,7 +155,7 @@ impl Look<'_> {
     fn end(&mut self) {
         let (_, fails) = self.scene.walk();
         let wanted = fails.then(|| self.scene.error());
-        let fine = self.told.error.as_deref() == wanted || self.gone_on_with();
+        let fine = self.told.error.as_deref() == wanted;
         self.want(fine, |it| format!("wanted {wanted:?}, told {:?}", it.told.error));
     }
 
@@ -170,7 +165,7 @@ impl Look<'_> {
         let told = self.told_letters();
         let fine = match walk.strip_suffix('*') {
             Some(first) => told.starts_with(first),
-            None => told == walk || self.gone_on_with(),
+            None => told == walk,
         };
         self.want(fine, |_| format!("wanted calls {walk}, told {told}"));
         let scene = self.scene;
@@ -227,17 +222,35 @@ impl Look<'_> {
         if self.told.error.is_none() {
             let fine = !text.is_empty() && *text == self.whole;
             self.want(fine, |it| format!("told {:?}, wanted {:?}", it.told.text, it.whole));
-            let tokens = text.len().div_ceil(TOKEN_BYTES) as u64;
+            let bytes = text.len() - self.before(&last).min(text.len());
+            let tokens = bytes.div_ceil(TOKEN_BYTES) as u64;
             let fine = last.delivered_tokens == tokens && last.completion_tokens == tokens;
-            self.want(fine || self.gone_on_with(), |_| format!("{tokens} told of {last:?}"));
+            let fine = fine || (self.loses() && last.delivered_tokens > tokens);
+            self.want(fine, |_| format!("{tokens} told of {last:?}"));
             return;
         }
-        let bytes = last.delivered_tokens as usize * TOKEN_BYTES;
+        let bytes = self.before(&last) + last.delivered_tokens as usize * TOKEN_BYTES;
         let fine = match self.scene.row.end {
+            End::Broken(..) if self.loses() => {
+                !text.is_empty() && text.len() <= bytes && self.whole.starts_with(text)
+            }
             End::Broken(..) => *text == self.whole[..bytes.min(self.whole.len())],
             End::Told(..) => text.is_empty(),
         };
         self.want(fine, |it| format!("told {:?} of {bytes} bytes", it.told.text));
+    }
+
+    /// A reset takes with it what was still under way.
+    fn loses(&self) -> bool {
+        self.scene.row.fault == Cause::Fault(Fault::ResetInBody)
+    }
+
+    /// Bytes of the answer that others gave before this one.
+    fn before(&self, last: &CallLog) -> usize {
+        let passed_on = matches!(self.scene.row.end, End::Broken(..));
+        let others = self.calls.iter().filter(|it| passed_on && it.at_ms < last.at_ms);
+        let tokens: u64 = others.map(|it| it.delivered_tokens).sum();
+        (tokens as usize * TOKEN_BYTES).min(self.whole.len())
     }
 
     /// What is told to have been spent is what the providers count.
@@ -288,11 +301,11 @@ impl Look<'_> {
         let Some(kept) = kept else { return self.want(false, |_| "not recorded".to_owned()) };
         let reason = |it: &str| it.rsplit(' ').next().unwrap_or_default().to_owned();
         let (_, fails) = self.scene.walk();
-        let End::Told(_, grpc) = self.scene.row.end else {
-            let fine = matches!(kept.ended.as_str(), "broken" | "served");
-            return self.want(fine, |_| format!("{kept:?}"));
+        let wanted = match self.scene.row.end {
+            _ if !fails => "served".to_owned(),
+            End::Told(_, grpc) => reason(grpc).to_lowercase(),
+            End::Broken(..) => "broken".to_owned(),
         };
-        let wanted = if fails { reason(grpc).to_lowercase() } else { "served".to_owned() };
         let same = (kept.cost_usd - self.told.cost_usd).abs() < EXACT_USD
             && kept.attempts.len() == self.told.attempts.len();
         self.want(kept.ended == wanted && same, |_| format!("wanted {wanted}, kept {kept:?}"));

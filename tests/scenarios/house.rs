@@ -50,13 +50,14 @@ pub(crate) async fn open(scenes: &[Scene]) -> House {
     let models = scenes.iter().flat_map(|scene| {
         LETTERS.map(|letter| {
             let model = SimulatedModel::instant(&scene.model(letter));
-            failing(scene, letter, SimulatedModel { output_tokens, ..model })
+            let voice = scene.voice();
+            failing(scene, letter, SimulatedModel { output_tokens, voice, ..model })
         })
     });
     let config = |simulator: &Simulator, listen: SocketAddr, store: &Path| {
         let mut text = format!(
             "[server]\nlisten = \"{listen}\"\n[policy]\npreference = \"quality\"\n\
-             first_attempt_timeout = \"2s\"\nfallback_timeout = \"2s\"\n\
+             timeouts = {{ first_attempt = \"2s\", fallback = \"2s\", stall = \"2s\" }}\n\
              [outcomes]\nstore = \"sqlite://{}\"\n",
             store.display()
         );
@@ -95,9 +96,13 @@ fn section(scene: &Scene, letter: char, simulator: &Simulator) -> String {
         _ => 1_048_576,
     };
     let (input, output) = scene.price(letter);
+    let quirks = match protocol {
+        "openai" => "quirks = { assistant_prefix = \"plain\" }\n",
+        _ => "",
+    };
     let mut text = format!(
         "[[provider]]\nname = \"p-{model}\"\nprotocol = \"{protocol}\"\nbase_url = \"{base_url}\"\n\
-         api_key_env = \"HOUSE_KEY\"\n\
+         api_key_env = \"HOUSE_KEY\"\n{quirks}\
          [[model]]\nname = \"{model}\"\nquality_prior = 0.5\ncontext_window = {window}\n\
          max_output_tokens = 4096\nabilities = [\"images\"]\n\
          [[model.deployment]]\nprovider = \"p-{model}\"\nmodel_id = \"{model}\"\n\

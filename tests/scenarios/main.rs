@@ -213,38 +213,24 @@ fn late() -> Vec<Row> {
     ]
 }
 
-/// Broken after content was passed on.
+/// Broken after content was passed on: who can go on with it does.
 fn broken() -> Vec<Row> {
-    let row = |class, cause, it, http, grpc| {
-        let walks = ["A!", "A!", "A!"];
+    let row = |class, cause, it, walks, http, grpc| {
         Row::new(class, cause, fault(it), walks, End::Broken(http, grpc)).only(Way::Stream)
     };
+    let cut = |cause, it| {
+        row("stream_cut", cause, it, NEXT, "200, then stream_cut", "UNAVAILABLE STREAM_CUT")
+    };
     vec![
-        row(
-            "stream_cut",
-            "cut after content",
-            Fault::CutAfter { tokens: 5 },
-            "200, then stream_cut",
-            "UNAVAILABLE STREAM_CUT",
-        ),
-        row(
-            "stream_cut",
-            "all content, but no end mark",
-            Fault::NoEndMark,
-            "200, then stream_cut",
-            "UNAVAILABLE STREAM_CUT",
-        ),
-        row(
-            "stream_cut",
-            "reset in the middle",
-            Fault::ResetInBody,
-            "200, then stream_cut",
-            "UNAVAILABLE STREAM_CUT",
-        ),
+        cut("cut after content", Fault::CutAfter { tokens: 5 }),
+        cut("all content, but no end mark", Fault::NoEndMark),
+        cut("reset in the middle", Fault::ResetInBody),
         row(
             "overloaded",
             "an error after content",
-            Fault::ErrorInStream { after_tokens: 5 },
+            // Few, so that an answer has enough of them for six calls.
+            Fault::ErrorInStream { after_tokens: 2 },
+            AGAIN_THEN_NEXT,
             "200, then overloaded",
             "UNAVAILABLE OVERLOADED",
         ),
@@ -252,6 +238,7 @@ fn broken() -> Vec<Row> {
             "malformed",
             "not its protocol after content",
             Fault::MalformedChunk { after_tokens: 5 },
+            NEXT,
             "200, then malformed",
             "UNAVAILABLE MALFORMED",
         ),
@@ -259,6 +246,7 @@ fn broken() -> Vec<Row> {
             "stalled",
             "silent after content",
             Fault::Stall { after_tokens: 5 },
+            NEXT,
             "200, then stalled",
             "UNAVAILABLE STALLED",
         )

@@ -7,6 +7,8 @@ use pointsman::simulator::Fault;
 
 /// Protocols that first models speak.
 pub(crate) const PROTOCOLS: [&str; 5] = ["openai", "anthropic", "gemini", "ollama", "bedrock"];
+/// Those whose models, under the names they have here, go on with a begun answer.
+const GO_ON: [&str; 4] = ["openai", "anthropic", "gemini", "ollama"];
 /// The models of a scene: the first, the second, the third, and one that is over and above them.
 pub(crate) const LETTERS: [char; 4] = ['A', 'B', 'C', 'D'];
 
@@ -42,7 +44,7 @@ pub(crate) enum Wish {
 pub(crate) enum End {
     /// An error before any content.
     Told(&'static str, &'static str),
-    /// An error after content; or, where the answer could be gone on with, all of it.
+    /// An error after content that nobody could go on with.
     Broken(&'static str, &'static str),
 }
 
@@ -155,9 +157,36 @@ pub(crate) fn scenes(at: usize, row: Row) -> Vec<Scene> {
 
 impl Scene {
     /// The calls that are to be made, and whether they end in an error.
-    pub(crate) fn walk(&self) -> (&'static str, bool) {
+    pub(crate) fn walk(&self) -> (String, bool) {
         let walk = self.row.walks[self.pattern as usize];
-        walk.strip_suffix('!').map_or((walk, false), |it| (it, true))
+        let (walk, fails) = walk.strip_suffix('!').map_or((walk, false), |it| (it, true));
+        match self.row.end {
+            End::Told(..) => (walk.to_owned(), fails),
+            End::Broken(..) => (self.gone_on_with(walk), fails),
+        }
+    }
+
+    /// The calls where only those who can go on with a begun answer are asked to: in place of one
+    /// that cannot, the next that can.
+    fn gone_on_with(&self, walk: &str) -> String {
+        let twice = self.row.walks[0] == "AA";
+        let able = LETTERS[..3].iter().filter(|it| GO_ON.contains(&self.speaks(**it)));
+        let mut calls: Vec<char> = able.flat_map(|it| vec![*it; 1 + usize::from(twice)]).collect();
+        if !GO_ON.contains(&self.speaks('A')) {
+            calls.insert(0, 'A');
+        }
+        let end = match self.pattern {
+            Pattern::Once => 2,
+            Pattern::Always => calls.iter().take_while(|it| **it == 'A').count() + 1,
+            Pattern::All => calls.len(),
+        };
+        assert!(walk.starts_with('A'), "{walk}");
+        calls.into_iter().take(end).collect()
+    }
+
+    /// Whose words the models of this scene say: one of them goes on with what another began.
+    pub(crate) fn voice(&self) -> Option<String> {
+        matches!(self.row.end, End::Broken(..)).then(|| format!("scene {}", self.number))
     }
 
     /// What the caller of this face is told when it ends in the row's error.

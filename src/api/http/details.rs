@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::api::explain;
 use crate::api::fault::{Fault, Tried};
+use crate::api::to_proto;
 use crate::catalog::Deployment;
 use crate::domain::{Attempt, FailureClass, Seam};
 use crate::pipeline::{Decision, Routed};
@@ -62,6 +63,17 @@ pub(super) fn of_fault(fault: &Fault, explain: Explain) -> Value {
     extend(&mut all, rest);
     if !fault.counts.is_empty() {
         all.insert("excluded_by".into(), json!(fault.counts));
+    }
+    if let Some(it) = &tried.partial {
+        let sent = to_proto::partial(&it.deployment, it.class, &it.response);
+        let told = json!({
+            "deployment": sent.deployment,
+            "failure": it.class,
+            "text_bytes": sent.text_bytes,
+            "reasoning_bytes": sent.reasoning_bytes,
+            "tool_calls_whole": sent.tool_calls_whole,
+        });
+        all.insert("partial".into(), told);
     }
     Value::Object(all)
 }

@@ -27,7 +27,9 @@ pub(super) const KNOWN: [&str; 9] = [
 const BUDGET: [&str; 4] = ["max_cost_usd", "max_latency_ms", "max_ttft_ms", "confidence"];
 const PREFERENCE: [&str; 3] = ["preset", "cost_per_quality_usd", "latency_per_quality_ms"];
 const CANDIDATES: [&str; 3] = ["allow", "deny", "order"];
-const FALLBACK: [&str; 3] = ["candidates_max", "on_content_filter", "on_stream_failure"];
+const FALLBACK: [&str; 5] =
+    ["candidates_max", "on_content_filter", "on_stream_failure", "timeouts", "hedge"];
+const TIMEOUTS: [&str; 4] = ["first_attempt_ms", "fallback_ms", "first_token_ms", "stall_ms"];
 
 /// Reads the object over what is there already.
 pub(super) fn read(value: Value, wire: &mut proto::RouteRequest, found: &mut Vec<Violation>) {
@@ -100,7 +102,19 @@ fn fallback(mut fields: Fields, wire: &mut proto::Fallback, found: &mut Vec<Viol
             }
         }
     }
+    over(&mut wire.hedge, fields.flag("hedge", found));
+    if let Some(inner) = fields.object("timeouts", found) {
+        timeouts(inner, wire.timeouts.get_or_insert_default(), found);
+    }
     fields.deny_rest(&FALLBACK, found);
+}
+
+fn timeouts(mut fields: Fields, wire: &mut proto::Timeouts, found: &mut Vec<Violation>) {
+    over(&mut wire.first_attempt_ms, fields.number("first_attempt_ms", found));
+    over(&mut wire.fallback_ms, fields.number("fallback_ms", found));
+    over(&mut wire.first_token_ms, fields.number("first_token_ms", found));
+    over(&mut wire.stall_ms, fields.number("stall_ms", found));
+    fields.deny_rest(&TIMEOUTS, found);
 }
 
 /// What follows when a stream breaks off, by its name. A dialect has no word for taking back what
@@ -132,6 +146,7 @@ mod tests {
             "candidates": {"allow": ["a"], "deny": ["b"], "order": ["c", "d"]},
             "fallback": {
                 "candidates_max": 2, "on_content_filter": true, "on_stream_failure": "error",
+                "hedge": true, "timeouts": {"first_token_ms": 800, "stall_ms": 2000.5},
             },
             "session_id": "s", "request_id": "r", "metadata": {"k": "v"}, "explain": true,
         });
@@ -143,6 +158,9 @@ mod tests {
         let fallback = wire.fallback.unwrap();
         assert_eq!(fallback.candidates_max, Some(2));
         assert_eq!(fallback.on_stream_failure(), proto::OnStreamFailure::Error);
+        let timeouts = fallback.timeouts.unwrap_or_default();
+        assert_eq!((timeouts.first_token_ms, timeouts.stall_ms), (Some(800.0), Some(2000.5)));
+        assert_eq!(fallback.hedge, Some(true));
         assert_eq!((wire.session_id.as_deref(), wire.explain), (Some("s"), true));
         assert_eq!(wire.metadata["k"], "v");
     }

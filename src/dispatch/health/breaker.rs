@@ -17,6 +17,9 @@ const FAILURES_IN_ROW: u32 = 5;
 const WINDOW: u32 = 20;
 /// Fewer calls than this are no sample.
 const SAMPLE_MIN: u32 = 10;
+/// So many failures that waiting does not mend, with no answer between them, open one that answered
+/// before: a proxy's stray 404 shall not take a model away for ten minutes.
+const LASTING_IN_ROW: u32 = 3;
 /// The longest pause that a provider is granted (`failure.md`).
 const PAUSE_MAX: Duration = Duration::from_secs(600);
 /// A probe that was not reported by then never will be: above the first attempt's 15 s, and short
@@ -79,6 +82,9 @@ pub enum Verdict {
     Counts(FailureClass),
     /// It is to be left alone for so long.
     Opens(FailureClass, Duration),
+    /// The same, by what waiting does not mend: a wrong key, a missing model. Of one that answers
+    /// other calls it takes several to be believed.
+    Lasts(FailureClass, Duration),
     /// Nothing: whoever called left, or nothing was called. A probe is given back.
     Nothing,
 }
@@ -146,6 +152,10 @@ struct Tally {
     failed: u32,
     calls: u32,
     in_row: u32,
+    /// Failures that waiting does not mend, since the last answer.
+    lasting: u32,
+    /// Whether it ever answered.
+    answered: bool,
 }
 
 impl Tally {
@@ -154,7 +164,19 @@ impl Tally {
             failed: ((self.failed << 1) | failed) & ((1 << WINDOW) - 1),
             calls: (self.calls + 1).min(WINDOW),
             in_row: (self.in_row + failed) * failed,
+            lasting: self.lasting * failed,
+            answered: self.answered || failed == 0,
         }
+    }
+
+    /// With one more failure that waiting does not mend.
+    fn with_lasting(self) -> Self {
+        Self { lasting: self.lasting + 1, ..self.with(1) }
+    }
+
+    /// Whether the next such failure is believed.
+    fn doubts(self) -> bool {
+        self.answered && self.lasting + 1 < LASTING_IN_ROW
     }
 
     fn is_too_much(self) -> bool {
@@ -189,7 +211,15 @@ impl Breaker {
         }
         match (it.state, told.verdict) {
             (State::Open { .. }, verdict) => it.extended(verdict, now),
-            (_, Verdict::Opens(why, pause)) => it.open(why, pause.min(PAUSE_MAX), now),
+            (State::Closed(tally), Verdict::Lasts(..)) if tally.doubts() => {
+                Self { state: State::Closed(tally.with_lasting()), ..it }
+            }
+            (State::Ramping(tally), Verdict::Lasts(..)) if tally.doubts() => {
+                Self { state: State::Ramping(tally.with_lasting()), ..it }
+            }
+            (_, Verdict::Opens(why, pause) | Verdict::Lasts(why, pause)) => {
+                it.open(why, pause.min(PAUSE_MAX), now)
+            }
             (State::Closed(tally), Verdict::Answered) => {
                 Self { state: State::Closed(tally.with(0)), ..it }
             }
@@ -208,7 +238,8 @@ impl Breaker {
                 Self { state: State::Ramping(tally.with(1)), ..it }
             }
             (State::HalfOpen { .. }, Verdict::Answered) => {
-                Self { state: State::Ramping(Tally::default()), since: now, ..it }
+                let tally = Tally { answered: true, ..Tally::default() };
+                Self { state: State::Ramping(tally), since: now, ..it }
             }
             (State::HalfOpen { .. }, Verdict::Counts(why)) => it.open_again(why, now, settings),
             // Since it opened only probes began; an earlier one, given up, is not this one.
@@ -280,7 +311,7 @@ impl Breaker {
     /// An open one hears only of longer pauses.
     fn extended(self, verdict: Verdict, now: Duration) -> Self {
         match (self.state, verdict) {
-            (State::Open { until }, Verdict::Opens(why, pause)) => {
+            (State::Open { until }, Verdict::Opens(why, pause) | Verdict::Lasts(why, pause)) => {
                 let longer = now + pause.min(PAUSE_MAX);
                 if longer <= until {
                     return self;

@@ -2,10 +2,11 @@
 //!
 //! In: who wants to call, how calls ended. Out: [`Admission`]s, what is shut and until when, and
 //! whether a deployment may be called a second time. Invariant: one entry per deployment of the
-//! fleet and no other; every decision is one of `breaker` or `retries`, under one lock that is
+//! fleet and no other; every decision is one of `breaker`, `retries` or `hedges`, under one lock that is
 //! never held while waiting. Not here: what follows from it (see `chain`).
 
 mod breaker;
+mod hedges;
 mod retries;
 #[cfg(test)]
 mod tests;
@@ -16,8 +17,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::domain::{BreakerEffect, DeploymentId, FailureClass};
+use crate::domain::{BreakerEffect, DeploymentId, FailureClass, Usd};
 pub use breaker::{Admission, Breaker, BreakerSettings, Phase, Told, Verdict};
+use hedges::HedgeBudget;
 use retries::RetryBudget;
 
 /// How long to wait before asking again for a deployment whose probe is under way: nobody knows
@@ -45,6 +47,7 @@ pub struct Health {
 struct Inner {
     breakers: BTreeMap<DeploymentId, Breaker>,
     retries: RetryBudget,
+    hedges: HedgeBudget,
 }
 
 /// A deployment as its breaker stands.
@@ -75,7 +78,8 @@ impl Health {
     /// Everyone healthy.
     pub fn new(fleet: impl IntoIterator<Item = DeploymentId>, settings: BreakerSettings) -> Self {
         let breakers = fleet.into_iter().map(|it| (it, Breaker::default())).collect();
-        let inner = Mutex::new(Inner { breakers, retries: RetryBudget::default() });
+        let (retries, hedges) = (RetryBudget::default(), HedgeBudget::default());
+        let inner = Mutex::new(Inner { breakers, retries, hedges });
         Self { epoch: Instant::now(), settings, inner }
     }
 
@@ -153,6 +157,25 @@ impl Health {
         self.inner().retries.take(now)
     }
 
+    /// Takes a call beside one that is slow, of a deployment that is well, if its cost is left.
+    pub(super) fn take_hedge(&self, of: &DeploymentId, expected: Usd, now: Duration) -> bool {
+        let mut inner = self.inner();
+        let phase = inner.breakers.get(of).map(|it| it.phase(now, &self.settings));
+        let well = matches!(phase, None | Some(Phase::Closed));
+        well && inner.hedges.take(expected, now)
+    }
+
+    /// A call that was wanted has cost so much.
+    pub(super) fn spent(&self, cost: Usd, now: Duration) {
+        self.inner().hedges.spent(cost, now);
+    }
+
+    /// A call that [`Health::take_hedge`] granted, or the one beside it, was not needed: it cost so
+    /// much instead of what was expected.
+    pub(super) fn hedged(&self, expected: Usd, actual: Usd, now: Duration) {
+        self.inner().hedges.settle(expected, actual, now);
+    }
+
     /// What a failure says of a deployment's health. `status` is there if it answered at all;
     /// `retry_after` is the pause it asks for.
     pub(super) fn verdict(
@@ -172,7 +195,7 @@ impl Health {
                 Verdict::Opens(class, retry_after.unwrap_or(self.settings.limited))
             }
             BreakerEffect::OpensFor(seconds) => {
-                Verdict::Opens(class, Duration::from_secs(seconds.into()))
+                Verdict::Lasts(class, Duration::from_secs(seconds.into()))
             }
             // A deployment that refuses a request for what is in it works.
             BreakerEffect::None if status.is_some() && class != FailureClass::Cancelled => {

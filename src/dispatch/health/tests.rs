@@ -44,6 +44,28 @@ fn probed(breaker: Breaker, now: Duration, verdict: Verdict) -> Breaker {
 }
 
 #[test]
+fn what_waiting_does_not_mend_is_believed_at_once_of_one_that_never_answered() {
+    let wrong = Verdict::Lasts(FailureClass::ModelMissing, seconds(600));
+    let (ok, ill) = (Verdict::Answered, ILL);
+    let check = |verdicts: &[Verdict], opens: bool| {
+        let breaker = after(Breaker::default(), verdicts, seconds(1));
+        let wanted = if opens { Phase::Open(seconds(601)) } else { Phase::Closed };
+        assert_eq!(breaker.phase(seconds(1), &SETTINGS), wanted, "{verdicts:?}");
+    };
+    check(&[wrong], true);
+    check(&[ill, wrong], true);
+    check(&[ok, wrong], false);
+    check(&[ok, wrong, wrong], false);
+    check(&[ok, wrong, wrong, wrong], true);
+    check(&[ok, wrong, wrong, ok, wrong, wrong], false);
+    check(&[ok, wrong, ill, wrong, wrong], true);
+    // The probe of one that was shut is believed, whatever was before.
+    let shut = after(Breaker::default(), &[ok, wrong, wrong, wrong], seconds(1));
+    let again = probed(shut, seconds(700), wrong);
+    assert_eq!(again.phase(seconds(702), &SETTINGS), Phase::Open(seconds(1_301)));
+}
+
+#[test]
 fn it_opens_after_five_in_a_row_or_half_of_ten_to_twenty() {
     let (ok, ill) = (Verdict::Answered, ILL);
     let check = |verdicts: &[Verdict], opens: bool| {
@@ -156,6 +178,7 @@ fn events() -> impl Strategy<Value = Vec<(u64, Event)>> {
         3 => Just(Verdict::Answered),
         4 => class().prop_map(Verdict::Counts),
         1 => (class(), 0_u64..2_000).prop_map(|(class, it)| Verdict::Opens(class, seconds(it))),
+        1 => (class(), 0_u64..2_000).prop_map(|(class, it)| Verdict::Lasts(class, seconds(it))),
         1 => Just(Verdict::Nothing),
     ];
     let event = prop_oneof![
@@ -261,8 +284,8 @@ fn each_class_says_what_the_table_says() {
     use FailureClass as F;
     check(F::Overloaded, Some(503), Verdict::Counts(F::Overloaded));
     check(F::RateLimited, Some(429), Verdict::Opens(F::RateLimited, SETTINGS.limited));
-    check(F::Auth, Some(401), Verdict::Opens(F::Auth, seconds(60)));
-    check(F::ModelMissing, Some(404), Verdict::Opens(F::ModelMissing, seconds(600)));
+    check(F::Auth, Some(401), Verdict::Lasts(F::Auth, seconds(60)));
+    check(F::ModelMissing, Some(404), Verdict::Lasts(F::ModelMissing, seconds(600)));
     check(F::InvalidRequest, Some(400), Verdict::Answered);
     check(F::Unsupported, None, Verdict::Nothing);
     check(F::Cancelled, Some(200), Verdict::Nothing);

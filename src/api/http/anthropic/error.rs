@@ -10,7 +10,10 @@ use crate::api::http::dialect::Problem;
 /// The body of an error. Our own reason, which has no place in Anthropic's shape, joins the
 /// `pointsman` object.
 pub(super) fn body(problem: &Problem) -> Value {
-    let mut details = problem.details.clone();
+    let mut details = match &problem.details {
+        Value::Null => json!({}),
+        details => details.clone(),
+    };
     if let Value::Object(fields) = &mut details {
         fields.entry("reason").or_insert_with(|| problem.reason.clone().into());
     }

@@ -51,13 +51,8 @@ fn ended(broken: Option<FailureClass>) -> RouteEvent {
         None => ChainEnd::Served { deployment, response },
         Some(class) => ChainEnd::Broken { deployment, class, partial: response },
     };
-    let dispatched = Dispatched {
-        end,
-        attempts: vec![],
-        dropped: vec![],
-        seams: vec![],
-        retry_in: None,
-    };
+    let dispatched =
+        Dispatched { end, attempts: vec![], dropped: vec![], seams: vec![], retry_in: None };
     let decision = testing::decided();
     let dispatched = Some(dispatched);
     RouteEvent::Ended(Box::new(Routed { decision, dispatched, total_ms: 1.0, recorded: true }))
