@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
 
+use super::billing::{Ended, Expected, Received, bill};
 use super::health::{Admission, PROBE_RECHECK, Pace, Told, Verdict};
 use super::next::{Left, Retry, Skipped, Step, Tried, next_step};
 use super::timing::{Backoff, p99};
@@ -26,6 +27,8 @@ pub(super) struct Chain<'a> {
     shut: Vec<FoundShut>,
     /// Who asked to be left alone, and until when, on the health's clock.
     asked: Vec<(usize, Duration)>,
+    /// What is seen of an attempt that fails before it succeeds in anything.
+    received: Received,
     /// The attempt under way, and when it began.
     under_way: Option<(usize, Duration)>,
     /// Every attempt so far, in order.
@@ -51,7 +54,7 @@ struct FoundShut {
 }
 
 /// What is written down of a call.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Facts {
     /// How it failed; `None` when it answered.
     pub(super) failure: Option<FailureClass>,
@@ -61,10 +64,30 @@ pub(super) struct Facts {
     pub(super) retry_after: Option<Duration>,
     /// From its start to its first content.
     pub(super) ttft: Option<Duration>,
-    /// What it used.
+    /// What the provider told that it used; zeros where it did not.
     pub(super) usage: Usage,
+    /// What was seen of its answer.
+    pub(super) received: Received,
+    /// Whether it never came to the provider.
+    pub(super) unsent: bool,
     /// What could not be sent.
     pub(super) detail: Option<&'static str>,
+}
+
+impl Facts {
+    /// An answer, of which so much was received.
+    pub(super) fn of(received: Received) -> Self {
+        Self {
+            failure: None,
+            status: None,
+            retry_after: None,
+            ttft: None,
+            usage: Usage::default(),
+            received,
+            unsent: false,
+            detail: None,
+        }
+    }
 }
 
 impl<'a> Chain<'a> {
@@ -73,7 +96,13 @@ impl<'a> Chain<'a> {
         let walk = plan.ranking.walk(plan.policy.fallback.candidates_max).collect();
         let backoff = Backoff::new(seed);
         let (tried, shut, asked, attempts) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { plan, walk, backoff, tried, shut, asked, under_way: None, attempts }
+        let (received, under_way) = (Received::Unseen, None);
+        Self { plan, walk, backoff, tried, shut, asked, received, under_way, attempts }
+    }
+
+    /// The same, for answers in pieces, which are seen from their first piece on.
+    pub(super) fn in_pieces(self) -> Self {
+        Self { received: Received::Bytes(0), ..self }
     }
 
     /// As [`Chain::walk`], until `gone` ends: then the attempt under way is dropped, and recorded.
@@ -214,6 +243,14 @@ impl<'a> Chain<'a> {
             let verdict = health.verdict(class, facts.status, facts.retry_after, pace);
             self.tell(ranked, start, verdict);
         }
+        let ended = Ended {
+            failure: facts.failure,
+            status: facts.status,
+            unsent: facts.unsent,
+            told: facts.usage,
+            received: facts.received,
+        };
+        let bill = bill(deployment.billing, &ended, Expected::of(&ranked.prediction));
         self.attempts.push(Attempt {
             deployment: deployment.id.clone(),
             failure: facts.failure,
@@ -221,8 +258,9 @@ impl<'a> Chain<'a> {
             start_ms: millis(start),
             total_ms: millis(total),
             ttft_ms: facts.ttft.map(millis),
-            usage: facts.usage,
-            cost_usd: deployment.price.cost(&facts.usage),
+            usage: bill.usage,
+            usage_estimated: bill.estimated,
+            cost_usd: deployment.price.cost(&bill.usage),
             detail: facts.detail.map(str::to_owned),
         });
     }
@@ -238,7 +276,7 @@ impl<'a> Chain<'a> {
     fn abandon(&mut self) {
         if let Some((at, start)) = self.under_way.take() {
             let failure = Some(FailureClass::Cancelled);
-            self.record(self.walk[at], start, Facts { failure, ..Facts::default() });
+            self.record(self.walk[at], start, Facts { failure, ..Facts::of(self.received) });
         }
     }
 
@@ -248,9 +286,10 @@ impl<'a> Chain<'a> {
     }
 
     fn failed(&mut self, at: usize, start: Duration, failure: &CallFailure) {
-        let CallFailure { class, status, usage, retry_after, detail } = *failure;
-        let failure = Some(class);
-        let facts = Facts { failure, status, retry_after, ttft: None, usage, detail };
+        let CallFailure { class, status, usage, retry_after, detail, unsent } = *failure;
+        let (failure, received) = (Some(class), self.received);
+        let facts =
+            Facts { failure, status, retry_after, ttft: None, usage, received, unsent, detail };
         self.record(self.walk[at], start, facts);
         let pause = match class.handling().again {
             Again::Never | Again::AtOnce => None,
@@ -268,8 +307,10 @@ impl<'a> Chain<'a> {
 
     fn left(&self) -> Left {
         let spent: Usd = self.attempts.iter().map(|it| it.cost_usd).sum();
-        let money = self.plan.policy.budget.max_cost_usd.map(|it| it.less(spent));
-        Left { time: self.time_left(), money, retry: Retry::Allowed }
+        let budget = &self.plan.policy.budget;
+        let money = budget.max_cost_usd.map(|it| it.less(spent));
+        let confidence = budget.confidence;
+        Left { time: self.time_left(), money, confidence, retry: Retry::Allowed }
     }
 }
 

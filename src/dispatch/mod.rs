@@ -6,6 +6,9 @@
 //! never invents a candidate. Not here: the network, the choice itself, the log. Hedging is not
 //! built yet.
 
+mod billing;
+#[cfg(test)]
+mod billing_tests;
 mod chain;
 #[cfg(test)]
 mod fixtures;

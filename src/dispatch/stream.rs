@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::Sender;
 use tokio::time::{Instant, timeout_at};
 
+use super::billing::Received;
 use super::chain::{Chain, Facts, Success};
 use super::timing::{first_token_limit, stall_limit};
 use super::{ChainEnd, ChainFailure, Dispatched, Plan};
@@ -53,7 +54,7 @@ pub async fn stream<C: Caller>(
     seed: u64,
     events: &Sender<ChainEvent>,
 ) -> Dispatched {
-    let mut chain = Chain::new(plan, seed);
+    let mut chain = Chain::new(plan, seed).in_pieces();
     let request = plan.request;
     let begun = chain.walk_unless(events.closed(), |ranked, longest| {
         begin(caller, &ranked.deployment, request, first_token_limit(ranked).min(longest))
@@ -138,9 +139,10 @@ async fn pass_on<S: DeltaStream>(
         Err(Stopped::Failed(failure)) => (Some(failure.class), failure.usage),
         Err(Stopped::ReaderLeft) => (Some(FailureClass::Cancelled), stream.usage()),
     };
+    let received = Received::Bytes(stream.received_bytes());
     // The call is over before it is written down.
     drop(stream);
-    let facts = Facts { failure, status, ttft: Some(ttft), usage, ..Facts::default() };
+    let facts = Facts { failure, status, ttft: Some(ttft), usage, ..Facts::of(received) };
     chain.record(ranked, start, facts);
     let deployment = ranked.deployment.clone();
     let end = match passed {

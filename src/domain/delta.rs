@@ -60,6 +60,17 @@ impl Delta {
             Self::Arguments { .. } | Self::ReasoningEnd(_) | Self::Logprobs(_) => false,
         }
     }
+
+    /// Bytes of it that the model wrote, as far as they are seen.
+    pub fn written_bytes(&self) -> u64 {
+        let bytes = match self {
+            Self::Text(text) | Self::Reasoning(text) => text.len(),
+            Self::Arguments { fragment, .. } => fragment.len(),
+            Self::ToolCall { name, .. } => name.len(),
+            Self::ReasoningEnd(_) | Self::Logprobs(_) => 0,
+        };
+        bytes as u64
+    }
 }
 
 /// An answer that is being put together.

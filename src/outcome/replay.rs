@@ -104,6 +104,7 @@ fn deployment(facts: &CandidateFacts) -> Deployment {
         provider: facts.provider.clone(),
         model_id: facts.model_id.clone(),
         price: facts.price,
+        billing: facts.billing,
         speed: facts.speed,
         last_resort: facts.last_resort,
     }

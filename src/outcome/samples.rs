@@ -85,6 +85,7 @@ fn attempt(deployment: crate::domain::DeploymentId, cost_usd: Usd) -> Attempt {
         total_ms: 811.9,
         ttft_ms: None,
         usage: Usage { input_tokens: 10, output_tokens: 20, ..Usage::default() },
+        usage_estimated: false,
         cost_usd,
         detail: None,
     }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, TransactionBehavior, params};
 
 use super::feedback::{Feedback, FeedbackReceipt};
-use super::record::{OutcomeRecord, RECORD_VERSION};
+use super::record::{OutcomeRecord, RECORD_VERSION, RECORD_VERSION_MIN};
 use super::schema::{self, MigrateError};
 use super::store::{OutcomeError, OutcomeStore, Write, Written};
 use crate::domain::{DecisionId, Usd};
@@ -90,7 +90,7 @@ impl OutcomeStore for SqliteStore {
         });
         let row = row.map_err(|source| failure(&self.path, source))?;
         let Some((found, json, [features, embedding])) = row else { return Ok(None) };
-        if found != i64::from(RECORD_VERSION) {
+        if !(i64::from(RECORD_VERSION_MIN)..=i64::from(RECORD_VERSION)).contains(&found) {
             return Err(OutcomeError::RecordVersion { decision, found });
         }
         let parsed = serde_json::from_str::<OutcomeRecord>(&json);
@@ -340,7 +340,7 @@ mod tests {
         let later = OutcomeRecord { version: RECORD_VERSION + 1, ..samples::record() };
         write(&mut store, std::slice::from_ref(&later))[0].as_ref().unwrap();
         let read = store.get(later.decision);
-        assert!(matches!(read, Err(OutcomeError::RecordVersion { found: 2, .. })), "{read:?}");
+        assert!(matches!(read, Err(OutcomeError::RecordVersion { found: 3, .. })), "{read:?}");
         assert_eq!(store.count().unwrap(), 1);
     }
 }

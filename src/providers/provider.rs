@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use super::quirks::Quirks;
-use crate::domain::ProviderName;
+use crate::domain::{Billing, ProviderName};
 
 const BUILTIN: &str = include_str!("builtin.toml");
 
@@ -137,6 +137,8 @@ pub struct ProviderRow {
     pub api_key_optional: bool,
     /// The header that holds the key, where it is not the protocol's own way.
     pub auth_header: Option<String>,
+    /// What it bills of calls that fail.
+    pub billing: Billing,
     /// How it differs from its protocol.
     #[serde(default)]
     pub quirks: Quirks,

@@ -26,6 +26,7 @@ pub struct AnswerStream {
     framer: Framer,
     decoder: Box<dyn Decode>,
     ready: VecDeque<Delta>,
+    received_bytes: u64,
     /// The request and the answer so far, where the whole must satisfy something.
     kept: Option<(ChatRequest, Assembly)>,
     end: Option<Result<StreamEnd, FailureClass>>,
@@ -52,6 +53,7 @@ impl AnswerStream {
             framer: Framer::new(protocol.framing()),
             decoder: protocol.decoder(asking),
             ready: VecDeque::new(),
+            received_bytes: 0,
             kept,
             end: None,
             usage: None,
@@ -63,6 +65,7 @@ impl AnswerStream {
         let usage = whole.usage;
         (stream.kept, stream.usage) = (None, Some(usage));
         stream.end = Some(Ok(StreamEnd { finish: whole.finish, usage }));
+        stream.received_bytes = whole.written_bytes();
         stream.ready = pieces(whole);
         Ok(stream)
     }
@@ -125,6 +128,7 @@ impl AnswerStream {
     }
 
     fn keep(&mut self, deltas: Vec<Delta>) {
+        self.received_bytes += deltas.iter().map(Delta::written_bytes).sum::<u64>();
         if let Some((_, assembly)) = &mut self.kept {
             deltas.iter().for_each(|it| assembly.push(it));
         }
@@ -161,6 +165,10 @@ impl DeltaStream for AnswerStream {
 
     fn usage(&self) -> Usage {
         self.usage.unwrap_or_else(|| self.decoder.usage())
+    }
+
+    fn received_bytes(&self) -> u64 {
+        self.received_bytes
     }
 
     fn status(&self) -> u16 {
