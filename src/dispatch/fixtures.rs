@@ -106,8 +106,9 @@ pub(super) fn answers() -> Turn {
     Turn { takes: Duration::from_millis(100), result: Ok(reply) }
 }
 
+/// Fails, and tells what it used: ten tokens.
 pub(super) fn fails(class: FailureClass) -> Turn {
-    let usage = Usage { input_tokens: 10, ..Usage::default() };
+    let usage = Usage { input_tokens: 9, output_tokens: 1, ..Usage::default() };
     let failure = CallFailure { usage, ..CallFailure::of(class) };
     Turn { takes: Duration::from_millis(100), result: Err(failure) }
 }

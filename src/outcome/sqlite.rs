@@ -248,7 +248,7 @@ mod tests {
             ))
         });
         let served = record.served.map(String::from);
-        let wanted = ("served".into(), served, 1_230_000_000, 1, Some("s-1".into()), 8, None);
+        let wanted = ("served".into(), served, 502_500_000, 1, Some("s-1".into()), 8, None);
         assert_eq!(row.unwrap(), wanted);
     }
 
@@ -341,6 +341,14 @@ mod tests {
         write(&mut store, std::slice::from_ref(&later))[0].as_ref().unwrap();
         let read = store.get(later.decision);
         assert!(matches!(read, Err(OutcomeError::RecordVersion { found: 3, .. })), "{read:?}");
-        assert_eq!(store.count().unwrap(), 1);
+        let before = OutcomeRecord { version: 0, ..samples::record() };
+        write(&mut store, std::slice::from_ref(&before))[0].as_ref().unwrap();
+        assert!(matches!(store.get(before.decision), Err(OutcomeError::RecordVersion { .. })));
+        for version in RECORD_VERSION_MIN..=RECORD_VERSION {
+            let record = OutcomeRecord { version, ..samples::record() };
+            write(&mut store, std::slice::from_ref(&record))[0].as_ref().unwrap();
+            assert_eq!(store.get(record.decision).unwrap(), Some(record));
+        }
+        assert_eq!(store.count().unwrap(), 4);
     }
 }

@@ -86,7 +86,7 @@ pub enum OutcomeError {
         /// Where in the JSON, in bytes.
         column: usize,
     },
-    /// A later version of the record.
+    /// A version of the record that is not known here, most often a later one.
     #[error(
         "the outcome of {decision} has version {found}, this version reads up to {RECORD_VERSION}"
     )]
