@@ -106,12 +106,12 @@ pub(super) fn bill(rule: Billing, ended: &Ended, expected: Expected) -> Bill {
 /// Output tokens, by the provider's count or by the bytes; `None` where nothing can be seen.
 fn seen(ended: &Ended) -> Option<u64> {
     let told = ended.told.output_tokens;
-    if ended.failure == Some(FailureClass::EmptyAnswer) {
-        return Some(told);
-    }
-    match ended.received {
-        Received::Unseen => (told > 0).then_some(told),
-        Received::Bytes(bytes) => {
+    match (ended.failure, ended.received) {
+        // Nothing was said; or the provider itself broke the line, and most likely no model ran.
+        (Some(FailureClass::EmptyAnswer), _)
+        | (Some(FailureClass::Connection), Received::Unseen) => Some(told),
+        (_, Received::Unseen) => (told > 0).then_some(told),
+        (_, Received::Bytes(bytes)) => {
             let counted = bytes.div_ceil(TOKEN_BYTES);
             // The count of an answer that came to its end is whole, however few the bytes.
             let whole = told > 0 && reached(ended) == Reached::End;

@@ -62,14 +62,15 @@ fn a_refusal_is_free_unless_the_prompt_was_read() {
 fn what_never_came_to_the_provider_is_free() {
     let sent = ended(FailureClass::Connection, Received::Unseen);
     check(Ended { unsent: true, ..sent }, [(0, 0); 4]);
-    check(sent, [(0, 0), (100, 300), (100, 300), (100, 300)]);
+    // Lost after it was sent.
+    check(sent, [(0, 0), (100, 0), (100, 0), (100, 300)]);
     check(ended(FailureClass::OverBudget, Received::Unseen), [(0, 0); 4]);
 }
 
 #[test]
 fn a_call_that_was_left_is_billed_by_the_rule() {
     use FailureClass as F;
-    for class in [F::Deadline, F::Cancelled, F::Connection] {
+    for class in [F::Deadline, F::Cancelled, F::StreamCut] {
         // Nobody saw of it what was made meanwhile.
         let unseen = [(0, 0), (100, 300), (100, 300), (100, 300)];
         check(ended(class, Received::Unseen), unseen);

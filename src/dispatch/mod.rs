@@ -15,6 +15,8 @@ mod fixtures;
 pub mod health;
 #[cfg(test)]
 mod health_tests;
+#[cfg(test)]
+mod money_tests;
 mod next;
 mod run;
 mod stream;
