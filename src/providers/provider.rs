@@ -192,6 +192,16 @@ mod tests {
     }
 
     #[test]
+    fn the_page_on_money_tells_every_rule() {
+        let page = include_str!("../../docs/money.md");
+        let table = page.split_once("| provider | rule |\n|---|---|\n").unwrap().1;
+        let told: Vec<_> = table.lines().take_while(|it| it.starts_with('|')).collect();
+        let row = |it: &ProviderRow| format!("| `{}` | `{}` |", it.name, it.billing.as_str());
+        let wanted: Vec<_> = builtin_rows().unwrap().iter().map(row).collect();
+        assert_eq!(told, wanted);
+    }
+
+    #[test]
     fn debug_never_prints_the_key() {
         let provider = Provider {
             name: ProviderName::new("openai").unwrap(),
