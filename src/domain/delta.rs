@@ -179,6 +179,25 @@ mod tests {
     }
 
     #[test]
+    fn what_the_model_wrote_is_the_same_in_pieces_and_whole() {
+        let call = |name: &str| {
+            let (index, id, name) = (0, "not written".into(), name.into());
+            Delta::ToolCall { index, id, name, seal: None }
+        };
+        let arguments = Delta::Arguments { index: 0, fragment: "{\"x\":1}".into() };
+        let thought = Delta::Reasoning("hmm".into());
+        let deltas = [thought, Delta::ReasoningEnd(None), Delta::Text("ab".into()), call("f")];
+        let deltas = deltas.into_iter().chain([arguments, Delta::Logprobs(Json::default())]);
+        let (mut assembly, mut bytes) = (Assembly::default(), 0);
+        for delta in deltas {
+            assembly.push(&delta);
+            bytes += delta.written_bytes();
+        }
+        let end = StreamEnd { finish: FinishReason::ToolCalls, usage: Usage::default() };
+        assert_eq!((bytes, assembly.finish(end).written_bytes()), (13, 13));
+    }
+
+    #[test]
     fn only_what_a_caller_sees_is_content() {
         assert!(Delta::Text("a".into()).is_content());
         assert!(!Delta::Text("".into()).is_content());

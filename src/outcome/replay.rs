@@ -184,7 +184,7 @@ mod tests {
         assert!(matches!(propensity.as_slice(), [Difference::Propensity(_)]), "{propensity:?}");
         let excluded = tampered(&|it| it.excluded.clear());
         assert_eq!(excluded, [Difference::Exclusions]);
-        let sum = tampered(&|it| it.cost_usd = it.cost_usd + Usd::new(1e-12).unwrap());
+        let sum = tampered(&|it| it.cost_usd += Usd::new(1e-12).unwrap());
         assert!(matches!(sum.as_slice(), [Difference::Cost { deployment: None, .. }]), "{sum:?}");
     }
 

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::ask::Told;
 use super::money;
-use super::scene::{Cause, End, Scene};
+use super::scene::{Cause, End, Scene, Wish};
 use super::support::{House, http_client};
 
 /// The caps of `failure.md`: calls of one model, models besides the last resort, calls in all.
@@ -245,6 +245,11 @@ impl Look<'_> {
         let bill = money::Bill::of(self.scene, &self.calls);
         let fine = bill.agrees_with(self.told.cost_usd);
         self.want(fine, |it| format!("told ${}, {bill:?}: {:?}", it.told.cost_usd, it.calls));
+        let served =
+            self.told.error.is_none().then_some(&self.told.attempts).and_then(|it| it.last());
+        let fine =
+            served.is_none_or(|it| !it.usage_estimated) || self.scene.row.wish == Wish::NoUsage;
+        self.want(fine, |_| "usage that was told is not estimated".to_owned());
         let cap = self.scene.cap_usd().unwrap_or(f64::INFINITY);
         self.want(self.told.cost_usd <= cap, |it| format!("${} is too much", it.told.cost_usd));
     }
