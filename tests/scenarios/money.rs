@@ -18,9 +18,9 @@ use super::scene::{Cause, End, Face, Pattern, Row, Scene, Way, Wish};
 const EXACT_USD: f64 = 1e-9;
 const CENT_USD: f64 = 0.01;
 /// The server's tokenizer and a fourth of the bytes may differ by so many, with prompts of a line.
-const INPUT_SLACK: f64 = 16.0;
-/// A piece of the simulator's streams, on its way when the call ends, and rounding up.
-const OUTPUT_SLACK: f64 = 6.0;
+const INPUT_SLACK: f64 = 6.0;
+/// A piece of the simulator's streams, which may be on its way when the call ends.
+const OUTPUT_SLACK: f64 = 4.0;
 
 /// What the providers bill for a scene.
 #[derive(Debug)]
