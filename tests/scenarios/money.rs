@@ -42,6 +42,10 @@ impl Bill {
             bill.usd += usd(billed.input_tokens as f64, billed.output_tokens as f64);
             bill.slack_usd += match known(scene, call, rule) {
                 Known::Told => 0.0,
+                // Nobody ran here, which the server cannot know: it counts the prompt.
+                Known::Seen if call.status.is_none() => {
+                    usd(call.asked_tokens as f64 + 2.0 * INPUT_SLACK, 0.0)
+                }
                 Known::Seen => usd(INPUT_SLACK, OUTPUT_SLACK),
                 Known::Guessed => CENT_USD,
             };
