@@ -24,7 +24,7 @@ pub(super) fn fleet() -> Fleet {
             context_window: 8_192,
             max_output_tokens: 1_024,
             abilities: AbilitySet::EMPTY,
-            price: Price { input: price, cached: None, output: price },
+            price: Price::of(price, price),
             released: "2025-01".into(),
             source: Source { page: "none".into(), as_of: "2025-01".into() },
             served_by: Default::default(),
@@ -139,6 +139,7 @@ fn dispatched(end: ChainEnd, failure: Option<FailureClass>) -> Dispatched {
         total_ms: 30.0,
         ttft_ms: None,
         usage,
+        usage_estimated: failure.is_some(),
         cost_usd: Usd::clamped(0.0001),
         detail: None,
     };

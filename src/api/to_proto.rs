@@ -157,6 +157,7 @@ pub(super) fn attempt(of: &Attempt) -> proto::Attempt {
         total_ms: of.total_ms,
         ttft_ms: of.ttft_ms,
         usage: Some(usage(&of.usage)),
+        usage_estimated: of.usage_estimated,
         cost_usd: of.cost_usd.get(),
         detail: of.detail.clone(),
     }

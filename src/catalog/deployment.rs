@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::model::{Model, Speed};
-use crate::domain::{AbilitySet, DeploymentId, ModelName, Price, ProviderName, Timeouts};
+use crate::domain::{AbilitySet, Billing, DeploymentId, ModelName, Price, ProviderName, Timeouts};
 
 /// A model at a provider, with the price and speed it has there.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,6 +21,8 @@ pub struct Deployment {
     pub model_id: String,
     /// What it costs here, USD per million tokens.
     pub price: Price,
+    /// What its provider bills of calls that fail.
+    pub billing: Billing,
     /// How fast it is believed to be here before anything was measured.
     pub speed: Speed,
     /// Whether it goes to the end of every ranking it can serve, over and above the others.
@@ -30,7 +32,7 @@ pub struct Deployment {
 }
 
 impl Deployment {
-    /// A model at a provider under the model's own list price and speed.
+    /// A model at a provider under the model's own list price and speed, billed by the usual rule.
     pub fn new(model: &Arc<Model>, provider: &ProviderName, model_id: String) -> Self {
         Self {
             id: DeploymentId::of(&model.name, provider),
@@ -38,6 +40,7 @@ impl Deployment {
             provider: provider.clone(),
             model_id,
             price: model.price,
+            billing: Billing::default(),
             speed: model.speed,
             last_resort: false,
             timeouts: Timeouts::default(),

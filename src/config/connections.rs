@@ -15,7 +15,7 @@ use super::place;
 use super::problems::{Fault, nearest};
 use super::raw::{KeyPlace, RawProvider};
 use super::section::{Field, Ledger};
-use crate::domain::ProviderName;
+use crate::domain::{Billing, ProviderName};
 use crate::providers::{ApiKey, AuthScheme, Protocol, Provider, ProviderRow, Quirks};
 
 /// How environment variables are read.
@@ -31,6 +31,8 @@ pub(super) struct Connection {
     pub(super) key_place: Option<KeyPlace>,
     /// Whether the file has a section for it.
     pub(super) configured: bool,
+    /// What it bills of calls that fail.
+    pub(super) billing: Billing,
     plan: Plan,
 }
 
@@ -42,6 +44,7 @@ struct Plan {
     key: Option<KeyPlace>,
     key_optional: bool,
     auth: AuthScheme,
+    billing: Billing,
     quirks: Quirks,
 }
 
@@ -58,6 +61,7 @@ impl Connections {
                 key: row.api_key_env.clone().map(KeyPlace::Variable),
                 key_optional: row.api_key_optional,
                 auth: row.auth_header.as_deref().map_or_else(|| row.protocol.default_auth(), shown),
+                billing: row.billing,
                 quirks: row.quirks.clone(),
             };
             (row.name.clone(), plan.connection(row.name.clone(), env))
@@ -105,7 +109,8 @@ impl Connections {
         let mut plan = base.map_or_else(|| Plan::new(Protocol::OpenAi), |it| it.plan.clone());
         if let Some(protocol) = section.protocol.given().filter(|it| *it != plan.protocol) {
             // What is known of it is known of its own protocol.
-            plan = Plan { base_url: plan.base_url, key: plan.key, ..Plan::new(protocol) };
+            let Plan { base_url, key, billing, .. } = plan;
+            plan = Plan { base_url, key, billing, ..Plan::new(protocol) };
         }
         section.base_url.fill(&mut plan.base_url);
         if let Field::Given(at) = section.key {
@@ -114,6 +119,7 @@ impl Connections {
         if let Some(header) = section.auth_header.given() {
             plan.auth = shown(&header);
         }
+        section.billing.fill(&mut plan.billing);
         if let Some(quirks) = section.quirks {
             quirks.over(&mut plan.quirks);
         }
@@ -135,8 +141,15 @@ impl Connections {
 
 impl Plan {
     fn new(protocol: Protocol) -> Self {
-        let (auth, quirks) = (protocol.default_auth(), Quirks::default());
-        Self { protocol, base_url: String::new(), key: None, key_optional: false, auth, quirks }
+        Self {
+            protocol,
+            base_url: String::new(),
+            key: None,
+            key_optional: false,
+            auth: protocol.default_auth(),
+            billing: Billing::default(),
+            quirks: Quirks::default(),
+        }
     }
 
     /// Looks the variables up.
@@ -147,7 +160,8 @@ impl Plan {
         };
         let (protocol, auth, quirks) = (self.protocol, self.auth.clone(), self.quirks.clone());
         let provider = Provider { name, protocol, base_url, auth, key, quirks };
-        Connection { provider, key_place: self.key.clone(), configured: false, plan: self }
+        let (key_place, billing) = (self.key.clone(), self.billing);
+        Connection { provider, key_place, configured: false, billing, plan: self }
     }
 
     fn key(&self, base_url: &str, env: &Env<'_>) -> ApiKey {

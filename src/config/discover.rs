@@ -42,7 +42,8 @@ pub(super) fn deployments(catalog: &Catalog, connections: &Connections) -> Vec<D
         let provider = &connection.provider.name;
         catalog.models().filter_map(move |model| {
             let id = model.served_by.get(provider)?;
-            Some(Deployment::new(model, provider, id.clone()))
+            let deployment = Deployment::new(model, provider, id.clone());
+            Some(Deployment { billing: connection.billing, ..deployment })
         })
     });
     served.collect()

@@ -140,13 +140,13 @@ fn at_provider(
     known: &Known<'_>,
 ) -> Option<Deployment> {
     let name = &provider.value;
-    if known.connections.get(name).is_none() {
+    let Some(connection) = known.connections.get(name) else {
         let nearest = nearest(name.as_str(), known.connections.names());
         let fault =
             Fault::Unknown { noun: "provider", name: name.to_string(), nearest, known: vec![] };
         known.ledger.report(&provider.place, fault);
         return None;
-    }
+    };
     let model_id = match section.map_or(&Field::Absent, |it| &it.model_id) {
         Field::Given(at) => Some(at.value.clone()),
         Field::Bad => return None,
@@ -157,7 +157,8 @@ fn at_provider(
         let (model, provider) = (model.name.to_string(), name.to_string());
         known.ledger.report(place, Fault::NoModelId { model, provider });
     }
-    model_id.map(|it| Deployment::new(model, name, it))
+    let billing = connection.billing;
+    model_id.map(|it| Deployment { billing, ..Deployment::new(model, name, it) })
 }
 
 fn refined(mut deployment: Deployment, section: &RawDeployment) -> Deployment {

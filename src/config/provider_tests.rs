@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::domain::FailureClass;
+use crate::domain::{Billing, FailureClass, TokenPrice};
 use crate::providers::{
     ApiKey, AssistantPrefix, AuthScheme, MaxTokensField, Parameter, Protocol, Provider, SchemaBy,
 };
@@ -77,6 +77,47 @@ fn a_section_goes_over_the_built_in_row() {
     assert_eq!((other.protocol, other.auth), (Protocol::OpenAi, AuthScheme::Bearer));
     let section = "[[provider]]\nname = \"anthropic\"\nauth_header = \"Authorization\"";
     assert_eq!(provider("anthropic", section, &[]).auth, AuthScheme::Bearer);
+}
+
+#[test]
+fn failed_calls_are_billed_as_the_row_or_the_section_says() {
+    let billing = |name: &str, section: &str, env: &[(&str, &str)]| {
+        let text = format!("{section}\n{MODEL}provider = \"{name}\"\n");
+        let config = resolved(&text, env).unwrap_or_else(|it| panic!("{it}"));
+        config.fleet.deployments()[0].billing
+    };
+    assert_eq!(billing("groq", "", &[("GROQ_API_KEY", "k")]), Billing::WholeAnswer);
+    assert_eq!(billing("ollama", "", &[]), Billing::Nothing);
+    let own = "[[provider]]\nname = \"own\"\nbase_url = \"http://gpu:8000/v1\"";
+    assert_eq!(billing("own", own, &[]), Billing::WhatWasGenerated, "nobody knows: be careful");
+    for rule in Billing::ALL {
+        let section = format!("{own}\nbilling = \"{}\"", rule.as_str());
+        assert_eq!(billing("own", &section, &[]), rule);
+    }
+    let other = "[[provider]]\nname = \"groq\"\nprotocol = \"anthropic\"";
+    assert_eq!(billing("groq", other, &[]), Billing::WholeAnswer, "whose bill it is stays");
+    let wrong = format!("{own}\nbilling = \"whole_anwser\"\n{MODEL}provider = \"own\"\n");
+    let problems = resolved(&wrong, &[]).err().unwrap().to_string();
+    assert!(problems.contains("whole_answer"), "{problems}");
+    // Without a file.
+    let config = discover(&|name| (name == "GROQ_API_KEY").then(|| "k".to_owned())).unwrap();
+    let all = config.fleet.deployments();
+    assert!(all.iter().all(|it| it.billing == Billing::WholeAnswer), "{all:?}");
+}
+
+#[test]
+fn a_deployment_has_its_own_price_of_every_kind() {
+    let text = format!(
+        "{MODEL}provider = \"ollama\"\nprice = {{ input = 3, cached = 0.3, cache_written = 3.75, \
+         output = 15, reasoning = 9 }}\n"
+    );
+    let config = resolved(&text, &[]).unwrap_or_else(|it| panic!("{it}"));
+    let deployment = &config.fleet.deployments()[0];
+    assert_eq!(deployment.model.price.output.usd_per_million(), 1.0);
+    let price = deployment.price;
+    let all = [Some(price.input), price.cached, price.cache_written, Some(price.output)];
+    let all = all.into_iter().chain([price.reasoning]).flatten();
+    assert!(all.map(TokenPrice::usd_per_million).eq([3.0, 0.3, 3.75, 15.0, 9.0]), "{price:?}");
 }
 
 #[test]

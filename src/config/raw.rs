@@ -12,7 +12,7 @@ use super::quirks::{self, RawQuirks};
 use super::section::{At, Field, Section};
 use super::values;
 use crate::catalog::{Source, Speed};
-use crate::domain::{AbilitySet, ModelName, Price, Probability, ProviderName, Timeouts};
+use crate::domain::{AbilitySet, Billing, ModelName, Price, Probability, ProviderName, Timeouts};
 use crate::outcome::{LogSettings, PromptPrivacy};
 use crate::providers::Protocol;
 use crate::ranking::Policy;
@@ -39,6 +39,7 @@ pub(super) struct RawProvider {
     pub(super) base_url: Field<String>,
     pub(super) key: Field<KeyPlace>,
     pub(super) auth_header: Field<String>,
+    pub(super) billing: Field<Billing>,
     pub(super) quirks: Option<RawQuirks>,
 }
 
@@ -151,10 +152,11 @@ fn provider(mut section: Section<'_>) -> RawProvider {
     }
     let key = if variable.is_absent() { file } else { variable };
     let auth_header = section.field("auth_header", values::header);
+    let billing = section.field("billing", values::billing);
     let quirks = quirks::read(section.section("quirks"));
     let place = section.place.clone();
     section.done();
-    RawProvider { place, name, protocol, base_url, key, auth_header, quirks }
+    RawProvider { place, name, protocol, base_url, key, auth_header, billing, quirks }
 }
 
 fn model(mut section: Section<'_>) -> RawModel {
@@ -205,8 +207,16 @@ fn price(section: &mut Section<'_>) -> Option<Price> {
     let why = "prices are USD per million tokens, 0 where it is free";
     let input = section.required("input", why, values::token_price);
     let cached = section.field("cached", values::token_price);
+    let cache_written = section.field("cache_written", values::token_price);
     let output = section.required("output", why, values::token_price);
-    Some(Price { input: input.given()?, cached: cached.given(), output: output.given()? })
+    let reasoning = section.field("reasoning", values::token_price);
+    Some(Price {
+        input: input.given()?,
+        cached: cached.given(),
+        cache_written: cache_written.given(),
+        output: output.given()?,
+        reasoning: reasoning.given(),
+    })
 }
 
 fn speed(section: &mut Section<'_>) -> Option<Speed> {

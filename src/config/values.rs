@@ -12,7 +12,7 @@ use toml::de::DeValue;
 use super::place;
 use super::problems::{Fault, nearest};
 use super::section::wrong;
-use crate::domain::{Ability, ModelName, Probability, ProviderName, TokenPrice, Usd};
+use crate::domain::{Ability, Billing, ModelName, Probability, ProviderName, TokenPrice, Usd};
 use crate::outcome::PromptPrivacy;
 use crate::providers::Protocol;
 use crate::ranking::{OnStreamFailure, Preference};
@@ -138,6 +138,10 @@ pub(super) fn ability(value: &DeValue<'_>) -> Read<Ability> {
 
 pub(super) fn protocol(value: &DeValue<'_>) -> Read<Protocol> {
     one_of("protocol", Protocol::ALL.map(|it| (it.as_str(), it)).to_vec(), value)
+}
+
+pub(super) fn billing(value: &DeValue<'_>) -> Read<Billing> {
+    one_of("rule", Billing::ALL.map(|it| (it.as_str(), it)).to_vec(), value)
 }
 
 pub(super) fn prompts(value: &DeValue<'_>) -> Read<PromptPrivacy> {

@@ -6,18 +6,22 @@
 //! timeout. Dropping the future drops the call under way.
 
 mod race;
+mod record;
 
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::health::{Admission, PROBE_RECHECK, Pace, Told, Verdict};
+use super::billing::tokens_of;
+use super::health::{Admission, PROBE_RECHECK};
 use super::next::{Left, Retry, Skipped, Step, Tried, next_step};
-use super::timing::{Awaited, Backoff, p99};
+use super::timing::{Awaited, Backoff};
 use super::{COME_BACK_AFTER, ChainEnd, ChainFailure, Dispatched, Plan};
-use crate::domain::{Again, Attempt, FailureClass, Timeouts, Usage, Usd};
+use crate::domain::{Again, Attempt, Timeouts, Usd};
 use crate::providers::CallFailure;
 use crate::ranking::Ranked;
+use record::LEFT;
+pub(super) use record::{Broke, Facts};
 
 /// A walk down the ranking that is under way.
 pub(super) struct Chain<'a> {
@@ -29,6 +33,8 @@ pub(super) struct Chain<'a> {
     /// Who asked to be left alone, and until when, on the health's clock.
     asked: Vec<(usize, Duration)>,
     awaited: Awaited,
+    /// Tokens of the text that whoever is asked goes on with.
+    begun: u64,
     /// The attempts under way, and when they began: one, or two where one is hedged.
     under_way: Vec<(usize, Duration)>,
     /// What was set aside for the second of them, USD.
@@ -55,46 +61,6 @@ struct FoundShut {
     again: Option<Duration>,
 }
 
-/// An answer that broke off after its first content.
-pub(super) struct Broke<'a> {
-    /// Whose.
-    pub(super) ranked: &'a Ranked,
-    /// When its call began, from the request's arrival.
-    pub(super) start: Duration,
-    /// From its start to its first content.
-    pub(super) ttft: Duration,
-}
-
-/// What is written down of a call.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Facts {
-    /// How it failed; `None` when it answered.
-    pub(super) failure: Option<FailureClass>,
-    /// The HTTP status.
-    pub(super) status: Option<u16>,
-    /// The pause it asks for.
-    pub(super) retry_after: Option<Duration>,
-    /// From its start to its first content.
-    pub(super) ttft: Option<Duration>,
-    /// What it used.
-    pub(super) usage: Usage,
-    /// What could not be sent.
-    pub(super) detail: Option<&'static str>,
-}
-
-/// Why a call was dropped that another one beside it made needless.
-const LOST: Option<&str> = Some("another answer came first");
-/// A call is dropped for no reason of its own when its caller leaves.
-const LEFT: Option<&str> = None;
-
-impl Facts {
-    /// What is known of a call that failed before its first content.
-    fn of(failure: &CallFailure) -> Self {
-        let CallFailure { class, status, usage, retry_after, detail } = *failure;
-        Self { failure: Some(class), status, retry_after, ttft: None, usage, detail }
-    }
-}
-
 impl<'a> Chain<'a> {
     /// A walk that has not begun. `seed` draws the pauses.
     pub(super) fn new(plan: Plan<'a>, seed: u64, awaited: Awaited) -> Self {
@@ -103,8 +69,20 @@ impl<'a> Chain<'a> {
         let backoff = Backoff::new(seed);
         let (tried, shut, asked, attempts) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let under_way = Vec::new();
-        let set_aside = None;
-        Self { plan, walk, backoff, tried, shut, asked, awaited, under_way, set_aside, attempts }
+        let (set_aside, begun) = (None, 0);
+        Self {
+            plan,
+            walk,
+            backoff,
+            tried,
+            shut,
+            asked,
+            awaited,
+            begun,
+            under_way,
+            set_aside,
+            attempts,
+        }
     }
 
     /// As [`Chain::walk`], until `gone` ends: then the attempt under way is dropped, and recorded.
@@ -224,57 +202,9 @@ impl<'a> Chain<'a> {
         Dispatched { end, attempts: self.attempts, dropped, seams, retry_in }
     }
 
-    /// Writes down a call that began at `start` and has just ended, and tells the health how it
-    /// failed, if it did.
-    pub(super) fn record(&mut self, ranked: &Ranked, start: Duration, facts: Facts) {
-        let deployment = &ranked.deployment;
-        let total = self.plan.arrived.elapsed().saturating_sub(start);
-        if let Some(class) = facts.failure {
-            let pace = if total > p99(ranked) { Pace::Slow } else { Pace::AsPredicted };
-            let health = self.plan.health;
-            let verdict = health.verdict(class, facts.status, facts.retry_after, pace);
-            self.tell(ranked, start, verdict);
-        }
-        let cost_usd = deployment.price.cost(&facts.usage);
-        self.pay(cost_usd, facts.detail);
-        self.attempts.push(Attempt {
-            deployment: deployment.id.clone(),
-            failure: facts.failure,
-            status: facts.status,
-            start_ms: millis(start),
-            total_ms: millis(total),
-            ttft_ms: facts.ttft.map(millis),
-            usage: facts.usage,
-            cost_usd,
-            detail: facts.detail.map(str::to_owned),
-        });
-    }
-
-    /// Counts what a call has cost: as what hedging may cost a share of, or as what it did cost.
-    fn pay(&mut self, cost: Usd, detail: Option<&'static str>) {
-        let (health, now) = (self.plan.health, self.plan.health.now());
-        match self.set_aside.take_if(|_| detail == LOST) {
-            Some(expected) => health.hedged(expected, cost, now),
-            None => health.spent(cost, now),
-        }
-    }
-
-    /// Tells the health of a call that began at `start`, from the request's arrival.
-    fn tell(&self, ranked: &Ranked, start: Duration, verdict: Verdict) {
-        let health = self.plan.health;
-        let began = health.at(self.plan.arrived + start);
-        health.report(&ranked.deployment.id, Told { began, verdict }, health.now());
-    }
-
-    /// Writes down a call whose answer broke off: as a failure, which [`next_step`] goes by.
-    pub(super) fn broke(&mut self, of: &Broke<'_>, failure: &CallFailure) {
-        self.record(of.ranked, of.start, Facts { ttft: Some(of.ttft), ..Facts::of(failure) });
-        let at = self.walk.iter().position(|it| std::ptr::eq(*it, of.ranked));
-        self.note(at.unwrap_or(usize::MAX), failure);
-    }
-
-    /// Takes from the walk whoever may not go on. What was tried stays counted.
-    pub(super) fn keep(&mut self, may_go_on: impl Fn(&Ranked) -> bool) {
+    /// Takes from the walk whoever may not go on with this text. What was tried stays counted.
+    pub(super) fn go_on(&mut self, text: &str, may_go_on: impl Fn(&Ranked) -> bool) {
+        self.begun = tokens_of(text.len() as u64);
         let kept: Vec<usize> =
             (0..self.walk.len()).filter(|at| may_go_on(self.walk[*at])).collect();
         let place = |at: usize| kept.iter().position(|it| *it == at);
@@ -287,14 +217,6 @@ impl<'a> Chain<'a> {
         self.walk = kept.into_iter().map(|at| self.walk[at]).collect();
     }
 
-    /// Writes down the attempts that were under way when they were dropped.
-    fn abandon(&mut self, detail: Option<&'static str>) {
-        for (at, start) in std::mem::take(&mut self.under_way) {
-            let failure = Some(FailureClass::Cancelled);
-            self.record(self.walk[at], start, Facts { failure, detail, ..Facts::default() });
-        }
-    }
-
     /// The limits on calls that the request named.
     pub(super) fn timeouts(&self) -> Timeouts {
         self.plan.policy.fallback.timeouts
@@ -303,11 +225,6 @@ impl<'a> Chain<'a> {
     /// When everything has to be over.
     pub(super) fn ends_at(&self) -> Instant {
         self.plan.arrived + self.plan.max_latency
-    }
-
-    fn failed(&mut self, at: usize, start: Duration, failure: &CallFailure) {
-        self.record(self.walk[at], start, Facts::of(failure));
-        self.note(at, failure);
     }
 
     fn note(&mut self, at: usize, failure: &CallFailure) {
@@ -328,11 +245,9 @@ impl<'a> Chain<'a> {
 
     fn left(&self) -> Left {
         let spent: Usd = self.attempts.iter().map(|it| it.cost_usd).sum();
-        let money = self.plan.policy.budget.max_cost_usd.map(|it| it.less(spent));
-        Left { time: self.time_left(), money, retry: Retry::Allowed }
+        let budget = &self.plan.policy.budget;
+        let money = budget.max_cost_usd.map(|it| it.less(spent));
+        let confidence = budget.confidence;
+        Left { time: self.time_left(), money, confidence, retry: Retry::Allowed }
     }
-}
-
-fn millis(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1_000.0
 }

@@ -106,8 +106,9 @@ pub(super) fn answers() -> Turn {
     Turn { takes: Duration::from_millis(100), result: Ok(reply) }
 }
 
+/// Fails, and tells what it used: ten tokens.
 pub(super) fn fails(class: FailureClass) -> Turn {
-    let usage = Usage { input_tokens: 10, ..Usage::default() };
+    let usage = Usage { input_tokens: 9, output_tokens: 1, ..Usage::default() };
     let failure = CallFailure { usage, ..CallFailure::of(class) };
     Turn { takes: Duration::from_millis(100), result: Err(failure) }
 }
@@ -180,6 +181,7 @@ impl Script {
 pub(super) struct ScriptStream {
     items: VecDeque<Piece>,
     usage: Usage,
+    received_bytes: u64,
 }
 
 /// A pause, and then this.
@@ -190,7 +192,14 @@ impl DeltaStream for ScriptStream {
         let cut = (Duration::ZERO, Err(CallFailure::of(FailureClass::StreamCut)));
         let (pause, item) = self.items.pop_front().unwrap_or(cut);
         tokio::time::sleep(pause).await;
+        if let Ok(StreamItem::Delta(delta)) = &item {
+            self.received_bytes += delta.written_bytes();
+        }
         item
+    }
+
+    fn received_bytes(&self) -> u64 {
+        self.received_bytes
     }
 
     fn usage(&self) -> Usage {
@@ -218,13 +227,14 @@ impl Caller for Script {
             let (model, at) = (deployment.model_id.clone(), self.began.elapsed());
             self.seen.lock().unwrap().push(Seen { model, at, timeout: Duration::MAX });
             let usage = Usage { input_tokens: 10, ..Usage::default() };
-            return Ok(ScriptStream { items: items.into(), usage });
+            return Ok(ScriptStream { items: items.into(), usage, received_bytes: 0 });
         }
         let reply = self.call(deployment, request, Duration::MAX).await?;
         let ChatResponse { text, finish, usage, .. } = reply.response;
         let text = text.map(|it| (Duration::ZERO, Ok(StreamItem::Delta(Delta::Text(it)))));
         let end = (Duration::ZERO, Ok(StreamItem::End(StreamEnd { finish, usage })));
-        Ok(ScriptStream { items: text.into_iter().chain([end]).collect(), usage })
+        let items = text.into_iter().chain([end]).collect();
+        Ok(ScriptStream { items, usage, received_bytes: 0 })
     }
 
     fn continues(&self, deployment: &Deployment, _: &crate::domain::ChatRequest) -> bool {

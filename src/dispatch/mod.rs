@@ -5,6 +5,9 @@
 //! attempt starts that cannot be expected to finish inside the time and the money left; the chain
 //! never invents a candidate. Not here: the network, the choice itself, the log.
 
+mod billing;
+#[cfg(test)]
+mod billing_tests;
 mod chain;
 #[cfg(test)]
 mod fixtures;
@@ -13,6 +16,8 @@ pub mod health;
 mod health_tests;
 #[cfg(test)]
 mod hedge_tests;
+#[cfg(test)]
+mod money_tests;
 mod next;
 mod passage;
 mod resume;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::ChainFailure;
 use super::timing::{RETRY_AFTER_MAX, SHUT_WAIT_MAX, Turn, attempt_limit, median, share};
-use crate::domain::{Again, FailureClass, Next, Usd};
+use crate::domain::{Again, FailureClass, Next, Probability, Usd};
 use crate::ranking::{FallbackPolicy, Ranked};
 
 /// What to do now.
@@ -59,12 +59,14 @@ pub(super) enum Retry {
 }
 
 /// What is left for all attempts to come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Left {
     /// Of the deadline.
     pub(super) time: Duration,
     /// Of the money; `None` when it is not limited.
     pub(super) money: Option<Usd>,
+    /// How certain it must be that a call costs no more than is left.
+    pub(super) confidence: Probability,
     /// Of the process's retries.
     pub(super) retry: Retry,
 }
@@ -176,8 +178,13 @@ pub(super) fn shortfall(ranked: &Ranked, left: Left) -> Option<ChainFailure> {
     if median(ranked) > left.time {
         return Some(ChainFailure::Deadline);
     }
-    let cost = ranked.prediction.cost_usd.mean();
-    left.money.filter(|it| cost > it.get()).map(|_| ChainFailure::OverBudget)
+    let cost = &ranked.prediction.cost_usd;
+    // As ranking had it of the whole budget; and the mean, for who cares for no certainty.
+    let fits = |money: Usd| {
+        let chance = Probability::clamped(cost.chance_within(money.get()));
+        chance >= left.confidence && cost.mean() <= money.get()
+    };
+    left.money.filter(|it| !fits(*it)).map(|_| ChainFailure::OverBudget)
 }
 
 /// The name of the end: what the best one still open lacks; with nobody open, the caller's error

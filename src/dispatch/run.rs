@@ -3,6 +3,7 @@
 //! In: a [`Plan`] and a [`Caller`]. Out: [`Dispatched`]. Not here: the walk itself (see
 //! [`super::chain`]).
 
+use super::billing::Received;
 use super::chain::{Chain, Facts, Success};
 use super::timing::Awaited;
 use super::{ChainEnd, Dispatched, Plan};
@@ -25,11 +26,9 @@ pub async fn run<C: Caller>(
         Ok(Success { ranked, start, value: reply }) => {
             let usage = reply.response.usage;
             let status = Some(reply.status);
-            chain.record(
-                ranked,
-                start,
-                Facts { status, ttft: reply.ttft, usage, ..Facts::default() },
-            );
+            let received = Received::Bytes(reply.response.written_bytes());
+            let facts = Facts { status, ttft: reply.ttft, usage, ..Facts::of(received) };
+            chain.record(ranked, start, facts);
             let deployment = ranked.deployment.clone();
             let (response, dropped) = (reply.response, reply.dropped);
             let end = ChainEnd::Served { deployment, response };

@@ -13,6 +13,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::Sender;
 use tokio::time::Instant;
 
+use super::billing::Received;
 use super::chain::{Broke, Chain, Facts, Success};
 use super::passage::{Answering, ChainEvent, Passage, Place, Stopped};
 use super::resume::{left, looks_whole, tokens, way_on};
@@ -79,7 +80,7 @@ pub async fn stream<C: Caller>(
         passage.broken = Some((class, way));
         // Where no text came yet, everyone can begin it.
         if !passage.text().is_empty() {
-            chain.keep(|it| caller.continues(&it.deployment, request));
+            chain.go_on(passage.text(), |it| caller.continues(&it.deployment, request));
         }
         broken = Some((deployment, class));
     }
@@ -176,10 +177,11 @@ async fn pass_on<'p, S: DeltaStream>(
     let passed = passed.await;
     let status = Some(stream.status());
     let used = stream.usage();
+    let received = Received::Bytes(stream.received_bytes());
     // The call is over before it is written down.
     drop(stream);
     let mut record = |failure, usage| {
-        let facts = Facts { failure, status, ttft: Some(ttft), usage, ..Facts::default() };
+        let facts = Facts { failure, status, ttft: Some(ttft), usage, ..Facts::of(received) };
         chain.record(ranked, start, facts);
     };
     match passed {
@@ -195,8 +197,9 @@ async fn pass_on<'p, S: DeltaStream>(
         }
         Err(Stopped::Failed(failure)) => {
             let failure = CallFailure { status, ..failure };
-            chain.broke(&Broke { ranked, start, ttft }, &failure);
-            passage.usage = passage.usage.plus(failure.usage);
+            chain.broke(&Broke { ranked, start, ttft, received }, &failure);
+            let billed = chain.attempts.last().map(|it| it.usage).unwrap_or_default();
+            passage.usage = passage.usage.plus(billed);
             let bytes = passage.assembly.text().len().saturating_sub(bytes_before);
             passage.tokens += tokens(failure.usage.output_tokens, bytes);
             Err(failure)

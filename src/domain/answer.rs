@@ -56,6 +56,16 @@ pub struct ChatResponse {
     pub logprobs: Option<Json>,
 }
 
+impl ChatResponse {
+    /// Bytes of it that the model wrote, as far as they are seen.
+    pub fn written_bytes(&self) -> u64 {
+        let text = self.text.as_ref().map_or(0, Text::len);
+        let thoughts = self.reasoning.iter().filter_map(|it| it.text.as_ref());
+        let calls = self.tool_calls.iter().map(|it| it.name.len() + it.arguments.len());
+        (text + thoughts.map(Text::len).sum::<usize>() + calls.sum::<usize>()) as u64
+    }
+}
+
 impl Usage {
     /// Both together.
     #[must_use]

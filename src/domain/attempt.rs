@@ -25,9 +25,12 @@ pub struct Attempt {
     pub total_ms: f64,
     /// Time to its first content, in milliseconds, where it was seen.
     pub ttft_ms: Option<f64>,
-    /// Tokens it used, as far as the provider told.
+    /// Tokens it is billed for: as the provider told, or where it did not, as its rule makes them.
     pub usage: Usage,
-    /// What it cost, in USD.
+    /// Whether any of `usage` is an estimate of ours, and not the provider's count.
+    #[serde(default)]
+    pub usage_estimated: bool,
+    /// What it cost, in USD: the deployment's price for `usage`.
     pub cost_usd: Usd,
     /// What could not be sent to this provider, where that is why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -60,6 +60,17 @@ impl Delta {
             Self::Arguments { .. } | Self::ReasoningEnd(_) | Self::Logprobs(_) => false,
         }
     }
+
+    /// Bytes of it that the model wrote, as far as they are seen.
+    pub fn written_bytes(&self) -> u64 {
+        let bytes = match self {
+            Self::Text(text) | Self::Reasoning(text) => text.len(),
+            Self::Arguments { fragment, .. } => fragment.len(),
+            Self::ToolCall { name, .. } => name.len(),
+            Self::ReasoningEnd(_) | Self::Logprobs(_) => 0,
+        };
+        bytes as u64
+    }
 }
 
 /// An answer that is being put together.
@@ -175,6 +186,25 @@ mod tests {
         assert_eq!(whole.reasoning, [Reasoning { text: Some("hmm".into()), seal: None }]);
         let told: Vec<_> = whole.tool_calls.iter().map(|it| it.arguments.as_str()).collect();
         assert_eq!(told, ["{\"x\":1}", "{}"]);
+    }
+
+    #[test]
+    fn what_the_model_wrote_is_the_same_in_pieces_and_whole() {
+        let call = |name: &str| {
+            let (index, id, name) = (0, "not written".into(), name.into());
+            Delta::ToolCall { index, id, name, seal: None }
+        };
+        let arguments = Delta::Arguments { index: 0, fragment: "{\"x\":1}".into() };
+        let thought = Delta::Reasoning("hmm".into());
+        let deltas = [thought, Delta::ReasoningEnd(None), Delta::Text("ab".into()), call("f")];
+        let deltas = deltas.into_iter().chain([arguments, Delta::Logprobs(Json::default())]);
+        let (mut assembly, mut bytes) = (Assembly::default(), 0);
+        for delta in deltas {
+            assembly.push(&delta);
+            bytes += delta.written_bytes();
+        }
+        let end = StreamEnd { finish: FinishReason::ToolCalls, usage: Usage::default() };
+        assert_eq!((bytes, assembly.finish(end).written_bytes()), (13, 13));
     }
 
     #[test]

@@ -7,6 +7,7 @@
 mod ability;
 mod answer;
 mod attempt;
+mod billing;
 mod chat;
 mod checksum;
 mod delta;
@@ -22,6 +23,7 @@ mod validate;
 pub use ability::{Ability, AbilitySet, UnknownAbility};
 pub use answer::{ChatResponse, FinishReason, Usage};
 pub use attempt::{Attempt, Seam};
+pub use billing::Billing;
 pub use chat::{
     ChatRequest, Image, ImageDetail, ImageSource, Message, Part, ResponseFormat, Sampling, Tool,
     ToolCall, ToolChoice,

@@ -166,20 +166,35 @@ pub struct Price {
     /// Input tokens read from the provider's cache; the input price where a provider names none.
     #[serde(default)]
     pub cached: Option<TokenPrice>,
-    /// Output tokens; reasoning tokens are output tokens at every provider listed.
+    /// Input tokens written into the provider's cache; the input price where a provider names none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_written: Option<TokenPrice>,
+    /// Output tokens.
     pub output: TokenPrice,
+    /// Output tokens that were reasoning; the output price at nearly every provider.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning: Option<TokenPrice>,
 }
 
 impl Price {
     /// Costs nothing: a model on one's own machine.
-    pub const FREE: Self = Self { input: TokenPrice::FREE, cached: None, output: TokenPrice::FREE };
+    pub const FREE: Self = Self::of(TokenPrice::FREE, TokenPrice::FREE);
+
+    /// One price for all input tokens, and one for all output tokens.
+    pub const fn of(input: TokenPrice, output: TokenPrice) -> Self {
+        Self { input, cached: None, cache_written: None, output, reasoning: None }
+    }
 
     /// What a call with this usage costs.
     pub fn cost(&self, usage: &Usage) -> Usd {
         let cached = usage.cached_tokens.min(usage.input_tokens);
-        self.input.of(usage.input_tokens - cached)
+        let written = usage.cache_written_tokens.min(usage.input_tokens - cached);
+        let reasoning = usage.reasoning_tokens.min(usage.output_tokens);
+        self.input.of(usage.input_tokens - cached - written)
             + self.cached.unwrap_or(self.input).of(cached)
-            + self.output.of(usage.output_tokens)
+            + self.cache_written.unwrap_or(self.input).of(written)
+            + self.output.of(usage.output_tokens - reasoning)
+            + self.reasoning.unwrap_or(self.output).of(reasoning)
     }
 }
 
@@ -190,9 +205,8 @@ mod tests {
     #[test]
     fn costs_are_exact() -> Result<(), MoneyError> {
         let price = Price {
-            input: TokenPrice::per_million(0.15)?,
             cached: Some(TokenPrice::per_million(0.0028)?),
-            output: TokenPrice::per_million(0.6)?,
+            ..Price::of(TokenPrice::per_million(0.15)?, TokenPrice::per_million(0.6)?)
         };
         let usage = Usage {
             input_tokens: 1_000,
@@ -205,6 +219,26 @@ mod tests {
     }
 
     #[test]
+    fn every_kind_of_token_has_its_price() {
+        let usage = Usage {
+            input_tokens: 100,
+            cached_tokens: 20,
+            cache_written_tokens: 30,
+            output_tokens: 10,
+            reasoning_tokens: 4,
+        };
+        let price = Price::of(TokenPrice(1), TokenPrice(10));
+        assert_eq!(price.cost(&usage), Usd(100 + 100));
+        let dear = Price {
+            cached: Some(TokenPrice(2)),
+            cache_written: Some(TokenPrice(3)),
+            reasoning: Some(TokenPrice(5)),
+            ..price
+        };
+        assert_eq!(dear.cost(&usage), Usd(50 + 40 + 90 + 60 + 20));
+    }
+
+    #[test]
     fn bad_amounts_are_named() {
         assert_eq!(Usd::new(-1.0), Err(MoneyError::NotAnAmount(-1.0)));
         assert_eq!(Usd::new(1e7), Err(MoneyError::TooLarge(1e7)));
@@ -212,10 +246,19 @@ mod tests {
     }
 
     #[test]
-    fn more_cached_than_input_is_not_paid_twice() {
-        let price =
-            Price { input: TokenPrice(10), cached: Some(TokenPrice(1)), output: TokenPrice(0) };
-        let usage = Usage { input_tokens: 5, cached_tokens: 9, ..Usage::default() };
-        assert_eq!(price.cost(&usage), Usd(5));
+    fn no_token_is_paid_twice() {
+        let price = Price {
+            cached: Some(TokenPrice(1)),
+            cache_written: Some(TokenPrice(2)),
+            ..Price::of(TokenPrice(10), TokenPrice(0))
+        };
+        let usage = Usage {
+            input_tokens: 5,
+            cached_tokens: 3,
+            cache_written_tokens: 9,
+            ..Usage::default()
+        };
+        assert_eq!(price.cost(&usage), Usd(3 + 4));
+        assert_eq!(price.cost(&Usage { cached_tokens: 9, ..usage }), Usd(5));
     }
 }

@@ -11,7 +11,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::catalog::{Deployment, Speed};
-use crate::domain::{AbilitySet, DeploymentId, ModelName, Price, Probability, ProviderName};
+use crate::domain::{
+    AbilitySet, Billing, DeploymentId, ModelName, Price, Probability, ProviderName,
+};
 use crate::prediction::{Forecast, LogNormal, Prediction};
 use crate::ranking::{Availability, Exclusion, Ranked, Ranking, Refusal, Unavailable};
 
@@ -32,8 +34,11 @@ pub struct CandidateFacts {
     pub context_window: u64,
     /// The most tokens it gives back in one answer.
     pub max_output_tokens: u64,
-    /// What it cost, USD per million tokens.
+    /// What it cost, USD per million tokens: the price of every attempt at it.
     pub price: Price,
+    /// What its provider billed of calls that failed.
+    #[serde(default)]
+    pub billing: Billing,
     /// How fast it was believed to be before anything was measured.
     pub speed: Speed,
     /// Whether it goes to the end of every ranking.
@@ -125,6 +130,7 @@ impl CandidateFacts {
             context_window: deployment.model.context_window,
             max_output_tokens: deployment.model.max_output_tokens,
             price: deployment.price,
+            billing: deployment.billing,
             speed: deployment.speed,
             last_resort: deployment.last_resort,
             unavailable,

@@ -15,7 +15,12 @@ use crate::ranking::{Need, Policy};
 
 /// The version of [`OutcomeRecord`]'s JSON; raised whenever a reader of the old one would fail or
 /// misread.
-pub const RECORD_VERSION: u32 = 1;
+///
+/// 2: an attempt's usage may be an estimate, prices may hold more kinds of tokens, candidates say by
+/// which rule failed calls are billed. Version 1 is read as it is.
+pub const RECORD_VERSION: u32 = 2;
+/// The oldest version that is still read.
+pub(super) const RECORD_VERSION_MIN: u32 = 1;
 
 /// Everything known about one decision.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -1,15 +1,16 @@
 //! A logged decision, made again from its own record.
 //!
 //! In: an [`OutcomeRecord`], nothing else. Out: the verdict of [`crate::ranking::rank()`] on what
-//! the record holds, and where it differs from what was logged. Invariant: for a record of this
-//! version nothing differs, to the last bit of every utility.
+//! the record holds, and where it differs from what was logged; the cost of every attempt by the
+//! price in the record. Invariant: for a record of this version nothing differs, to the last bit of
+//! every utility and the last picodollar.
 
 use std::sync::Arc;
 
 use super::facts::{CandidateFacts, Choice};
 use super::record::OutcomeRecord;
 use crate::catalog::{Deployment, Model, Source};
-use crate::domain::{DeploymentId, Timeouts};
+use crate::domain::{DeploymentId, Price, Timeouts, Usd};
 use crate::ranking::{Availability, Candidate, Ranking, Refusal, rank};
 
 /// A way in which a recomputed decision is not the logged one.
@@ -35,6 +36,15 @@ pub enum Difference {
     Propensity(DeploymentId),
     /// Others excluded, or for other reasons.
     Exclusions,
+    /// Another cost than the price and the tokens in the record make.
+    Cost {
+        /// Whose; `None` for the sum of all attempts.
+        deployment: Option<DeploymentId>,
+        /// As logged.
+        logged: Usd,
+        /// As recomputed.
+        replayed: Usd,
+    },
 }
 
 /// Ranks the record's candidates again.
@@ -79,7 +89,25 @@ pub fn differences(record: &OutcomeRecord) -> Vec<Difference> {
     if record.excluded != replayed.excluded {
         found.push(Difference::Exclusions);
     }
+    found.extend(mispriced(record));
     found
+}
+
+/// Every cost that is not what the record's own prices make of its tokens.
+fn mispriced(record: &OutcomeRecord) -> Vec<Difference> {
+    let price = |it: &DeploymentId| {
+        let facts = record.candidates.iter().find(|facts| facts.deployment == *it);
+        facts.map_or(Price::FREE, |facts| facts.price)
+    };
+    let attempts = record.attempts.iter().map(|it| {
+        let replayed = price(&it.deployment).cost(&it.usage);
+        (Some(it.deployment.clone()), it.cost_usd, replayed)
+    });
+    let sum = record.attempts.iter().map(|it| it.cost_usd).sum();
+    let all = attempts.chain([(None, record.cost_usd, sum)]);
+    let wrong = all.filter(|(_, logged, replayed)| logged != replayed);
+    let cost = |(deployment, logged, replayed)| Difference::Cost { deployment, logged, replayed };
+    wrong.map(cost).collect()
 }
 
 /// The deployment as it was. What ranking does not read (vendor, release date, sources) is empty.
@@ -104,6 +132,7 @@ fn deployment(facts: &CandidateFacts) -> Deployment {
         provider: facts.provider.clone(),
         model_id: facts.model_id.clone(),
         price: facts.price,
+        billing: facts.billing,
         speed: facts.speed,
         last_resort: facts.last_resort,
         timeouts: Timeouts::default(),
@@ -113,7 +142,7 @@ fn deployment(facts: &CandidateFacts) -> Deployment {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Ability, AbilitySet, ModelName, Probability, Usd};
+    use crate::domain::{Ability, AbilitySet, Billing, ModelName, Probability};
     use crate::outcome::samples;
     use crate::ranking::{Need, Order, Policy};
 
@@ -156,6 +185,27 @@ mod tests {
         assert!(matches!(propensity.as_slice(), [Difference::Propensity(_)]), "{propensity:?}");
         let excluded = tampered(&|it| it.excluded.clear());
         assert_eq!(excluded, [Difference::Exclusions]);
+        let sum = tampered(&|it| it.cost_usd += Usd::new(1e-12).unwrap());
+        assert!(matches!(sum.as_slice(), [Difference::Cost { deployment: None, .. }]), "{sum:?}");
+    }
+
+    /// The price of every kind of token is in the record, and nothing else is needed.
+    #[test]
+    fn the_cost_of_an_attempt_follows_from_the_record_alone() {
+        let record = samples::decided(7, Policy::default(), Need::default());
+        assert_eq!(record.cost_usd, Usd::new(0.0005025).unwrap());
+        let json = serde_json::to_value(&record).unwrap();
+        let first = json["candidates"].as_array().unwrap().iter().position(|it| {
+            it["deployment"].as_str() == Some(record.attempts[0].deployment.as_str())
+        });
+        for kind in ["input", "cached", "cache_written", "output", "reasoning"] {
+            let mut json = json.clone();
+            json["candidates"][first.unwrap()]["price"][kind] = 100.0.into();
+            let found = differences(&serde_json::from_value(json).unwrap());
+            let attempts =
+                |it: &Difference| matches!(it, Difference::Cost { deployment: Some(_), .. });
+            assert!(matches!(found.as_slice(), [it] if attempts(it)), "{kind}: {found:?}");
+        }
     }
 
     #[test]
@@ -167,6 +217,32 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// A record of version 1: before usage was estimated, and with three prices.
+    #[test]
+    fn a_record_of_the_first_version_still_loads() {
+        let record = samples::decided(3, Policy::default(), Need::default());
+        let mut json = serde_json::to_value(&record).unwrap();
+        json["version"] = 1.into();
+        let mut took = |key: &str, of: &str| {
+            let all = json[of].as_array_mut().unwrap().iter_mut();
+            all.filter_map(|it| it.as_object_mut().unwrap().remove(key)).count()
+        };
+        assert_eq!(took("usage_estimated", "attempts"), record.attempts.len());
+        assert_eq!(took("billing", "candidates"), record.candidates.len());
+        for candidate in json["candidates"].as_array_mut().unwrap() {
+            let price = candidate["price"].as_object_mut().unwrap();
+            assert!(price.remove("cache_written").is_some() && price.remove("reasoning").is_some());
+        }
+        let mut old: OutcomeRecord = serde_json::from_value(json).unwrap();
+        assert!(old.attempts.iter().all(|it| !it.usage_estimated));
+        assert!(old.candidates.iter().all(|it| it.billing == Billing::WhatWasGenerated));
+        // As it was counted then.
+        let old_price = old.candidates[0].price;
+        old.attempts.iter_mut().for_each(|it| it.cost_usd = old_price.cost(&it.usage));
+        old.cost_usd = old.attempts.iter().map(|it| it.cost_usd).sum();
+        assert_eq!(differences(&old), []);
     }
 
     /// A record of the time before anyone was shut.

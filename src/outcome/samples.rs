@@ -10,7 +10,7 @@ use super::record::{OutcomeRecord, RECORD_VERSION};
 use crate::catalog::{Deployment, Model, Source, Speed};
 use crate::domain::{
     Ability, AbilitySet, Attempt, DecisionId, FailureClass, ModelName, Price, Probability,
-    ProviderName, Usage, Usd,
+    ProviderName, TokenPrice, Usage,
 };
 use crate::prediction::{Forecast, LogNormal, Prediction, QualityEstimate};
 use crate::ranking::{Availability, Candidate, Need, Policy, Unavailable, rank};
@@ -45,8 +45,8 @@ pub(super) fn shut(seed: u64, policy: Policy, need: Need, shut: &[usize]) -> Out
     let verdict = rank(candidates.collect(), &policy, &need, &availability, seed);
     let Choice { candidates, ranked, excluded } = Choice::of(&fleet, &availability, &verdict);
     let served = ranked.first().map(|it| it.deployment.clone());
-    let cost_usd = Usd::new(0.00123).unwrap();
-    let attempts = served.iter().map(|it| attempt(it.clone(), cost_usd)).collect();
+    let attempts: Vec<_> = served.iter().map(|it| attempt(it.clone())).collect();
+    let cost_usd = attempts.iter().map(|it| it.cost_usd).sum();
     OutcomeRecord {
         version: RECORD_VERSION,
         decision: DecisionId::fresh(),
@@ -77,7 +77,23 @@ pub(super) fn shut(seed: u64, policy: Policy, need: Need, shut: &[usize]) -> Out
     }
 }
 
-fn attempt(deployment: crate::domain::DeploymentId, cost_usd: Usd) -> Attempt {
+/// The price of every model here, USD per million tokens.
+fn price() -> Price {
+    let price = |usd| TokenPrice::per_million(usd).unwrap();
+    let (cached, cache_written) = (Some(price(0.25)), Some(price(3.75)));
+    let reasoning = Some(price(9.0));
+    Price { cached, cache_written, reasoning, ..Price::of(price(3.0), price(15.0)) }
+}
+
+/// It used every kind of token there is.
+fn attempt(deployment: crate::domain::DeploymentId) -> Attempt {
+    let usage = Usage {
+        input_tokens: 100,
+        cached_tokens: 30,
+        cache_written_tokens: 20,
+        output_tokens: 20,
+        reasoning_tokens: 5,
+    };
     Attempt {
         deployment,
         failure: None,
@@ -85,8 +101,9 @@ fn attempt(deployment: crate::domain::DeploymentId, cost_usd: Usd) -> Attempt {
         start_ms: 0.4,
         total_ms: 811.9,
         ttft_ms: None,
-        usage: Usage { input_tokens: 10, output_tokens: 20, ..Usage::default() },
-        cost_usd,
+        usage,
+        usage_estimated: true,
+        cost_usd: price().cost(&usage),
         detail: None,
     }
 }
@@ -99,7 +116,7 @@ fn deployment(at: usize) -> Deployment {
         context_window: 8_000,
         max_output_tokens: 2_000,
         abilities: if at.is_multiple_of(2) { tools } else { AbilitySet::EMPTY },
-        price: Price::FREE,
+        price: price(),
         released: "2025-01".into(),
         source: Source { page: "test".into(), as_of: "2025-01".into() },
         served_by: std::collections::BTreeMap::new(),

@@ -12,7 +12,7 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, TransactionBehavior, params};
 
 use super::feedback::{Feedback, FeedbackReceipt};
-use super::record::{OutcomeRecord, RECORD_VERSION};
+use super::record::{OutcomeRecord, RECORD_VERSION, RECORD_VERSION_MIN};
 use super::schema::{self, MigrateError};
 use super::store::{OutcomeError, OutcomeStore, Write, Written};
 use crate::domain::{DecisionId, Usd};
@@ -90,7 +90,7 @@ impl OutcomeStore for SqliteStore {
         });
         let row = row.map_err(|source| failure(&self.path, source))?;
         let Some((found, json, [features, embedding])) = row else { return Ok(None) };
-        if found != i64::from(RECORD_VERSION) {
+        if !(i64::from(RECORD_VERSION_MIN)..=i64::from(RECORD_VERSION)).contains(&found) {
             return Err(OutcomeError::RecordVersion { decision, found });
         }
         let parsed = serde_json::from_str::<OutcomeRecord>(&json);
@@ -248,7 +248,7 @@ mod tests {
             ))
         });
         let served = record.served.map(String::from);
-        let wanted = ("served".into(), served, 1_230_000_000, 1, Some("s-1".into()), 8, None);
+        let wanted = ("served".into(), served, 502_500_000, 1, Some("s-1".into()), 8, None);
         assert_eq!(row.unwrap(), wanted);
     }
 
@@ -356,7 +356,15 @@ mod tests {
         let later = OutcomeRecord { version: RECORD_VERSION + 1, ..samples::record() };
         write(&mut store, std::slice::from_ref(&later))[0].as_ref().unwrap();
         let read = store.get(later.decision);
-        assert!(matches!(read, Err(OutcomeError::RecordVersion { found: 2, .. })), "{read:?}");
-        assert_eq!(store.count().unwrap(), 1);
+        assert!(matches!(read, Err(OutcomeError::RecordVersion { found: 3, .. })), "{read:?}");
+        let before = OutcomeRecord { version: 0, ..samples::record() };
+        write(&mut store, std::slice::from_ref(&before))[0].as_ref().unwrap();
+        assert!(matches!(store.get(before.decision), Err(OutcomeError::RecordVersion { .. })));
+        for version in RECORD_VERSION_MIN..=RECORD_VERSION {
+            let record = OutcomeRecord { version, ..samples::record() };
+            write(&mut store, std::slice::from_ref(&record))[0].as_ref().unwrap();
+            assert_eq!(store.get(record.decision).unwrap(), Some(record));
+        }
+        assert_eq!(store.count().unwrap(), 4);
     }
 }

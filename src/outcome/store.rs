@@ -86,8 +86,10 @@ pub enum OutcomeError {
         /// Where in the JSON, in bytes.
         column: usize,
     },
-    /// A later or an earlier version of the record.
-    #[error("the outcome of {decision} has version {found}, this version reads {RECORD_VERSION}")]
+    /// A version of the record that is not known here, most often a later one.
+    #[error(
+        "the outcome of {decision} has version {found}, this version reads up to {RECORD_VERSION}"
+    )]
     RecordVersion {
         /// Which decision.
         decision: DecisionId,

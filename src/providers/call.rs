@@ -36,13 +36,15 @@ pub struct CallFailure {
     pub usage: Usage,
     /// What cannot be sent to this provider, where that is why; never anything of the request.
     pub detail: Option<&'static str>,
+    /// Whether the provider cannot have seen it, so that it bills nothing: no connection was made.
+    pub unsent: bool,
 }
 
 impl CallFailure {
     /// A failure without status, pause or usage: nothing came back.
     pub fn of(class: FailureClass) -> Self {
         let (status, retry_after, detail) = (None, None, None);
-        Self { class, status, retry_after, usage: Usage::default(), detail }
+        Self { class, status, retry_after, usage: Usage::default(), detail, unsent: false }
     }
 }
 
@@ -75,6 +77,9 @@ pub trait DeltaStream: Send {
 
     /// Tokens used so far, as far as the provider told.
     fn usage(&self) -> Usage;
+
+    /// Bytes of the answer that came so far, passed on or not: text, thinking and arguments.
+    fn received_bytes(&self) -> u64;
 
     /// The HTTP status.
     fn status(&self) -> u16;

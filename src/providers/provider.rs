@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use super::quirks::Quirks;
-use crate::domain::ProviderName;
+use crate::domain::{Billing, ProviderName};
 
 const BUILTIN: &str = include_str!("builtin.toml");
 
@@ -137,6 +137,8 @@ pub struct ProviderRow {
     pub api_key_optional: bool,
     /// The header that holds the key, where it is not the protocol's own way.
     pub auth_header: Option<String>,
+    /// What it bills of calls that fail.
+    pub billing: Billing,
     /// How it differs from its protocol.
     #[serde(default)]
     pub quirks: Quirks,
@@ -187,6 +189,16 @@ mod tests {
         let wanted = "openai azure anthropic google bedrock openrouter groq mistral deepseek xai \
             together fireworks cerebras perplexity cohere ollama vllm llama-cpp lm-studio litellm";
         assert_eq!(names, wanted.split_whitespace().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn the_page_on_money_tells_every_rule() {
+        let page = include_str!("../../docs/money.md");
+        let table = page.split_once("| provider | rule |\n|---|---|\n").unwrap().1;
+        let told: Vec<_> = table.lines().take_while(|it| it.starts_with('|')).collect();
+        let row = |it: &ProviderRow| format!("| `{}` | `{}` |", it.name, it.billing.as_str());
+        let wanted: Vec<_> = builtin_rows().unwrap().iter().map(row).collect();
+        assert_eq!(told, wanted);
     }
 
     #[test]

@@ -227,7 +227,7 @@ fn answers(fault: Option<Fault>) -> bool {
 }
 
 /// Whether an answer that is begun does not end as it should.
-fn breaks(fault: Option<Fault>) -> bool {
+pub(super) fn breaks(fault: Option<Fault>) -> bool {
     answers(fault) && !matches!(fault, None | Some(Fault::SlowFirstToken(_) | Fault::Drip))
 }
 
@@ -245,6 +245,7 @@ fn log(call: &Call, ask: &ChatAsk, protocol: Dialect, ending: &Ending) -> CallLo
             Ending::Refused(refusal) => Some(refusal.status(protocol)),
             Ending::Reset | Ending::Hang => None,
         },
+        asked_tokens: ask.prompt_tokens,
         prompt_tokens: if begun { ask.prompt_tokens } else { 0 },
         completion_tokens: 0,
         right: false,

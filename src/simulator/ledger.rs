@@ -59,7 +59,9 @@ pub struct CallLog {
     pub fault: Option<Fault>,
     /// The status sent; `None` when the connection breaks before one.
     pub status: Option<u16>,
-    /// About a fourth of the prompt's bytes; 0 unless an answer was begun, be it an empty one.
+    /// About a fourth of the prompt's bytes, whatever came of the call.
+    pub asked_tokens: u64,
+    /// The same; 0 unless an answer was begun, be it an empty one.
     pub prompt_tokens: u64,
     /// A fourth of the answer's bytes, rounded up: as the `usage` of the whole answer says.
     pub completion_tokens: u64,
@@ -298,6 +300,7 @@ mod tests {
             at_ms,
             fault: None,
             status: Some(200),
+            asked_tokens: 1,
             prompt_tokens: 1,
             completion_tokens: 1,
             right: true,

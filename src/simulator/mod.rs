@@ -9,6 +9,7 @@
 
 mod act;
 mod answer;
+mod bill;
 mod connection;
 mod faults;
 mod ledger;

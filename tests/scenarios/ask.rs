@@ -38,6 +38,8 @@ pub(crate) struct Tried {
     pub(crate) failure: String,
     pub(crate) status: Option<u64>,
     pub(crate) start_ms: f64,
+    /// Whether the provider told less than all of what it used.
+    pub(crate) usage_estimated: bool,
 }
 
 /// Asks a server.
@@ -233,6 +235,7 @@ fn tried(of: &proto::Attempt) -> Tried {
         failure: if class == "unspecified" { String::new() } else { class },
         status: of.status.map(u64::from),
         start_ms: of.start_ms,
+        usage_estimated: of.usage_estimated,
     }
 }
 
@@ -260,6 +263,7 @@ fn details(of: &Value) -> Told {
         failure: text_of(&it["failure"]),
         status: it["status"].as_u64(),
         start_ms: it["start_ms"].as_f64().unwrap(),
+        usage_estimated: it["usage_estimated"].as_bool().unwrap(),
     });
     Told {
         served: text_of(&of["served_model"]),

@@ -9,7 +9,8 @@ use pointsman::simulator::{CallLog, Fault};
 use serde_json::{Value, json};
 
 use super::ask::Told;
-use super::scene::{Cause, End, Scene};
+use super::money;
+use super::scene::{Cause, End, Scene, Wish};
 use super::support::{House, http_client};
 
 /// The caps of `failure.md`: calls of one model, models besides the last resort, calls in all.
@@ -20,9 +21,8 @@ const CALLS_MAX: usize = 6;
 const LATE_MS_MAX: f64 = 1_000.0;
 /// Of the pause that a provider asks for, so much is kept at least.
 const PAUSE_SHARE: f64 = 0.9;
-/// Sums of money agree to this where the log has all tokens; a cent elsewhere.
+/// What is kept of a sum of money is what was told.
 const EXACT_USD: f64 = 1e-9;
-const CENT_USD: f64 = 0.01;
 /// Bytes of the simulator's tokens.
 const TOKEN_BYTES: usize = 4;
 /// A record or the end of a call is waited for at most so long.
@@ -253,19 +253,16 @@ impl Look<'_> {
         (tokens as usize * TOKEN_BYTES).min(self.whole.len())
     }
 
-    /// What is told to have been spent is what the providers count.
+    /// What is told to have been spent is what the providers bill.
     fn money(&mut self) {
-        let price = |it: &CallLog| {
-            let (input, output) = self.scene.price(self.scene.letter(&it.model_id));
-            (it.prompt_tokens as f64 * input + it.completion_tokens as f64 * output) / 1e6
-        };
-        let counted: f64 = self.calls.iter().map(price).sum();
-        // Who breaks off an answer does not say what it used.
-        let served = |it: &CallLog| it.fault.is_none() || it.prompt_tokens == 0;
-        let exact = self.calls.iter().all(served);
-        let slack = if exact { EXACT_USD } else { CENT_USD };
-        let fine = (self.told.cost_usd - counted).abs() < slack;
-        self.want(fine, |it| format!("told ${}, counted ${counted}", it.told.cost_usd));
+        let bill = money::Bill::of(self.scene, &self.calls);
+        let fine = bill.agrees_with(self.told.cost_usd);
+        self.want(fine, |it| format!("told ${}, {bill:?}: {:?}", it.told.cost_usd, it.calls));
+        let served =
+            self.told.error.is_none().then_some(&self.told.attempts).and_then(|it| it.last());
+        let fine =
+            served.is_none_or(|it| !it.usage_estimated) || self.scene.row.wish == Wish::NoUsage;
+        self.want(fine, |_| "usage that was told is not estimated".to_owned());
         let cap = self.scene.cap_usd().unwrap_or(f64::INFINITY);
         self.want(self.told.cost_usd <= cap, |it| format!("${} is too much", it.told.cost_usd));
     }

@@ -100,15 +100,20 @@ fn section(scene: &Scene, letter: char, simulator: &Simulator) -> String {
         "openai" => "quirks = { assistant_prefix = \"plain\" }\n",
         _ => "",
     };
+    let billing = scene.billing(letter).as_str();
     let mut text = format!(
         "[[provider]]\nname = \"p-{model}\"\nprotocol = \"{protocol}\"\nbase_url = \"{base_url}\"\n\
-         api_key_env = \"HOUSE_KEY\"\n{quirks}\
+         api_key_env = \"HOUSE_KEY\"\nbilling = \"{billing}\"\n{quirks}\
          [[model]]\nname = \"{model}\"\nquality_prior = 0.5\ncontext_window = {window}\n\
          max_output_tokens = 4096\nabilities = [\"images\"]\n\
          [[model.deployment]]\nprovider = \"p-{model}\"\nmodel_id = \"{model}\"\n\
          price = {{ input = {input:?}, output = {output:?} }}\n\
          speed = {{ ttft_ms = 20, tokens_per_s = 2000 }}\n"
     );
+    if scene.row.wish == Wish::NoUsage {
+        let quirks = "api_key_env = \"HOUSE_KEY\"\nquirks = { stream_options = false }\n";
+        text = text.replace("api_key_env = \"HOUSE_KEY\"\n", quirks);
+    }
     let last_resort = letter == 'D' && scene.row.wish == Wish::LastResort;
     writeln!(text, "last_resort = {last_resort}").unwrap();
     text

@@ -3,11 +3,13 @@
 
 use std::time::{Duration, Instant};
 
+use pointsman::domain::Billing;
 use pointsman::simulator::{CallLog, Fault};
 
 use super::ask::{Asker, said};
 use super::check::Checker;
 use super::house;
+use super::money::Bill;
 use super::scene::{Cause, End, Face, Pattern, Row, Scene, Way};
 
 /// Asked for, and asserted where other tests take the processor's time.
@@ -52,7 +54,13 @@ pub(crate) async fn play_all() {
         assert_eq!(kept.ended, "cancelled", "{}", scene.name());
         let classes: Vec<_> = kept.attempts.iter().map(|it| it["failure"].clone()).collect();
         assert_eq!(classes, ["cancelled"], "{}", scene.name());
-        assert_eq!(checker.calls(scene).await.len(), 1, "{}", scene.name());
+        let calls = checker.calls(scene).await;
+        assert_eq!(calls.len(), 1, "{}", scene.name());
+        let bill = Bill::of(scene, &calls);
+        assert!(bill.agrees_with(kept.cost_usd), "{}: {kept:?}, {bill:?}", scene.name());
+        let paid = scene.billing('A') != Billing::Nothing;
+        assert_eq!(kept.cost_usd > 0.0, paid, "{}: {kept:?}", scene.name());
+        assert_eq!(kept.attempts[0]["usage_estimated"], paid, "{}", scene.name());
     }
     println!(
         "a caller left: the provider's call ended within {longest:?} (asked: {ENDS_WITHIN:?})"

@@ -11,6 +11,7 @@ mod ask;
 mod check;
 mod house;
 mod leave;
+mod money;
 mod page;
 mod scene;
 #[path = "../support/mod.rs"]
@@ -278,6 +279,16 @@ async fn every_failure_is_handled_as_the_table_says() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_caller_who_leaves_ends_the_providers_call() {
     leave::play_all().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn usage_that_nobody_told_is_counted_all_the_same() {
+    money::play_untold().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attempt_that_told_nothing_counts_against_the_budget() {
+    money::play_capped().await;
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! In: a [`Row`]. Out: its [`Scene`]s. The first of a row's protocols plays everything; the others
 //! play the first model failing always, whole and streamed.
 
+use pointsman::domain::Billing;
 use pointsman::simulator::Fault;
 
 /// Protocols that first models speak.
@@ -11,6 +12,9 @@ pub(crate) const PROTOCOLS: [&str; 5] = ["openai", "anthropic", "gemini", "ollam
 const GO_ON: [&str; 4] = ["openai", "anthropic", "gemini", "ollama"];
 /// The models of a scene: the first, the second, the third, and one that is over and above them.
 pub(crate) const LETTERS: [char; 4] = ['A', 'B', 'C', 'D'];
+
+/// Enough for one answer of a dear model, not for two: some 120 tokens are expected.
+const DEAR_CAP_USD: f64 = 0.2;
 
 /// What goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -37,6 +41,10 @@ pub(crate) enum Wish {
     Deadline(f64),
     /// The second model costs more than the caller gives.
     Cap,
+    /// One answer of any model uses up what the caller gives.
+    Dear,
+    /// Nobody tells usage in a stream.
+    NoUsage,
 }
 
 /// How a scene ends that does not end in an answer: as HTTP says it, and as gRPC does.
@@ -241,6 +249,8 @@ impl Scene {
         match letter {
             'B' if self.row.wish == Wish::Cap => (1_000.0, 1_000.0),
             _ if self.row.wish == Wish::Cap => (0.01, 0.01),
+            // A thousandth of a dollar for one token.
+            _ if self.row.wish == Wish::Dear => (1_000.0, 1_000.0),
             'A' => (3.0, 15.0),
             'B' => (0.5, 2.0),
             'C' => (0.1, 0.4),
@@ -248,9 +258,22 @@ impl Scene {
         }
     }
 
+    /// What the model's provider bills of calls that fail; neighbours differ.
+    pub(crate) fn billing(&self, letter: char) -> Billing {
+        if self.row.wish == Wish::Dear {
+            return Billing::WholeAnswer;
+        }
+        let at = LETTERS.iter().position(|it| *it == letter).unwrap_or_default();
+        Billing::ALL[(self.number + at) % Billing::ALL.len()]
+    }
+
     /// What the caller gives at most, USD.
     pub(crate) fn cap_usd(&self) -> Option<f64> {
-        (self.row.wish == Wish::Cap).then_some(0.001)
+        match self.row.wish {
+            Wish::Cap => Some(0.001),
+            Wish::Dear => Some(DEAR_CAP_USD),
+            _ => None,
+        }
     }
 
     /// The caller's own limit, milliseconds.

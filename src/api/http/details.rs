@@ -174,6 +174,7 @@ fn attempts(all: &[Attempt]) -> Value {
             "total_ms": it.total_ms,
             "ttft_ms": it.ttft_ms,
             "usage": it.usage,
+            "usage_estimated": it.usage_estimated,
             "cost_usd": it.cost_usd.get(),
             "detail": it.detail,
         })

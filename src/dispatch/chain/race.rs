@@ -11,9 +11,11 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::super::health::Verdict;
+use super::super::next::Left;
 use super::super::next::{shortfall, untried};
 use super::super::timing::{Turn, attempt_limit, hedge_delay};
-use super::{Chain, LOST, Left, Success};
+use super::record::LOST;
+use super::{Chain, Success};
 use crate::domain::{FailureClass, Usd};
 use crate::providers::CallFailure;
 use crate::ranking::Ranked;

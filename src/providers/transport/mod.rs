@@ -226,7 +226,8 @@ fn shared(
 fn unsent(error: &reqwest::Error) -> CallFailure {
     // A URL or key that makes no request is the operator's to mend; other providers still work.
     let class = if error.is_builder() { FailureClass::Auth } else { FailureClass::Connection };
-    CallFailure::of(class)
+    let unsent = error.is_builder() || error.is_connect();
+    CallFailure { unsent, ..CallFailure::of(class) }
 }
 
 /// Reads an answer that comes in one piece, and checks that it is what was asked for; of an error,

@@ -30,6 +30,7 @@ pub struct AnswerStream {
     ready: VecDeque<Delta>,
     /// Where it goes on with an answer that was begun.
     seam: Option<Seam>,
+    received_bytes: u64,
     /// The request and the answer so far, where the whole must satisfy something.
     kept: Option<(ChatRequest, Assembly)>,
     end: Option<Result<StreamEnd, FailureClass>>,
@@ -54,6 +55,7 @@ impl AnswerStream {
             decoder: protocol.decoder(asking),
             ready: VecDeque::new(),
             seam: None,
+            received_bytes: 0,
             kept: None,
             end: None,
             usage: None,
@@ -149,6 +151,7 @@ impl AnswerStream {
 
     fn keep(&mut self, deltas: impl IntoIterator<Item = Delta>) {
         for delta in deltas {
+            self.received_bytes += delta.written_bytes();
             let delta = match (&mut self.seam, delta) {
                 (Some(seam), Delta::Text(text)) => Delta::Text(seam.pass(text.as_str()).into()),
                 (_, other) => other,
@@ -199,6 +202,10 @@ impl DeltaStream for AnswerStream {
 
     fn usage(&self) -> Usage {
         self.usage.unwrap_or_else(|| self.decoder.usage())
+    }
+
+    fn received_bytes(&self) -> u64 {
+        self.received_bytes
     }
 
     fn status(&self) -> u16 {

@@ -102,14 +102,14 @@ async fn nothing_is_sent_without_a_listener_a_key_or_a_provider() {
     let missing = ApiKey::Missing { place: "KEY".into() };
     let nobody = HttpCaller::new(vec![]).unwrap();
     let table = [
-        (caller(base_url.clone(), ApiKey::NotNeeded), FailureClass::Connection),
-        (caller(base_url, missing), FailureClass::Auth),
-        (caller("http://[".into(), ApiKey::NotNeeded), FailureClass::Auth),
-        (nobody, FailureClass::ModelMissing),
+        (caller(base_url.clone(), ApiKey::NotNeeded), FailureClass::Connection, true),
+        (caller(base_url, missing), FailureClass::Auth, false),
+        (caller("http://[".into(), ApiKey::NotNeeded), FailureClass::Auth, true),
+        (nobody, FailureClass::ModelMissing, false),
     ];
-    for (caller, class) in table {
+    for (caller, class, unsent) in table {
         let result = caller.call(&deployment("test"), &request, FAST).await;
-        assert_eq!(result, Err(CallFailure::of(class)));
+        assert_eq!(result, Err(CallFailure { unsent, ..CallFailure::of(class) }));
     }
 }
 
