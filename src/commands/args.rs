@@ -11,7 +11,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::ranking::Preference;
 use crate::simulator::{
-    Fault, FaultRates, Flap, InvalidFault, parse_flap, parse_rates, parse_script,
+    Fault, FaultRates, Flap, InvalidScript, parse_flap, parse_rates, parse_script,
 };
 
 /// Picks the right LLM for every request, falls back along the learned ranking, learns from
@@ -188,15 +188,15 @@ fn positive(text: &str) -> Result<f64, String> {
     if number.is_finite() && number > 0.0 { Ok(number) } else { Err("must be above zero".into()) }
 }
 
-fn rates(text: &str) -> Result<FaultRates, InvalidFault> {
+fn rates(text: &str) -> Result<FaultRates, InvalidScript> {
     parse_rates(text)
 }
 
-fn flap(text: &str) -> Result<Flap, InvalidFault> {
+fn flap(text: &str) -> Result<Flap, InvalidScript> {
     parse_flap(text)
 }
 
-fn script(text: &str) -> Result<Script, InvalidFault> {
+fn script(text: &str) -> Result<Script, InvalidScript> {
     parse_script(text).map(Script)
 }
 

@@ -14,6 +14,7 @@ use super::values;
 use crate::catalog::{Source, Speed};
 use crate::domain::{AbilitySet, ModelName, Price, Probability, ProviderName};
 use crate::outcome::{LogSettings, PromptPrivacy};
+use crate::pipeline::FaultPolicy;
 use crate::providers::Protocol;
 use crate::ranking::Policy;
 
@@ -28,6 +29,7 @@ pub(super) struct RawConfig {
     pub(super) models: Vec<RawModel>,
     pub(super) log: LogSettings,
     pub(super) artifact: Option<PathBuf>,
+    pub(super) faults: FaultPolicy,
 }
 
 /// A `[[provider]]`.
@@ -103,6 +105,11 @@ pub(super) fn read(mut root: Section<'_>) -> RawConfig {
         section.field("path", values::path).fill_some(&mut artifact);
         section.done();
     }
+    let mut allowed = false;
+    if let Some(mut section) = root.section("testing") {
+        section.field("allow_faults", values::flag).fill(&mut allowed);
+        section.done();
+    }
     let raw = RawConfig {
         listen,
         policy: policy::read(root.section("policy")),
@@ -110,6 +117,7 @@ pub(super) fn read(mut root: Section<'_>) -> RawConfig {
         models: root.sections("model").into_iter().map(model).collect(),
         log: outcomes(root.section("outcomes")),
         artifact,
+        faults: if allowed { FaultPolicy::Allowed } else { FaultPolicy::Refused },
     };
     root.done();
     raw

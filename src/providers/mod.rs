@@ -9,6 +9,7 @@
 mod auth;
 mod call;
 mod check;
+mod drill;
 #[cfg(test)]
 mod fixtures;
 mod framing;
@@ -22,6 +23,7 @@ mod sample;
 mod transport;
 
 pub use call::{CallFailure, Caller, DeltaStream, Reply, StreamItem};
+pub use drill::{Armed, Drill};
 pub use provider::{ApiKey, AuthScheme, AwsKey, Protocol, Provider, ProviderRow, builtin_rows};
 pub use quirks::{MaxTokensField, Parameter, Quirks, SchemaBy};
 pub use transport::{AnswerStream, HttpCaller, TransportError};
