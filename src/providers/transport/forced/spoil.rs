@@ -26,7 +26,7 @@ const HELD_BYTES_MAX: usize = 1 << 20;
 /// What is done to a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Spoil {
-    /// One token a second.
+    /// One token a second, after the first piece.
     Drip,
     /// It breaks.
     Break {
@@ -170,7 +170,10 @@ impl Spoiled {
     /// A frame that is not the last.
     fn pass(&mut self, segment: Vec<u8>, tokens: u64) {
         let Spoil::Break { after_tokens, .. } = self.spoil else {
-            let wait = DRIP_EVERY.saturating_mul(u32::try_from(tokens).unwrap_or(u32::MAX));
+            // The first token is not late: it is what follows that drips.
+            let late = if self.passed == 0 { 0 } else { tokens };
+            self.passed += tokens;
+            let wait = DRIP_EVERY.saturating_mul(u32::try_from(late).unwrap_or(u32::MAX));
             self.ready.push_back((segment.into(), wait.min(SILENCE_MAX)));
             return;
         };
