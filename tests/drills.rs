@@ -103,55 +103,81 @@ fn calls(house: &House, model: &str) -> usize {
     house.simulator.calls().iter().filter(|it| it.model_id == model).count()
 }
 
-/// The first model fails so, whole and streamed: whoever asks is answered by the second, and is told
-/// what failed, how, and that it was asked for. Nobody but the second is really called.
-async fn falls_back(text: &'static str, whole_class: FailureClass, stream_class: FailureClass) {
-    for (stream, class) in [(false, whole_class), (true, stream_class)] {
-        let house = house("openai", ALLOWED).await;
-        let faults = [fault("best", text)];
-        let told =
-            if stream { streamed(&house, &faults).await } else { whole(&house, &faults).await };
-        assert_eq!(told.served.as_deref(), Some("middle"), "{text}, streamed: {stream}");
-        let (last, first) = told.attempts.split_last().unwrap();
-        assert_eq!((last.failure, last.detail.as_deref()), (0, None), "{text}");
-        assert!(!first.is_empty(), "{text}");
-        for attempt in first {
-            assert_eq!(attempt.deployment, deployment("best"), "{text}");
-            assert_eq!(attempt.failure(), class, "{text}, streamed: {stream}");
-            assert_eq!(attempt.detail, Some(format!("forced: {text}")));
-            assert_eq!(attempt.cost_usd, 0.0, "{text}");
-        }
-        // A stream that is broken before its first piece is asked for all the same.
-        let asked = usize::from(stream && text.ends_with(":0"));
-        assert!(calls(&house, "best") <= asked * first.len(), "{text}");
-        assert_eq!(calls(&house, "middle"), 1, "{text}");
-        house.stop().await;
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Whole,
+    Stream,
+}
+
+/// The first model fails so: whoever asks is answered by the second, and is told what failed, how, and
+/// that it was asked for.
+async fn falls_back(house: &House, way: Way, text: &str, class: FailureClass) {
+    let (best, middle) = (calls(house, "best"), calls(house, "middle"));
+    let faults = [fault("best", text)];
+    let told = match way {
+        Way::Whole => whole(house, &faults).await,
+        Way::Stream => streamed(house, &faults).await,
+    };
+    assert_eq!(told.served.as_deref(), Some("middle"), "{text}, {way:?}");
+    let (last, first) = told.attempts.split_last().unwrap();
+    assert_eq!((last.failure, last.detail.as_deref()), (0, None), "{text}");
+    assert!(!first.is_empty(), "{text}, {way:?}");
+    for attempt in first {
+        assert_eq!(attempt.deployment, deployment("best"), "{text}");
+        assert_eq!(attempt.failure(), class, "{text}, {way:?}");
+        assert_eq!(attempt.detail, Some(format!("forced: {text}")));
+        assert_eq!(attempt.cost_usd, 0.0, "{text}");
     }
+    // A stream that is broken before its first piece is asked for all the same; nothing else is.
+    let asked = if way == Way::Stream && text.ends_with(":0") { first.len() } else { 0 };
+    assert!(calls(house, "best") <= best + asked, "{text}");
+    assert_eq!(calls(house, "middle"), middle + 1, "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_fallback_answers_whatever_the_first_one_fails_with() {
     use FailureClass::*;
-    let both = |text, class| falls_back(text, class, class);
-    let cases = [
-        both("status:503", Overloaded),
-        both("status:429:100ms", RateLimited),
-        both("status:500", Overloaded),
-        both("reset", Connection),
-        both("auth", Auth),
-        both("quota", Auth),
-        both("wrong_model", ModelMissing),
-        both("unsupported", Unsupported),
-        both("empty", EmptyAnswer),
-        both("malformed", Malformed),
-        both("error_inside_200", Overloaded),
-        both("cut_after:0", StreamCut),
-        both("malformed_chunk:0", Malformed),
-        both("error_in_stream:0", Overloaded),
-        falls_back("hang", Deadline, FirstTokenLate),
-        falls_back("stall:0", Deadline, FirstTokenLate),
-        falls_back("slow_first_token:1500ms", Deadline, FirstTokenLate),
+    let ways = [(Way::Whole, Deadline), (Way::Stream, FirstTokenLate)];
+    let passing = ways.map(|(way, late)| async move {
+        let house = house("openai", ALLOWED).await;
+        for (text, class) in [
+            ("status:503", Overloaded),
+            ("status:500", Overloaded),
+            ("reset", Connection),
+            ("unsupported", Unsupported),
+            ("empty", EmptyAnswer),
+            ("malformed", Malformed),
+            ("error_inside_200", Overloaded),
+            ("cut_after:0", StreamCut),
+            ("malformed_chunk:0", Malformed),
+            ("error_in_stream:0", Overloaded),
+            ("hang", late),
+            ("stall:0", late),
+            ("slow_first_token:2s", late),
+        ] {
+            falls_back(&house, way, text, class).await;
+        }
+        house.stop().await;
+    });
+    join_all(passing).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_shuts_a_deployment_for_long_falls_back_too() {
+    use FailureClass::*;
+    let lasting = [
+        ("auth", Auth),
+        ("quota", Auth),
+        ("wrong_model", ModelMissing),
+        ("status:429:100ms", RateLimited),
     ];
+    let cases = lasting.map(|(text, class)| async move {
+        for way in [Way::Whole, Way::Stream] {
+            let house = house("openai", ALLOWED).await;
+            falls_back(&house, way, text, class).await;
+            house.stop().await;
+        }
+    });
     join_all(cases).await;
 }
 
@@ -174,30 +200,31 @@ async fn the_callers_own_errors_end_the_chain() {
 }
 
 /// A stream of the first model is broken after content; the provider was really asked.
-async fn breaks(protocol: &'static str, text: &str, class: FailureClass, bytes_min: usize) {
-    let house = house(protocol, ALLOWED).await;
-    let told = streamed(&house, &[fault("best", text)]).await;
+async fn breaks(house: &House, text: &str, class: FailureClass, bytes_min: usize) {
+    let before = calls(house, "best");
+    let told = streamed(house, &[fault("best", text)]).await;
     let first = &told.attempts[0];
-    assert_eq!(first.failure(), class, "{protocol} {text}");
-    assert_eq!(first.detail, Some(format!("forced: {text}")), "{protocol}");
-    assert!(told.text.len() >= bytes_min, "{protocol} {text}: {}", told.text);
-    assert_eq!(calls(&house, "best"), 1, "{protocol} {text}");
+    assert_eq!((first.deployment.as_str(), first.failure()), ("best@simulated", class), "{text}");
+    assert_eq!(first.detail, Some(format!("forced: {text}")));
+    assert!(told.text.len() >= bytes_min, "{text}: {}", told.text);
+    assert_eq!(calls(house, "best"), before + 1, "{text}");
     // No broken stream passes as a whole one: whoever is named as having answered is another.
-    assert_ne!(told.served.as_deref(), Some("best"), "{protocol} {text}");
-    house.stop().await;
+    assert_ne!(told.served.as_deref(), Some("best"), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_real_stream_breaks_in_every_protocol() {
     use FailureClass::*;
     let cases = ["openai", "anthropic", "gemini", "ollama", "bedrock"].map(|protocol| async move {
-        breaks(protocol, "cut_after:8", StreamCut, 32).await;
-        breaks(protocol, "no_end_mark", StreamCut, 40).await;
-        breaks(protocol, "reset_in_body", StreamCut, 32).await;
-        breaks(protocol, "malformed_chunk:8", Malformed, 32).await;
-        breaks(protocol, "error_in_stream:8", Overloaded, 32).await;
-        breaks(protocol, "stall:8", Deadline, 32).await;
-        breaks(protocol, "drip", Deadline, 4).await;
+        let house = house(protocol, ALLOWED).await;
+        breaks(&house, "cut_after:8", StreamCut, 32).await;
+        breaks(&house, "no_end_mark", StreamCut, 40).await;
+        breaks(&house, "reset_in_body", StreamCut, 32).await;
+        breaks(&house, "malformed_chunk:8", Malformed, 32).await;
+        breaks(&house, "error_in_stream:8", Overloaded, 32).await;
+        breaks(&house, "stall:8", Deadline, 32).await;
+        breaks(&house, "drip", Deadline, 4).await;
+        house.stop().await;
     });
     join_all(cases).await;
 }

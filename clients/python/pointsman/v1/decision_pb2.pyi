@@ -145,7 +145,7 @@ class Prediction(_message.Message):
     def __init__(self, quality: _Optional[float] = ..., quality_spread: _Optional[float] = ..., input_tokens: _Optional[float] = ..., output_tokens: _Optional[float] = ..., cost_usd: _Optional[float] = ..., cost_usd_p90: _Optional[float] = ..., latency_ms: _Optional[float] = ..., latency_ms_p90: _Optional[float] = ..., ttft_ms: _Optional[float] = ...) -> None: ...
 
 class Attempt(_message.Message):
-    __slots__ = ("deployment", "failure", "status", "start_ms", "total_ms", "ttft_ms", "usage", "cost_usd")
+    __slots__ = ("deployment", "failure", "status", "start_ms", "total_ms", "ttft_ms", "usage", "cost_usd", "detail")
     DEPLOYMENT_FIELD_NUMBER: _ClassVar[int]
     FAILURE_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
@@ -154,6 +154,7 @@ class Attempt(_message.Message):
     TTFT_MS_FIELD_NUMBER: _ClassVar[int]
     USAGE_FIELD_NUMBER: _ClassVar[int]
     COST_USD_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
     deployment: str
     failure: FailureClass
     status: int
@@ -162,7 +163,8 @@ class Attempt(_message.Message):
     ttft_ms: float
     usage: _chat_pb2.Usage
     cost_usd: float
-    def __init__(self, deployment: _Optional[str] = ..., failure: _Optional[_Union[FailureClass, str]] = ..., status: _Optional[int] = ..., start_ms: _Optional[float] = ..., total_ms: _Optional[float] = ..., ttft_ms: _Optional[float] = ..., usage: _Optional[_Union[_chat_pb2.Usage, _Mapping]] = ..., cost_usd: _Optional[float] = ...) -> None: ...
+    detail: str
+    def __init__(self, deployment: _Optional[str] = ..., failure: _Optional[_Union[FailureClass, str]] = ..., status: _Optional[int] = ..., start_ms: _Optional[float] = ..., total_ms: _Optional[float] = ..., ttft_ms: _Optional[float] = ..., usage: _Optional[_Union[_chat_pb2.Usage, _Mapping]] = ..., cost_usd: _Optional[float] = ..., detail: _Optional[str] = ...) -> None: ...
 
 class RouteFailure(_message.Message):
     __slots__ = ("reason", "attempts", "decision", "cost_usd", "total_ms", "outcome_recorded", "partial")

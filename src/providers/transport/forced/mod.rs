@@ -120,7 +120,7 @@ fn number(number: u128) -> HeaderValue {
 /// What a fault does to a call.
 enum Effect {
     /// Nobody is asked, and this comes back.
-    Answer(Response),
+    Answer(Box<Response>),
     /// Nobody is asked, and there is no answer: at once, or after a long silence.
     Break(Duration),
     /// The provider is asked so much later.
@@ -140,7 +140,7 @@ pub(super) async fn play(
     fault: Fault,
 ) -> Result<Response, CallFailure> {
     match effect(fault, line.provider.protocol, asking) {
-        Effect::Answer(response) => Ok(response),
+        Effect::Answer(response) => Ok(*response),
         Effect::Break(silence) => {
             sleep(silence).await;
             Err(CallFailure::of(FailureClass::Connection))
@@ -159,11 +159,15 @@ pub(super) async fn play(
     }
 }
 
+fn answer(response: Response) -> Effect {
+    Effect::Answer(Box::new(response))
+}
+
 fn effect(fault: Fault, protocol: Protocol, asking: &Asking<'_>) -> Effect {
-    let refused = |why| Effect::Answer(Response::refused(protocol, &why, None));
+    let refused = |why| answer(Response::refused(protocol, &why, None));
     match fault {
         Fault::Status { code, retry_after } => {
-            Effect::Answer(Response::refused(protocol, &Why::Status(code), retry_after))
+            answer(Response::refused(protocol, &Why::Status(code), retry_after))
         }
         Fault::ContextTooLong => refused(Why::ContextTooLong),
         Fault::WrongModel => refused(Why::WrongModel),
@@ -173,10 +177,10 @@ fn effect(fault: Fault, protocol: Protocol, asking: &Asking<'_>) -> Effect {
         Fault::ContentFilter => match protocol {
             Protocol::OpenAi | Protocol::Ollama => refused(Why::ContentFilter),
             Protocol::Anthropic | Protocol::Gemini | Protocol::Bedrock => {
-                Effect::Answer(silent(protocol, asking, Silence::Filtered))
+                answer(silent(protocol, asking, Silence::Filtered))
             }
         },
-        Fault::Empty => Effect::Answer(silent(protocol, asking, Silence::Empty)),
+        Fault::Empty => answer(silent(protocol, asking, Silence::Empty)),
         Fault::Reset => Effect::Break(Duration::ZERO),
         Fault::Hang => Effect::Break(SILENCE_MAX),
         Fault::SlowFirstToken(late) => Effect::Late(late),
@@ -207,7 +211,7 @@ fn cut(protocol: Protocol, asking: &Asking<'_>, tokens: u64, how: Break) -> Effe
                 let body = shape::whole(protocol, &asking.deployment.model_id, Silence::Empty);
                 let mut body = body.to_string().into_bytes();
                 body.truncate(body.len() / 2);
-                Effect::Answer(Response::made(200, shape::JSON, body, Ending::Reset))
+                answer(Response::made(200, shape::JSON, body, Ending::Reset))
             }
             Break::Malformed | Break::Overloaded => broken_from_the_start(protocol, asking, how),
         },
@@ -225,7 +229,7 @@ fn broken_from_the_start(protocol: Protocol, asking: &Asking<'_>, how: Break) ->
         Delivery::Stream => shape::stream_type(protocol),
         Delivery::Whole => shape::JSON,
     };
-    Effect::Answer(Response::made(200, kind, body, Ending::Whole))
+    answer(Response::made(200, kind, body, Ending::Whole))
 }
 
 /// An answer that says nothing.
