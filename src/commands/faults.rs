@@ -66,7 +66,13 @@ fn tell(of: &FaultsResponse, out: &mut dyn Write) -> std::io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser as _;
+
     use super::*;
+    use crate::commands::args::Cli;
+    use crate::domain::{Fault, parse_fault};
+
+    const PAGE: &str = include_str!("../../docs/drills.md");
 
     #[test]
     fn what_holds_is_told() {
@@ -82,5 +88,36 @@ mod tests {
         let wanted = "* fails with status:503, 3 times, with a chance of 0.5: 2 calls so far\n\
                       all is well again in 1m 30s\n";
         check(vec![standing], wanted);
+    }
+
+    #[test]
+    fn the_page_tells_every_fault_and_its_commands_are_understood() {
+        let rows = PAGE.lines().filter(|it| it.starts_with("| `"));
+        let cells: Vec<_> = rows.filter_map(|it| it.split('|').nth(1)).collect();
+        let told: Vec<Fault> = cells
+            .iter()
+            .flat_map(|it| it.split('`').skip(1).step_by(2))
+            .map(|it| parse_fault(it).unwrap_or_else(|error| panic!("{error}")))
+            .collect();
+        let kinds = |all: &[Fault]| {
+            let name = |it: &Fault| it.to_string().split(':').next().unwrap().to_owned();
+            all.iter().map(name).collect::<std::collections::BTreeSet<_>>()
+        };
+        // The error of an unknown name lists all there are.
+        let all = parse_fault("?").unwrap_err().to_string();
+        let names = all.split("there are: ").nth(1).unwrap().split(", ");
+        let names: Vec<_> = names.map(|it| it.split(':').next().unwrap().to_owned()).collect();
+        assert_eq!(kinds(&told).into_iter().collect::<Vec<_>>(), {
+            let mut names = names;
+            names.sort();
+            names
+        });
+        let commands: Vec<_> = PAGE.lines().filter(|it| it.starts_with("pointsman ")).collect();
+        assert_eq!(commands.len(), 7);
+        for command in commands {
+            let words = command.replace('"', "");
+            let read = Cli::try_parse_from(words.split_whitespace());
+            assert!(read.is_ok(), "{command}: {}", read.err().unwrap());
+        }
     }
 }
