@@ -37,6 +37,7 @@ fn call(request: &ChatRequest, policy: &Policy) -> Call {
         request_id: None,
         session_id: None,
         metadata: BTreeMap::new(),
+        faults: Vec::new(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! `pointsman.v1.PointsmanAdmin`: how the server stands, for operators.
 //!
-//! In: the health of the fleet. Out: wire messages. Invariant: changes nothing. Served on the one
+//! In: the health of the fleet, drills. Out: wire messages. Invariant: changes nothing but which calls
+//! are made to fail, and that only where the operator allows it. Served on the one
 //! listener there is; a later issue gives it a port of its own, with callers that are asked who they
 //! are.
 
@@ -10,9 +11,9 @@ use std::time::Duration;
 use tonic::{Request, Response, Status};
 
 use super::proto::{self, pointsman_admin_server};
-use super::to_proto;
+use super::{drill, to_proto};
 use crate::dispatch::health::{Condition, Phase};
-use crate::domain::DeploymentId;
+use crate::domain::{DeploymentId, ForcedFault};
 use crate::pipeline::Pipeline;
 use crate::ranking::{Availability, Unavailable};
 
@@ -32,6 +33,47 @@ impl pointsman_admin_server::PointsmanAdmin for Admin {
         let known = self.pipeline.availability();
         let deployments = conditions.iter().map(|it| told(it, &known, now)).collect();
         Ok(Response::new(proto::ListAvailabilityResponse { deployments }))
+    }
+
+    async fn set_faults(
+        &self,
+        request: Request<proto::SetFaultsRequest>,
+    ) -> Result<Response<proto::FaultsResponse>, Status> {
+        let wire = request.into_inner();
+        drill::allowed(&self.pipeline)?;
+        let ttl = drill::ttl(wire.ttl_ms)?;
+        let faults = drill::requested(&wire.faults, "", &self.pipeline)?;
+        self.put(faults, ttl)
+    }
+
+    async fn list_faults(
+        &self,
+        _request: Request<proto::ListFaultsRequest>,
+    ) -> Result<Response<proto::FaultsResponse>, Status> {
+        drill::allowed(&self.pipeline)?;
+        Ok(Response::new(drill::standing(&self.pipeline.standing_faults())))
+    }
+
+    async fn clear_faults(
+        &self,
+        _request: Request<proto::ClearFaultsRequest>,
+    ) -> Result<Response<proto::FaultsResponse>, Status> {
+        drill::allowed(&self.pipeline)?;
+        self.put(Vec::new(), Duration::ZERO)
+    }
+}
+
+impl Admin {
+    /// Sets a drill, and tells what holds from now on.
+    fn put(
+        &self,
+        faults: Vec<ForcedFault>,
+        ttl: Duration,
+    ) -> Result<Response<proto::FaultsResponse>, Status> {
+        // For whoever wonders why calls fail.
+        tracing::warn!(faults = faults.len(), ttl_s = ttl.as_secs(), "a drill is set");
+        self.pipeline.set_faults(faults, ttl);
+        Ok(Response::new(drill::standing(&self.pipeline.standing_faults())))
     }
 }
 

@@ -74,6 +74,8 @@ pub(super) enum Kind {
     TooLarge,
     /// The body is no JSON by its headers.
     MediaType,
+    /// Failures were asked for, and the operator does not allow that.
+    FaultsRefused,
     /// The model is not served here.
     UnknownModel,
     /// The decision is not in the log.
@@ -116,6 +118,7 @@ impl Kind {
             Self::Invalid => (400, Code::InvalidArgument),
             Self::TooLarge => (413, Code::ResourceExhausted),
             Self::MediaType => (415, Code::InvalidArgument),
+            Self::FaultsRefused => (403, Code::PermissionDenied),
             Self::UnknownModel | Self::UnknownDecision => (404, Code::NotFound),
             Self::UnknownPath => (404, Code::Unimplemented),
             Self::WrongMethod => (405, Code::Unimplemented),
@@ -141,6 +144,7 @@ impl Kind {
             Self::Invalid
             | Self::TooLarge
             | Self::MediaType
+            | Self::FaultsRefused
             | Self::UnknownModel
             | Self::UnknownDecision
             | Self::UnknownPath

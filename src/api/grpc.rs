@@ -11,7 +11,7 @@ use tonic::{Request, Response, Status};
 
 use super::from_proto::{Asked, asked, feedback};
 use super::proto::{self, pointsman_server};
-use super::{deadline, explain, grpc_stream, status, to_proto};
+use super::{deadline, drill, explain, grpc_stream, status, to_proto};
 use crate::domain::Violation;
 use crate::outcome::FeedbackReceipt;
 use crate::pipeline::{Call, Pipeline, PipelineError, Routed};
@@ -112,11 +112,15 @@ impl Grpc {
     fn call(&self, request: Request<proto::RouteRequest>) -> Result<(Call, bool), Status> {
         let arrived = Instant::now();
         let deadline = deadline::deadline(request.metadata());
-        let asked = asked(request.into_inner(), &self.defaults, self.pipeline.fleet());
+        let wire = request.into_inner();
+        let faults = drill::requested(&wire.faults, "", &self.pipeline)?;
+        let asked = asked(wire, &self.defaults, self.pipeline.fleet());
         let asked = asked.map_err(|it| status::invalid(&it))?;
         let Asked { request, policy, session_id, request_id, metadata, explain } = asked;
-        let call = Call { request, policy, arrived, deadline, request_id, session_id, metadata };
-        Ok((call, explain))
+        Ok((
+            Call { request, policy, arrived, deadline, request_id, session_id, metadata, faults },
+            explain,
+        ))
     }
 
     /// Reads a request that stands inside another message, at `path`.

@@ -7,6 +7,7 @@
 mod admin;
 mod chat_from_proto;
 mod deadline;
+mod drill;
 mod explain;
 mod fault;
 mod from_proto;

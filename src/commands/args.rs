@@ -11,7 +11,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::ranking::Preference;
 use crate::simulator::{
-    Fault, FaultRates, Flap, InvalidFault, parse_flap, parse_rates, parse_script,
+    Fault, FaultRates, Flap, InvalidScript, parse_fault, parse_flap, parse_rates, parse_script,
 };
 
 /// Picks the right LLM for every request, falls back along the learned ranking, learns from
@@ -38,6 +38,9 @@ pub enum Command {
     Rank(RankArgs),
     /// Send a prompt through a running server and show what happened on the way.
     Route(RouteArgs),
+    /// Make calls of a running server fail, to see its fallback at work.
+    #[command(subcommand)]
+    Faults(FaultsCommand),
     /// Run made-up models that misbehave on request, for staging.
     Simulate(SimulateArgs),
     /// See it work: four made-up models, a real server, no keys needed.
@@ -122,6 +125,57 @@ pub struct RouteArgs {
     /// Show the answer as it is written.
     #[arg(long)]
     pub stream: bool,
+    /// Make calls of this request fail: "gpt-4o-mini=status:503"; may be given often.
+    #[arg(long = "fault", value_name = "TARGET=FAULT", value_parser = forced)]
+    pub faults: Vec<Forced>,
+}
+
+/// What of `faults`.
+#[derive(Debug, Subcommand)]
+pub enum FaultsCommand {
+    /// Make calls of every request fail, instead of those set before, until the time is over.
+    Set(FaultsSetArgs),
+    /// Show which calls are made to fail, and how many have.
+    List(AtServer),
+    /// Let all be well again.
+    Clear(AtServer),
+}
+
+/// For `faults set`.
+#[derive(Debug, Args)]
+pub struct FaultsSetArgs {
+    /// Whose calls (a deployment, a model, a provider or *) fail how: "gpt-4o-mini@openai=status:503".
+    #[arg(value_name = "TARGET=FAULT", required = true, value_parser = forced)]
+    pub faults: Vec<Forced>,
+    /// When all is well again at the latest, at most 24h.
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = humantime::parse_duration)]
+    pub ttl: Duration,
+    /// Each strikes so many calls, and then no more.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub times: Option<u32>,
+    /// The chance with which a call is struck.
+    #[arg(long, value_name = "P")]
+    pub probability: Option<f64>,
+    /// Where.
+    #[command(flatten)]
+    pub at: AtServer,
+}
+
+/// Which server.
+#[derive(Debug, Args)]
+pub struct AtServer {
+    /// The running server.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
+    pub server: String,
+}
+
+/// A failure that is asked for.
+#[derive(Debug, Clone)]
+pub struct Forced {
+    /// Whose calls.
+    pub target: String,
+    /// How they fail.
+    pub fault: Fault,
 }
 
 /// For `simulate`.
@@ -188,15 +242,22 @@ fn positive(text: &str) -> Result<f64, String> {
     if number.is_finite() && number > 0.0 { Ok(number) } else { Err("must be above zero".into()) }
 }
 
-fn rates(text: &str) -> Result<FaultRates, InvalidFault> {
+fn forced(text: &str) -> Result<Forced, String> {
+    let wanted = "must be TARGET=FAULT, such as gpt-4o-mini=status:503";
+    let (target, fault) = text.split_once('=').ok_or(wanted)?;
+    let fault = parse_fault(fault).map_err(|it| it.to_string())?;
+    Ok(Forced { target: target.to_owned(), fault })
+}
+
+fn rates(text: &str) -> Result<FaultRates, InvalidScript> {
     parse_rates(text)
 }
 
-fn flap(text: &str) -> Result<Flap, InvalidFault> {
+fn flap(text: &str) -> Result<Flap, InvalidScript> {
     parse_flap(text)
 }
 
-fn script(text: &str) -> Result<Script, InvalidFault> {
+fn script(text: &str) -> Result<Script, InvalidScript> {
     parse_script(text).map(Script)
 }
 
@@ -226,6 +287,13 @@ mod tests {
         check("pointsman check --config a.toml --json", Ok(()));
         check("pointsman rank - --preference cost --max-cost-usd 0.01 --top 3", Ok(()));
         check("pointsman route hi --stream --max-latency-ms 9000", Ok(()));
+        check("pointsman route hi --fault *=stall:20 --fault a@b=reset", Ok(()));
+        check("pointsman route hi --fault reset", Err("TARGET=FAULT"));
+        check("pointsman faults set a=auth b=quota --ttl 30m --times 3 --server c:1", Ok(()));
+        check("pointsman faults set", Err("TARGET=FAULT"));
+        check("pointsman faults set a=sneeze", Err("sneeze"));
+        check("pointsman faults list", Ok(()));
+        check("pointsman faults clear --server http://b", Ok(()));
         check("pointsman rank hi --preference cheap", Err("balanced"));
         check("pointsman rank hi --config a --server http://b", Err("cannot be used with"));
         check("pointsman simulate --models a,b --faults status:503=0.02 --script reset*3", Ok(()));

@@ -25,13 +25,18 @@ pub(super) type Client = PointsmanClient<Channel>;
 
 /// Connects to a server, for instance `http://127.0.0.1:8080`.
 pub(super) async fn connect(server: &str) -> Result<Client, CommandError> {
+    channel(server).await.map(PointsmanClient::new)
+}
+
+/// As [`connect`], for whatever is said over it.
+pub(super) async fn channel(server: &str) -> Result<Channel, CommandError> {
     let url = if server.contains("://") { server.to_owned() } else { format!("http://{server}") };
     let connected = async {
         let endpoint = Endpoint::from_shared(url)?.connect_timeout(CONNECT_TIMEOUT);
         endpoint.connect().await
     };
     let failed = |source| CommandError::Connect { server: server.to_owned(), source };
-    connected.await.map(PointsmanClient::new).map_err(failed)
+    connected.await.map_err(failed)
 }
 
 /// The prompt as typed, or from standard input for `-`.

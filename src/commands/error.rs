@@ -15,7 +15,7 @@ use crate::outcome::OutcomeError;
 use crate::pipeline::PipelineError;
 use crate::prediction::ArtifactError;
 use crate::providers::TransportError;
-use crate::simulator::InvalidFault;
+use crate::simulator::InvalidScript;
 
 /// Why a command ended without doing what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -90,7 +90,7 @@ pub enum CommandError {
     Fleet(Vec<FleetError>),
     /// A fault, script or rate of the simulator.
     #[error(transparent)]
-    Fault(#[from] InvalidFault),
+    Fault(#[from] InvalidScript),
     /// A name.
     #[error(transparent)]
     Name(#[from] InvalidName),

@@ -14,6 +14,7 @@ use super::verdict::{self, Screen};
 use super::{CommandError, client};
 use crate::api::{self, proto};
 use crate::domain::ChatRequest;
+use crate::pipeline::FaultPolicy;
 use crate::ranking::{Availability, Policy};
 
 pub(super) async fn rank(
@@ -54,10 +55,12 @@ fn ranked_here(
 ) -> Result<Noted, CommandError> {
     let scratch = Scratch::new()?;
     let log = scratch.log();
+    // Nobody is called.
+    let faults = FaultPolicy::Refused;
     let (served, policy, artifact, note) = match assemble::config(args.config.as_deref()) {
         Ok(it) => {
             let (fleet, availability, providers) = (it.fleet, it.availability, it.providers);
-            (Served { fleet, availability, providers, log }, it.policy, it.artifact, None)
+            (Served { fleet, availability, providers, log, faults }, it.policy, it.artifact, None)
         }
         Err(CommandError::Config(problems))
             if args.config.is_none() && assemble::is_keyless(&problems) =>
@@ -69,7 +72,7 @@ fn ranked_here(
                 fleet.deployments().len()
             );
             let availability = Availability::default();
-            let served = Served { fleet, availability, providers: vec![], log };
+            let served = Served { fleet, availability, providers: vec![], log, faults };
             (served, Policy::default(), None, Some(note))
         }
         Err(other) => return Err(other),

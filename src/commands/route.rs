@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use super::args::RouteArgs;
 use super::paint::{Paint, Tone, time, usd};
 use super::verdict::{self, Screen};
-use super::{CommandError, client, stream};
+use super::{CommandError, client, faults, stream};
 use crate::api::proto;
 
 /// Places of the ranking shown beside an answer; `pointsman rank` shows more.
@@ -23,6 +23,7 @@ pub(super) async fn route(
     let mut request = client::request(&client::prompt(&args.prompt)?, &args.wish);
     let max_output_tokens = args.max_output_tokens;
     request.sampling = Some(proto::Sampling { max_output_tokens, ..Default::default() });
+    request.faults = args.faults.iter().map(faults::wire).collect();
     let mut screen = Screen { out, paint };
     let mut client = client::connect(&args.server).await?;
     let told = if args.stream {

@@ -31,6 +31,7 @@ pub(super) async fn serve(args: &ServeArgs, out: &mut dyn Write) -> Result<(), C
         availability: config.availability,
         providers: config.providers,
         log: config.log,
+        faults: config.faults,
     };
     let pipeline = Arc::new(assemble::pipeline(brain, served)?);
     let listener = assemble::bind(listen).await?;

@@ -7,6 +7,7 @@ use super::connections::{Connections, Env};
 use super::problems::Problems;
 use super::{Config, raw, resolve};
 use crate::catalog::{Catalog, Deployment};
+use crate::pipeline::FaultPolicy;
 use crate::providers::{ApiKey, ProviderRow};
 use crate::ranking::Policy;
 
@@ -27,6 +28,7 @@ pub(super) fn discover(
         fleet,
         log: raw::log_default(),
         artifact: None,
+        faults: FaultPolicy::Refused,
     })
 }
 

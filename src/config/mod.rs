@@ -28,6 +28,7 @@ use toml::de::DeTable;
 
 use crate::catalog::{Catalog, Fleet};
 use crate::outcome::LogSettings;
+use crate::pipeline::FaultPolicy;
 use crate::providers::{Provider, ProviderRow, builtin_rows};
 use crate::ranking::{Availability, Policy};
 
@@ -47,6 +48,8 @@ pub struct Config {
     pub availability: Availability,
     /// Where outcomes are kept.
     pub log: LogSettings,
+    /// Whether failures may be asked for, for drills; off unless the file says otherwise.
+    pub faults: FaultPolicy,
     /// The router artifact's directory; `None`: the one in this binary.
     pub artifact: Option<PathBuf>,
     /// What was found, one line each, for the operator to read.

@@ -14,6 +14,7 @@ use super::values;
 use crate::catalog::{Source, Speed};
 use crate::domain::{AbilitySet, Billing, ModelName, Price, Probability, ProviderName, Timeouts};
 use crate::outcome::{LogSettings, PromptPrivacy};
+use crate::pipeline::FaultPolicy;
 use crate::providers::Protocol;
 use crate::ranking::Policy;
 
@@ -29,6 +30,7 @@ pub(super) struct RawConfig {
     pub(super) models: Vec<RawModel>,
     pub(super) log: LogSettings,
     pub(super) artifact: Option<PathBuf>,
+    pub(super) faults: FaultPolicy,
 }
 
 /// A `[[provider]]`.
@@ -108,6 +110,11 @@ pub(super) fn read(mut root: Section<'_>) -> RawConfig {
         section.done();
     }
     let (policy, timeouts) = policy::read(root.section("policy"));
+    let mut allowed = false;
+    if let Some(mut section) = root.section("testing") {
+        section.field("allow_faults", values::flag).fill(&mut allowed);
+        section.done();
+    }
     let raw = RawConfig {
         listen,
         policy,
@@ -116,6 +123,7 @@ pub(super) fn read(mut root: Section<'_>) -> RawConfig {
         models: root.sections("model").into_iter().map(model).collect(),
         log: outcomes(root.section("outcomes")),
         artifact,
+        faults: if allowed { FaultPolicy::Allowed } else { FaultPolicy::Refused },
     };
     root.done();
     raw

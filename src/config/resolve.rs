@@ -14,6 +14,7 @@ use super::raw::{self, KeyPlace};
 use super::section::{Ledger, Section};
 use super::{Config, toml_table};
 use crate::catalog::{Catalog, Deployment, Fleet};
+use crate::pipeline::FaultPolicy;
 use crate::providers::{ApiKey, Provider, ProviderRow};
 use crate::ranking::{Availability, Unavailable};
 
@@ -49,7 +50,10 @@ pub(super) fn resolve(
         return Err(Problems::sorted(problems));
     }
     let fleet = fleet_of(deployments, rows)?;
-    let found = findings(&fleet, &connections);
+    let mut found = findings(&fleet, &connections);
+    if raw.faults == FaultPolicy::Allowed {
+        found.push("warning: callers may force failures ([testing] allow_faults)".to_owned());
+    }
     Ok(Config {
         listen: raw.listen,
         policy: raw.policy,
@@ -58,6 +62,7 @@ pub(super) fn resolve(
         fleet,
         log: raw.log,
         artifact: raw.artifact,
+        faults: raw.faults,
         found,
     })
 }

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::domain::{Ability, Probability, Usd};
 use crate::outcome::PromptPrivacy;
+use crate::pipeline::FaultPolicy;
 use crate::providers::ApiKey;
 use crate::ranking::{Preference, Unavailable};
 
@@ -331,4 +332,17 @@ proptest! {
     fn no_text_makes_it_panic(text in "[a-z\\[\\]= .\"{}\n0-9]{0,200}") {
         let _ = read(&text);
     }
+}
+
+#[test]
+fn failures_are_forced_only_where_the_file_says_so() {
+    let warned = |it: &Config| it.found.iter().any(|line| line.contains("allow_faults"));
+    let allowed = good(&format!("{GOOD}\n[testing]\nallow_faults = true\n"));
+    assert!(allowed.faults == FaultPolicy::Allowed && warned(&allowed));
+    for text in ["", "\n[testing]\n", "\n[testing]\nallow_faults = false\n"] {
+        let config = good(&format!("{GOOD}{text}"));
+        assert!(config.faults == FaultPolicy::Refused && !warned(&config), "{text}");
+    }
+    let complaint = bad(&format!("{GOOD}\n[testing]\nallow_fault = true\n"));
+    assert!(complaint.contains("did you mean `allow_faults`"), "{complaint}");
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::answer::Usage;
 use super::failure::FailureClass;
+use super::fault::Fault;
 use super::ids::DeploymentId;
 use super::money::Usd;
 
@@ -32,7 +33,8 @@ pub struct Attempt {
     pub usage_estimated: bool,
     /// What it cost, in USD: the deployment's price for `usage`.
     pub cost_usd: Usd,
-    /// What could not be sent to this provider, where that is why it failed.
+    /// What could not be sent to this provider, where that is why it failed; or `forced: FAULT`, where
+    /// somebody asked for the failure (see [`super::ForcedFault`]).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
 }
@@ -44,4 +46,19 @@ pub struct Seam {
     pub at_bytes: u64,
     /// Whose text follows.
     pub deployment: DeploymentId,
+}
+
+/// What the detail of an attempt begins with that somebody asked to fail.
+const FORCED: &str = "forced: ";
+
+impl Attempt {
+    /// Notes that somebody asked for this failure.
+    pub fn mark_forced(&mut self, fault: Fault) {
+        self.detail = Some(format!("{FORCED}{fault}"));
+    }
+
+    /// Whether somebody asked for this failure: it says nothing of the deployment.
+    pub fn is_forced(&self) -> bool {
+        self.detail.as_deref().is_some_and(|it| it.starts_with(FORCED))
+    }
 }

@@ -12,6 +12,8 @@ mod chat;
 mod checksum;
 mod delta;
 mod failure;
+mod fault;
+mod forced;
 mod ids;
 mod money;
 mod probability;
@@ -31,6 +33,8 @@ pub use chat::{
 pub use checksum::sha256_hex;
 pub use delta::{Assembly, Delta, StreamEnd};
 pub use failure::{Again, BreakerEffect, FailureClass, Handling, Next};
+pub use fault::{Fault, InvalidFault, parse_fault};
+pub use forced::{FORCED_MAX, FaultTarget, ForcedFault};
 pub use ids::{DecisionId, DeploymentId, InvalidName, ModelName, ProviderName};
 pub use money::{MoneyError, Price, TokenPrice, Usd};
 pub use probability::{NotAProbability, Probability};

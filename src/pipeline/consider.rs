@@ -110,7 +110,8 @@ impl Judge {
     /// Takes in how fast the deployment that answered was.
     pub(super) fn learn(&self, considered: &Considered, dispatched: &Dispatched) {
         let Ok(ranking) = &considered.decision.verdict else { return };
-        for attempt in dispatched.attempts.iter().filter(|it| it.failure.is_none()) {
+        let real = dispatched.attempts.iter().filter(|it| !it.is_forced());
+        for attempt in real.filter(|it| it.failure.is_none()) {
             let fleet = self.fleet.deployments().iter();
             let place = fleet.zip(&considered.factors).find(|(it, _)| it.id == attempt.deployment);
             let sample = place.and_then(|(_, factor)| speed_sample(attempt, ranking, *factor));

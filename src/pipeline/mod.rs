@@ -6,6 +6,7 @@
 //! Not here: the wire (see [`crate::api`]), and every decision itself (see the layers).
 
 mod consider;
+mod drills;
 mod record;
 mod route;
 
@@ -20,13 +21,15 @@ use tokio_util::task::TaskTracker;
 use crate::catalog::Fleet;
 use crate::dispatch::health::Condition;
 use crate::dispatch::{self, BreakerSettings, ChainEnd, ChainFailure, Dispatched};
-use crate::domain::{ChatRequest, DecisionId};
+use crate::domain::{ChatRequest, DecisionId, ForcedFault};
 use crate::encoder::{Encoder, TokenizerError};
 use crate::outcome::{Feedback, FeedbackReceipt, OutcomeError, OutcomeLog};
 use crate::prediction::Predictor;
 use crate::providers::HttpCaller;
 use crate::ranking::{Availability, Policy, Ranking, Refusal};
 use consider::Judge;
+use drills::Drills;
+pub use drills::{FAULTS_TTL_DEFAULT, FAULTS_TTL_MAX, FaultPolicy, StandingFaults};
 pub use route::{RouteEvent, RoutedStream};
 
 /// What a pipeline is made of.
@@ -45,6 +48,8 @@ pub struct PipelineParts {
     pub caller: HttpCaller,
     /// Keeps what became of every decision.
     pub log: OutcomeLog,
+    /// Whether failures may be asked for.
+    pub faults: FaultPolicy,
 }
 
 /// From a request to its answer. Whoever waits may leave at any time: the work then ends early, and
@@ -62,6 +67,7 @@ struct Works {
     seats: Semaphore,
     caller: HttpCaller,
     log: OutcomeLog,
+    drills: Drills,
 }
 
 /// A request that passed its checks.
@@ -81,6 +87,8 @@ pub struct Call {
     pub session_id: Option<String>,
     /// Kept in the log.
     pub metadata: BTreeMap<String, String>,
+    /// Failures that the caller asks for; none strike where that is not allowed.
+    pub faults: Vec<ForcedFault>,
 }
 
 /// Who is to be tried, in which order, and why.
@@ -138,11 +146,12 @@ impl Routed {
 impl Pipeline {
     /// Puts the parts together.
     pub fn new(parts: PipelineParts) -> Self {
-        let PipelineParts { fleet, availability, breakers, encoder, predictor, caller, log } =
-            parts;
+        let PipelineParts { fleet, availability, breakers, encoder, predictor, .. } = parts;
+        let PipelineParts { caller, log, faults, .. } = parts;
+        let drills = Drills::new(faults);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let judge = Arc::new(Judge::new(fleet, availability, breakers, (encoder, predictor)));
-        let works = Works { judge, seats: Semaphore::new(cores), caller, log };
+        let works = Works { judge, seats: Semaphore::new(cores), caller, log, drills };
         Self { works: Arc::new(works), tasks: TaskTracker::new() }
     }
 
@@ -216,6 +225,22 @@ impl Pipeline {
     /// Who cannot be called now, and why.
     pub fn availability(&self) -> Availability {
         self.works.judge.availability()
+    }
+
+    /// Whether failures may be asked for.
+    pub fn fault_policy(&self) -> FaultPolicy {
+        self.works.drills.policy
+    }
+
+    /// Makes calls of every request fail so, instead of those that were set before, for `ttl`, at most
+    /// [`FAULTS_TTL_MAX`]. Does nothing under [`FaultPolicy::Refused`].
+    pub fn set_faults(&self, faults: Vec<ForcedFault>, ttl: Duration) {
+        self.works.drills.set(faults, ttl, Instant::now());
+    }
+
+    /// The failures that hold for every request now.
+    pub fn standing_faults(&self) -> StandingFaults {
+        self.works.drills.standing_at(Instant::now())
     }
 
     /// How every deployment stands, by id, and the time on the clock of it.

@@ -9,10 +9,12 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::mpsc::{Receiver, Sender};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use super::consider::Considered;
 use super::{Call, Decision, PipelineError, Routed, Works, record};
 use crate::dispatch::{self, ChainEvent, Dispatched, Health, Plan};
+use crate::providers::{Drill, HttpCaller};
 use crate::ranking::Ranking;
 
 /// An answer that comes in pieces.
@@ -82,6 +84,13 @@ impl UnderWay {
     }
 }
 
+/// Says of every attempt that failed on purpose that it did.
+fn mark(drill: Option<&Drill>, dispatched: &mut Dispatched) {
+    if let Some(drill) = drill {
+        drill.mark(&mut dispatched.attempts);
+    }
+}
+
 impl Works {
     /// Decides. Who leaves while waiting costs nothing.
     pub(super) async fn begin(&self, call: Call) -> Result<UnderWay, PipelineError> {
@@ -102,7 +111,11 @@ impl Works {
             Ok(ranking) => {
                 let plan = under_way.plan(ranking, &self.judge.health);
                 let seed = decision.id.seed();
-                Some(dispatch::run(plan, &self.caller, seed, gone).await)
+                let drill = self.drill(&under_way);
+                let caller = self.caller_for(drill.as_ref());
+                let mut dispatched = dispatch::run(plan, &caller, seed, gone).await;
+                mark(drill.as_deref(), &mut dispatched);
+                Some(dispatched)
             }
             Err(_) => None,
         };
@@ -116,12 +129,27 @@ impl Works {
             Ok(ranking) => {
                 let plan = under_way.plan(ranking, &self.judge.health);
                 let seed = decision.id.seed();
-                Some(dispatch::stream(plan, &self.caller, seed, &events).await)
+                let drill = self.drill(&under_way);
+                let caller = self.caller_for(drill.as_ref());
+                let mut dispatched = dispatch::stream(plan, &caller, seed, &events).await;
+                mark(drill.as_deref(), &mut dispatched);
+                Some(dispatched)
             }
             Err(_) => None,
         };
         drop(events);
         self.end(under_way, dispatched).await
+    }
+
+    /// What fails on purpose.
+    fn drill(&self, under_way: &UnderWay) -> Option<Arc<Drill>> {
+        let (own, seed) = (&under_way.call.faults, under_way.decision().id.seed());
+        self.drills.of(own, seed, Instant::now())
+    }
+
+    fn caller_for(&self, drill: Option<&Arc<Drill>>) -> HttpCaller {
+        let drilled = drill.map(|it| self.caller.drilled(Arc::clone(it)));
+        drilled.unwrap_or_else(|| self.caller.clone())
     }
 
     /// Learns and records.

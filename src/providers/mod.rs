@@ -9,6 +9,7 @@
 mod auth;
 mod call;
 mod check;
+mod drill;
 #[cfg(test)]
 mod fixtures;
 mod framing;
@@ -23,6 +24,7 @@ mod seam;
 mod transport;
 
 pub use call::{Begun, CallFailure, Caller, DeltaStream, Reply, StreamItem};
+pub use drill::{Armed, Drill};
 pub use provider::{ApiKey, AuthScheme, AwsKey, Protocol, Provider, ProviderRow, builtin_rows};
 pub use quirks::{AssistantPrefix, MaxTokensField, Parameter, Quirks, SchemaBy};
 pub use transport::{AnswerStream, HttpCaller, TransportError};

@@ -10,7 +10,6 @@ use axum::body::Bytes;
 
 use super::{
     answer::{self, Content, Finish},
-    faults::Fault,
     ledger::{Call, CallLog},
     model::{Draw, WAIT_MAX, seconds},
     protocol::{Dialect, Reply},
@@ -18,6 +17,7 @@ use super::{
     request::ChatAsk,
     stream::{Break, Plan},
 };
+use crate::domain::Fault;
 
 /// What a refusal takes of the usual time to the first token: no model has to run for it.
 const REFUSAL_SHARE: f64 = 0.1;
@@ -101,6 +101,8 @@ impl Scene<'_> {
             }
             Fault::WrongModel => refused(Refusal::wrong_model(&self.call.model.model_id)),
             Fault::Auth => refused(Refusal::of(Why::Auth)),
+            Fault::Quota => refused(Refusal::of(Why::Quota)),
+            Fault::Unsupported => refused(Refusal::of(Why::Unsupported)),
             Fault::ContentFilter => match self.dialect {
                 Dialect::OpenAi | Dialect::Ollama => refused(Refusal::of(Why::ContentFilter)),
                 Dialect::Anthropic | Dialect::Gemini | Dialect::Bedrock => None,
@@ -221,7 +223,9 @@ fn answers(fault: Option<Fault>) -> bool {
             | Fault::ContextTooLong
             | Fault::ContentFilter
             | Fault::WrongModel
-            | Fault::Auth,
+            | Fault::Auth
+            | Fault::Quota
+            | Fault::Unsupported,
         ) => false,
     }
 }

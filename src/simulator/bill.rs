@@ -4,7 +4,8 @@
 //! not from what its client saw. A call that was never answered was never begun here: nobody's model
 //! ran, and no rule bills it.
 
-use super::{act, faults::Fault, ledger::CallLog};
+use super::{act, ledger::CallLog};
+use crate::domain::Fault;
 use crate::domain::{Billing, Usage};
 
 impl CallLog {

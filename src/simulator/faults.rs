@@ -4,70 +4,7 @@
 //! the rates of a model sum to at most 1. Not here: their text form (see `script`) and what each
 //! looks like on the wire (see `refusal` and `act`).
 
-use std::time::Duration;
-
-/// One way to misbehave, for one call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Fault {
-    /// An error status with the body that the provider sends with it.
-    Status {
-        /// 400 to 599; anything else is sent as 500.
-        code: u16,
-        /// Sent as `retry-after` (whole seconds, rounded up) and `retry-after-ms`; by Gemini in
-        /// the body.
-        retry_after: Option<Duration>,
-    },
-    /// The connection is reset before any header.
-    Reset,
-    /// The connection is reset in the middle of a 200's body.
-    ResetInBody,
-    /// No header until the client leaves, at most a minute; then a reset.
-    Hang,
-    /// 200 with neither text nor tool call.
-    Empty,
-    /// 200 with a body that is not JSON; in a stream, with a first frame that does not parse.
-    Malformed,
-    /// 200 with an error object instead of an answer; in a stream, instead of its first frame.
-    ErrorInside200,
-    /// The prompt is too long: 400, `context_length_exceeded` at OpenAI.
-    ContextTooLong,
-    /// The prompt is filtered: 400 `content_filter` at OpenAI, and at Ollama as any other 400; 200
-    /// with the reason at Anthropic, Gemini and Bedrock.
-    ContentFilter,
-    /// No such model: 404, `model_not_found` at OpenAI; Bedrock says 400.
-    WrongModel,
-    /// A wrong key: 401 `invalid_api_key` at OpenAI; Gemini says 400, Bedrock 403.
-    Auth,
-    /// A good answer, so much later than usual; a stream's headers come at once. As written: the
-    /// model's time scale does not apply.
-    SlowFirstToken(Duration),
-    /// The stream falls silent, for a minute at most; then a reset. A whole answer hangs.
-    Stall {
-        /// What comes before that.
-        after_tokens: u32,
-    },
-    /// One token per second, whatever the model's speed.
-    Drip,
-    /// The stream ends in good order, but too early and without its end mark. A whole answer is
-    /// reset half way.
-    CutAfter {
-        /// What comes before that.
-        tokens: u32,
-    },
-    /// All that is said arrives, but neither why it ends nor the end mark. A whole answer is reset
-    /// half way.
-    NoEndMark,
-    /// A frame that does not parse, and no more. A whole answer is malformed.
-    MalformedChunk {
-        /// What comes before that.
-        after_tokens: u32,
-    },
-    /// The provider's own error in the stream: overloaded. A whole answer is an error inside a 200.
-    ErrorInStream {
-        /// What comes before that.
-        after_tokens: u32,
-    },
-}
+use crate::domain::Fault;
 
 /// A model that comes and goes: so many calls as usual, then so many that get a 503, and again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -15,10 +15,11 @@ use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 use super::{
-    faults::{Fault, FaultRates, Flap},
+    faults::{FaultRates, Flap},
     model::SimulatedModel,
     protocol::Dialect,
 };
+use crate::domain::Fault;
 
 /// Calls kept in the log, the newest: enough for every demo, some tens of MB at most.
 pub const CALLS_LOGGED_MAX: usize = 100_000;

@@ -28,10 +28,11 @@ mod stream_tests;
 #[cfg(test)]
 mod tests;
 
-pub use faults::{Fault, FaultRates, Flap, InvalidRates};
+pub use crate::domain::{Fault, InvalidFault, parse_fault};
+pub use faults::{FaultRates, Flap, InvalidRates};
 pub use ledger::{CALLS_LOGGED_MAX, CallLog, SCRIPT_LEN_MAX, SimulatorError};
 pub use model::{OutputTokens, SimulatedModel};
 pub use protocol::Dialect;
 pub use request::BODY_BYTES_MAX;
-pub use script::{InvalidFault, parse_fault, parse_flap, parse_rates, parse_script};
+pub use script::{InvalidScript, parse_flap, parse_rates, parse_script};
 pub use server::Simulator;

@@ -8,7 +8,8 @@ use std::time::Duration;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use super::faults::{Fault, FaultRates, Flap};
+use super::faults::{FaultRates, Flap};
+use crate::domain::Fault;
 
 /// Longest answer drawn, in tokens: above what any provider returns in one answer today.
 const OUTPUT_TOKENS_MAX: f64 = 128_000.0;

@@ -34,6 +34,10 @@ pub(super) enum Why {
     Status(u16),
     /// A wrong key.
     Auth,
+    /// An account that is used up.
+    Quota,
+    /// A parameter that the model lacks.
+    Unsupported,
     /// No key at all.
     Unsigned,
     /// A prompt of so many tokens, which is too long.
@@ -149,6 +153,8 @@ impl Why {
             Self::Status(400..=499) => "The request was refused.".to_owned(),
             Self::Status(_) => "The server had an error. Please try again.".to_owned(),
             Self::Auth => "The key is not valid.".to_owned(),
+            Self::Quota => "Your credit balance is too low. See plans and billing.".to_owned(),
+            Self::Unsupported => "`temperature` is not supported by this model.".to_owned(),
             Self::Unsigned => "Missing Authentication Token".to_owned(),
             Self::ContextTooLong(tokens) => {
                 let most = tokens.saturating_sub(1);

@@ -14,13 +14,14 @@ use tokio::{net::TcpListener, sync::watch, task::JoinHandle, time::timeout};
 
 use super::{
     connection::{ResetSwitch, ResettableListener},
-    faults::{Fault, FaultRates, Flap},
+    faults::{FaultRates, Flap},
     ledger::{CallLog, Ledger, SimulatorError},
     model::SimulatedModel,
     paths::{Shared, app},
     protocol::Dialect,
     stream::ended,
 };
+use crate::domain::Fault;
 
 /// How long stopping may take in all.
 const STOP_MAX: Duration = Duration::from_secs(4);

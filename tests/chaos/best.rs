@@ -31,6 +31,8 @@ fn left(fault: Fault) -> Left {
         | Fault::Malformed
         | Fault::WrongModel
         | Fault::Auth
+        | Fault::Quota
+        | Fault::Unsupported
         | Fault::SlowFirstToken(_)
         | Fault::Stall { .. }
         | Fault::Drip

@@ -25,12 +25,12 @@ const PROVIDERS: [(&str, &str); 5] = [
 const TRUE_MODEL: &str = "true";
 /// Questions asked; every answer is known.
 const QUESTIONS: usize = 300;
-/// How often each of the twenty faults strikes: three calls in ten.
-const RATE: f64 = 0.015;
+/// How often each fault strikes: three calls in ten altogether.
+const RATE: f64 = 0.3 / FAULTS.len() as f64;
 const SOON: Option<Duration> = Some(Duration::from_millis(60));
 
 /// Every way to fail.
-pub(crate) const FAULTS: [(Fault, f64); 20] = [
+pub(crate) const FAULTS: [(Fault, f64); 22] = [
     (Fault::Status { code: 429, retry_after: None }, RATE),
     (Fault::Status { code: 429, retry_after: SOON }, RATE),
     (Fault::Status { code: 500, retry_after: None }, RATE),
@@ -45,6 +45,8 @@ pub(crate) const FAULTS: [(Fault, f64); 20] = [
     (Fault::ContentFilter, RATE),
     (Fault::WrongModel, RATE),
     (Fault::Auth, RATE),
+    (Fault::Quota, RATE),
+    (Fault::Unsupported, RATE),
     (Fault::SlowFirstToken(Duration::from_secs(3)), RATE),
     (Fault::Stall { after_tokens: 4 }, RATE),
     (Fault::Drip, RATE),

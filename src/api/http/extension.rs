@@ -8,12 +8,12 @@ use serde_json::Value;
 
 use super::fields::Fields;
 use crate::api::proto;
-use crate::domain::Violation;
+use crate::domain::{FORCED_MAX, Violation};
 
 /// The name of the object.
 pub(super) const NAME: &str = "pointsman";
 /// Its fields.
-pub(super) const KNOWN: [&str; 9] = [
+pub(super) const KNOWN: [&str; 10] = [
     "budget",
     "preference",
     "min_quality",
@@ -23,6 +23,7 @@ pub(super) const KNOWN: [&str; 9] = [
     "request_id",
     "metadata",
     "explain",
+    "faults",
 ];
 const BUDGET: [&str; 4] = ["max_cost_usd", "max_latency_ms", "max_ttft_ms", "confidence"];
 const PREFERENCE: [&str; 3] = ["preset", "cost_per_quality_usd", "latency_per_quality_ms"];
@@ -30,6 +31,7 @@ const CANDIDATES: [&str; 3] = ["allow", "deny", "order"];
 const FALLBACK: [&str; 5] =
     ["candidates_max", "on_content_filter", "on_stream_failure", "timeouts", "hedge"];
 const TIMEOUTS: [&str; 4] = ["first_attempt_ms", "fallback_ms", "first_token_ms", "stall_ms"];
+const FAULT: [&str; 4] = ["target", "fault", "times", "probability"];
 
 /// Reads the object over what is there already.
 pub(super) fn read(value: Value, wire: &mut proto::RouteRequest, found: &mut Vec<Violation>) {
@@ -51,6 +53,11 @@ pub(super) fn read(value: Value, wire: &mut proto::RouteRequest, found: &mut Vec
     over(&mut wire.request_id, fields.text("request_id", found));
     wire.metadata.extend(fields.named_texts("metadata", found));
     wire.explain = fields.flag("explain", found).unwrap_or(wire.explain);
+    if let Some(list) = fields.place("faults") {
+        // One more than is allowed is enough to be told so.
+        let list = list.elements(found).into_iter().take(FORCED_MAX + 1);
+        wire.faults = list.filter_map(|it| Some(fault(it.object(found)?, found))).collect();
+    }
     fields.deny_rest(&KNOWN, found);
 }
 
@@ -130,6 +137,18 @@ pub(super) fn on_stream_failure(name: &str) -> Result<proto::OnStreamFailure, St
     }
 }
 
+fn fault(mut fields: Fields, found: &mut Vec<Violation>) -> proto::ForcedFault {
+    let times = fields.count("times", found);
+    let wire = proto::ForcedFault {
+        target: fields.text("target", found).unwrap_or_default(),
+        fault: fields.text("fault", found).unwrap_or_default(),
+        times: times.map(|it| u32::try_from(it).unwrap_or(u32::MAX)),
+        probability: fields.number("probability", found),
+    };
+    fields.deny_rest(&FAULT, found);
+    wire
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -149,6 +168,7 @@ mod tests {
                 "hedge": true, "timeouts": {"first_token_ms": 800, "stall_ms": 2000.5},
             },
             "session_id": "s", "request_id": "r", "metadata": {"k": "v"}, "explain": true,
+            "faults": [{"target": "*", "fault": "reset", "times": 2, "probability": 0.5}],
         });
         read(value, &mut wire, &mut found);
         assert_eq!(found, []);
@@ -163,6 +183,9 @@ mod tests {
         assert_eq!(fallback.hedge, Some(true));
         assert_eq!((wire.session_id.as_deref(), wire.explain), (Some("s"), true));
         assert_eq!(wire.metadata["k"], "v");
+        let fault = &wire.faults[0];
+        assert_eq!((fault.target.as_str(), fault.fault.as_str()), ("*", "reset"));
+        assert_eq!((fault.times, fault.probability), (Some(2), Some(0.5)));
     }
 
     #[test]
@@ -185,6 +208,8 @@ mod tests {
         check(value, "pointsman.fallback.on_stream_failure", "gRPC only");
         let value = json!({"fallback": {"on_stream_failure": "again"}});
         check(value, "pointsman.fallback.on_stream_failure", "`continue` or `error`");
+        let value = json!({"faults": [{"time": 1}]});
+        check(value, "pointsman.faults[0].time", "did you mean `times`");
         check(json!({"metadata": {"k": 1}}), "pointsman.metadata.k", "a string");
     }
 }

@@ -97,7 +97,7 @@ fn served(routed: &mut Routed) -> Option<(Arc<Deployment>, ChatResponse)> {
 
 /// The call, and what is known of its answer before it.
 pub(super) fn call(wanted: Wanted, arrived: Instant) -> (About, Call) {
-    let Wanted { chat, policy, wire, model, .. } = wanted;
+    let Wanted { chat, policy, wire, model, faults, .. } = wanted;
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     let about = About {
         id: String::new(),
@@ -113,6 +113,7 @@ pub(super) fn call(wanted: Wanted, arrived: Instant) -> (About, Call) {
         request_id: wire.request_id,
         session_id: wire.session_id,
         metadata: wire.metadata.into_iter().collect(),
+        faults,
     };
     (about, call)
 }

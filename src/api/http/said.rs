@@ -12,9 +12,9 @@ use super::details::Explain;
 use super::dialect::{Delivery, Dialect, Said};
 use super::{Face, extension, headers};
 use crate::api::fault::{self, Fault, Kind};
-use crate::api::{from_proto, policy, proto};
+use crate::api::{drill, from_proto, policy, proto};
 use crate::catalog::Fleet;
-use crate::domain::{ChatRequest, ModelName, Violation};
+use crate::domain::{ChatRequest, ForcedFault, ModelName, Violation};
 use crate::ranking::{OnStreamFailure, Policy, Preference};
 
 /// The model that leaves the choice to us.
@@ -32,6 +32,8 @@ pub(super) struct Wanted {
     pub(super) delivery: Delivery,
     /// `model` as the caller wrote it.
     pub(super) model: String,
+    /// Failures that are asked for.
+    pub(super) faults: Vec<ForcedFault>,
 }
 
 impl Wanted {
@@ -76,7 +78,9 @@ pub(super) fn wanted<D: Dialect>(
             Err(Fault { violations: vec![missing], ..fault })
         }
         (Some(policy), None) if found.is_empty() => {
-            Ok(Wanted { chat, policy, wire, delivery, model })
+            let prefix = format!("{}.", extension::NAME);
+            let faults = drill::requested(&wire.faults, &prefix, &face.pipeline)?;
+            Ok(Wanted { chat, policy, wire, delivery, model, faults })
         }
         (_, missing) => {
             found.extend(missing);

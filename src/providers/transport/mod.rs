@@ -6,6 +6,7 @@
 //! is in an error. Not here: the wire formats (see [`super::protocol`]); retries, and when a stream
 //! is too slow (see [`crate::dispatch`]).
 
+mod forced;
 mod stream;
 
 use std::collections::BTreeMap;
@@ -14,16 +15,18 @@ use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use reqwest::redirect::Policy;
-use reqwest::{Client, ClientBuilder, Response};
+use reqwest::{Client, ClientBuilder};
 
 use super::auth::{Signed, authorize};
 use super::call::{Begun, CallFailure, Caller, Reply};
 use super::check;
+use super::drill::Drill;
 use super::protocol::{Answered, Asking, Delivery, Encoded};
 use super::provider::{Protocol, Provider};
 use super::seam::{self, Seam};
 use crate::catalog::Deployment;
 use crate::domain::{ChatRequest, ChatResponse, FailureClass, ProviderName};
+use forced::Response;
 pub use stream::AnswerStream;
 
 /// A TCP and TLS handshake takes well under a second; more than this is an outage.
@@ -56,6 +59,8 @@ pub enum TransportError {
 #[derive(Debug, Clone)]
 pub struct HttpCaller {
     lines: Arc<BTreeMap<ProviderName, Line>>,
+    /// Who is made to fail, while somebody asks for it.
+    drill: Option<Arc<Drill>>,
 }
 
 /// A provider and the client that reaches it.
@@ -86,7 +91,25 @@ impl HttpCaller {
                 return Err(TransportError::Duplicate(name));
             }
         }
-        Ok(Self { lines: Arc::new(lines) })
+        Ok(Self { lines: Arc::new(lines), drill: None })
+    }
+
+    /// The same, while some calls are made to fail.
+    pub fn drilled(&self, drill: Arc<Drill>) -> Self {
+        Self { lines: Arc::clone(&self.lines), drill: Some(drill) }
+    }
+
+    /// Sends the request, or does instead what somebody asked for.
+    async fn answer(
+        &self,
+        line: &Line,
+        asking: &Asking<'_>,
+        encoded: &Encoded,
+    ) -> Result<Response, CallFailure> {
+        match self.drill.as_ref().and_then(|it| it.draw(asking.deployment)) {
+            None => line.send(encoded).await,
+            Some(fault) => forced::play(line, asking, encoded, fault).await,
+        }
     }
 
     fn line(&self, deployment: &Deployment) -> Result<&Line, CallFailure> {
@@ -102,7 +125,7 @@ impl HttpCaller {
         let line = self.line(deployment)?;
         let asking = line.asking(deployment, request, Delivery::Whole);
         let encoded = line.encode(&asking)?;
-        let mut response = line.send(&encoded).await?;
+        let mut response = self.answer(line, &asking, &encoded).await?;
         let status = response.status().as_u16();
         let response = whole_answer(&mut response, line.provider.protocol, &asking).await?;
         Ok(Reply { response, status, ttft: None, dropped: encoded.dropped })
@@ -142,7 +165,7 @@ impl Line {
         let signed = Signed { url: &url, body: body.as_bytes() };
         authorize(&mut headers, &self.provider, &signed).map_err(CallFailure::of)?;
         let post = self.client.post(url).headers(headers).body(body);
-        post.send().await.map_err(|it| unsent(&it))
+        post.send().await.map(Response::real).map_err(|it| unsent(&it))
     }
 }
 
@@ -167,7 +190,7 @@ impl Caller for HttpCaller {
         let line = self.line(deployment)?;
         let asking = line.asking(deployment, request, Delivery::Stream);
         let encoded = line.encode(&asking)?;
-        let response = line.send(&encoded).await?;
+        let response = self.answer(line, &asking, &encoded).await?;
         let stream = AnswerStream::new(response, line.provider.protocol, &asking, encoded.dropped);
         stream.watched(request, "").begun(&asking).await
     }
@@ -192,7 +215,7 @@ impl Caller for HttpCaller {
         let sent = seam::request(request, begun);
         let asking = line.asking(deployment, &sent, Delivery::Stream);
         let encoded = line.encode(&asking)?;
-        let response = line.send(&encoded).await?;
+        let response = self.answer(line, &asking, &encoded).await?;
         let stream = AnswerStream::new(response, line.provider.protocol, &asking, encoded.dropped);
         let repeated = if line.provider.quirks.repeats_prefix { sent.begun() } else { None };
         let seam = Seam::new(begun.text, repeated.map(|it| it.as_str().to_owned()));

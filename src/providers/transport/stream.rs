@@ -8,7 +8,6 @@
 use std::collections::VecDeque;
 
 use http::header::CONTENT_TYPE;
-use reqwest::Response;
 
 use super::super::call::{CallFailure, DeltaStream, StreamItem};
 use super::super::check;
@@ -16,6 +15,7 @@ use super::super::framing::{Frame, Framer};
 use super::super::protocol::{Asking, Decode, Progress};
 use super::super::provider::Protocol;
 use super::super::seam::Seam;
+use super::forced::Response;
 use super::unchecked_answer;
 use crate::domain::{Assembly, ChatRequest, ChatResponse, Delta, FailureClass, StreamEnd, Usage};
 
@@ -218,7 +218,7 @@ impl DeltaStream for AnswerStream {
 }
 
 /// `application/json`, which no stream is: an answer that came whole, or an error.
-fn is_plain_json(value: &http::HeaderValue) -> bool {
+pub(super) fn is_plain_json(value: &http::HeaderValue) -> bool {
     let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default();
     essence.trim().eq_ignore_ascii_case("application/json")
 }

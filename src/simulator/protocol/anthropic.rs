@@ -123,9 +123,12 @@ impl Voice for Anthropic {
         let (status, kind) = match &refusal.why {
             Why::Status(code) => of_status(*code),
             Why::Auth | Why::Unsigned => (401, "authentication_error"),
-            Why::ContextTooLong(_) | Why::ContentFilter | Why::Bad(_) => {
-                (400, "invalid_request_error")
-            }
+            // Anthropic answers 400 to an account that is used up.
+            Why::ContextTooLong(_)
+            | Why::ContentFilter
+            | Why::Quota
+            | Why::Unsupported
+            | Why::Bad(_) => (400, "invalid_request_error"),
             Why::WrongModel(_) | Why::NoSuchPath => (404, "not_found_error"),
             Why::TooLarge => (413, "request_too_large"),
         };

@@ -118,12 +118,15 @@ impl Voice for Bedrock {
     fn error(&self, refusal: &Refusal) -> ErrorBody {
         let (status, name) = match &refusal.why {
             Why::Status(code) => (*code, of_status(*code)),
+            Why::Quota => (403, "AccessDeniedException"),
             Why::Auth => (403, "UnrecognizedClientException"),
             Why::Unsigned => (403, "MissingAuthenticationTokenException"),
             // A model that is not there is a fault of the request, as Bedrock sees it (2025).
-            Why::WrongModel(_) | Why::ContextTooLong(_) | Why::ContentFilter | Why::Bad(_) => {
-                (400, "ValidationException")
-            }
+            Why::WrongModel(_)
+            | Why::ContextTooLong(_)
+            | Why::ContentFilter
+            | Why::Unsupported
+            | Why::Bad(_) => (400, "ValidationException"),
             Why::NoSuchPath => (404, "UnknownOperationException"),
             Why::TooLarge => (413, "RequestEntityTooLargeException"),
         };

@@ -109,10 +109,12 @@ impl Voice for Gemini {
         let (status, name) = match &refusal.why {
             Why::Status(code) => (*code, of_status(*code)),
             // Google answers 400 to a wrong key.
-            Why::Auth | Why::ContextTooLong(_) | Why::ContentFilter | Why::Bad(_) => {
-                (400, "INVALID_ARGUMENT")
-            }
-            Why::Unsigned => (403, "PERMISSION_DENIED"),
+            Why::Auth
+            | Why::ContextTooLong(_)
+            | Why::ContentFilter
+            | Why::Unsupported
+            | Why::Bad(_) => (400, "INVALID_ARGUMENT"),
+            Why::Unsigned | Why::Quota => (403, "PERMISSION_DENIED"),
             Why::WrongModel(_) | Why::NoSuchPath => (404, "NOT_FOUND"),
             Why::TooLarge => (413, "INVALID_ARGUMENT"),
         };

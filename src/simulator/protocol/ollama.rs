@@ -90,7 +90,8 @@ impl Voice for Ollama {
         let status = match &refusal.why {
             Why::Status(code) => *code,
             Why::Auth | Why::Unsigned => 401,
-            Why::ContextTooLong(_) | Why::ContentFilter | Why::Bad(_) => 400,
+            Why::ContextTooLong(_) | Why::ContentFilter | Why::Unsupported | Why::Bad(_) => 400,
+            Why::Quota => 402,
             Why::WrongModel(_) | Why::NoSuchPath => 404,
             Why::TooLarge => 413,
         };

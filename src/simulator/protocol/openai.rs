@@ -142,6 +142,17 @@ impl Voice for OpenAi {
                                https://platform.openai.com/account/api-keys.";
                 invalid(401, message, None, Some("invalid_api_key"))
             }
+            Why::Quota => {
+                let message = "You exceeded your current quota, please check your plan and billing \
+                               details.";
+                error(429, message, "insufficient_quota", None, Some("insufficient_quota"))
+            }
+            Why::Unsupported => {
+                let (param, code) = (Some("temperature"), Some("unsupported_parameter"));
+                let message =
+                    "Unsupported parameter: 'temperature' is not supported with this model.";
+                invalid(400, message, param, code)
+            }
             Why::ContextTooLong(tokens) => {
                 let message = format!(
                     "This model's maximum context length is {} tokens. However, your messages \

@@ -1,4 +1,5 @@
 from pointsman.v1 import decision_pb2 as _decision_pb2
+from pointsman.v1 import policy_pb2 as _policy_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -48,3 +49,35 @@ class DeploymentAvailability(_message.Message):
     failure: _decision_pb2.FailureClass
     unavailable: str
     def __init__(self, deployment: _Optional[str] = ..., state: _Optional[_Union[AvailabilityState, str]] = ..., since_ms: _Optional[int] = ..., until_ms: _Optional[int] = ..., failure: _Optional[_Union[_decision_pb2.FailureClass, str]] = ..., unavailable: _Optional[str] = ...) -> None: ...
+
+class SetFaultsRequest(_message.Message):
+    __slots__ = ("faults", "ttl_ms")
+    FAULTS_FIELD_NUMBER: _ClassVar[int]
+    TTL_MS_FIELD_NUMBER: _ClassVar[int]
+    faults: _containers.RepeatedCompositeFieldContainer[_policy_pb2.ForcedFault]
+    ttl_ms: int
+    def __init__(self, faults: _Optional[_Iterable[_Union[_policy_pb2.ForcedFault, _Mapping]]] = ..., ttl_ms: _Optional[int] = ...) -> None: ...
+
+class ListFaultsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ClearFaultsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class FaultsResponse(_message.Message):
+    __slots__ = ("faults", "left_ms")
+    FAULTS_FIELD_NUMBER: _ClassVar[int]
+    LEFT_MS_FIELD_NUMBER: _ClassVar[int]
+    faults: _containers.RepeatedCompositeFieldContainer[StandingFault]
+    left_ms: int
+    def __init__(self, faults: _Optional[_Iterable[_Union[StandingFault, _Mapping]]] = ..., left_ms: _Optional[int] = ...) -> None: ...
+
+class StandingFault(_message.Message):
+    __slots__ = ("fault", "struck")
+    FAULT_FIELD_NUMBER: _ClassVar[int]
+    STRUCK_FIELD_NUMBER: _ClassVar[int]
+    fault: _policy_pb2.ForcedFault
+    struck: int
+    def __init__(self, fault: _Optional[_Union[_policy_pb2.ForcedFault, _Mapping]] = ..., struck: _Optional[int] = ...) -> None: ...

@@ -41,6 +41,21 @@ class PointsmanAdminStub(object):
                 request_serializer=pointsman_dot_v1_dot_admin__pb2.ListAvailabilityRequest.SerializeToString,
                 response_deserializer=pointsman_dot_v1_dot_admin__pb2.ListAvailabilityResponse.FromString,
                 _registered_method=True)
+        self.SetFaults = channel.unary_unary(
+                '/pointsman.v1.PointsmanAdmin/SetFaults',
+                request_serializer=pointsman_dot_v1_dot_admin__pb2.SetFaultsRequest.SerializeToString,
+                response_deserializer=pointsman_dot_v1_dot_admin__pb2.FaultsResponse.FromString,
+                _registered_method=True)
+        self.ListFaults = channel.unary_unary(
+                '/pointsman.v1.PointsmanAdmin/ListFaults',
+                request_serializer=pointsman_dot_v1_dot_admin__pb2.ListFaultsRequest.SerializeToString,
+                response_deserializer=pointsman_dot_v1_dot_admin__pb2.FaultsResponse.FromString,
+                _registered_method=True)
+        self.ClearFaults = channel.unary_unary(
+                '/pointsman.v1.PointsmanAdmin/ClearFaults',
+                request_serializer=pointsman_dot_v1_dot_admin__pb2.ClearFaultsRequest.SerializeToString,
+                response_deserializer=pointsman_dot_v1_dot_admin__pb2.FaultsResponse.FromString,
+                _registered_method=True)
 
 
 class PointsmanAdminServicer(object):
@@ -55,6 +70,28 @@ class PointsmanAdminServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SetFaults(self, request, context):
+        """Makes calls of every request fail so, for a drill, instead of those set before. This and the next
+        two are PERMISSION_DENIED where the operator's config does not allow it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListFaults(self, request, context):
+        """The failures that hold for every request now.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ClearFaults(self, request, context):
+        """Ends the drill.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PointsmanAdminServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -62,6 +99,21 @@ def add_PointsmanAdminServicer_to_server(servicer, server):
                     servicer.ListAvailability,
                     request_deserializer=pointsman_dot_v1_dot_admin__pb2.ListAvailabilityRequest.FromString,
                     response_serializer=pointsman_dot_v1_dot_admin__pb2.ListAvailabilityResponse.SerializeToString,
+            ),
+            'SetFaults': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetFaults,
+                    request_deserializer=pointsman_dot_v1_dot_admin__pb2.SetFaultsRequest.FromString,
+                    response_serializer=pointsman_dot_v1_dot_admin__pb2.FaultsResponse.SerializeToString,
+            ),
+            'ListFaults': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListFaults,
+                    request_deserializer=pointsman_dot_v1_dot_admin__pb2.ListFaultsRequest.FromString,
+                    response_serializer=pointsman_dot_v1_dot_admin__pb2.FaultsResponse.SerializeToString,
+            ),
+            'ClearFaults': grpc.unary_unary_rpc_method_handler(
+                    servicer.ClearFaults,
+                    request_deserializer=pointsman_dot_v1_dot_admin__pb2.ClearFaultsRequest.FromString,
+                    response_serializer=pointsman_dot_v1_dot_admin__pb2.FaultsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -93,6 +145,87 @@ class PointsmanAdmin(object):
             '/pointsman.v1.PointsmanAdmin/ListAvailability',
             pointsman_dot_v1_dot_admin__pb2.ListAvailabilityRequest.SerializeToString,
             pointsman_dot_v1_dot_admin__pb2.ListAvailabilityResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetFaults(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointsman.v1.PointsmanAdmin/SetFaults',
+            pointsman_dot_v1_dot_admin__pb2.SetFaultsRequest.SerializeToString,
+            pointsman_dot_v1_dot_admin__pb2.FaultsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListFaults(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointsman.v1.PointsmanAdmin/ListFaults',
+            pointsman_dot_v1_dot_admin__pb2.ListFaultsRequest.SerializeToString,
+            pointsman_dot_v1_dot_admin__pb2.FaultsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ClearFaults(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointsman.v1.PointsmanAdmin/ClearFaults',
+            pointsman_dot_v1_dot_admin__pb2.ClearFaultsRequest.SerializeToString,
+            pointsman_dot_v1_dot_admin__pb2.FaultsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -40,6 +40,18 @@ class Preference(_message.Message):
     latency_per_quality_ms: float
     def __init__(self, preset: _Optional[str] = ..., cost_per_quality_usd: _Optional[float] = ..., latency_per_quality_ms: _Optional[float] = ...) -> None: ...
 
+class ForcedFault(_message.Message):
+    __slots__ = ("target", "fault", "times", "probability")
+    TARGET_FIELD_NUMBER: _ClassVar[int]
+    FAULT_FIELD_NUMBER: _ClassVar[int]
+    TIMES_FIELD_NUMBER: _ClassVar[int]
+    PROBABILITY_FIELD_NUMBER: _ClassVar[int]
+    target: str
+    fault: str
+    times: int
+    probability: float
+    def __init__(self, target: _Optional[str] = ..., fault: _Optional[str] = ..., times: _Optional[int] = ..., probability: _Optional[float] = ...) -> None: ...
+
 class Candidates(_message.Message):
     __slots__ = ("allow", "deny", "order")
     ALLOW_FIELD_NUMBER: _ClassVar[int]
