@@ -9,10 +9,11 @@ use std::time::{Duration, Instant};
 use pointsman::api::proto::pointsman_admin_client::PointsmanAdminClient;
 use pointsman::api::proto::{
     AvailabilityState, DeploymentAvailability, FailureClass, Limit, ListAvailabilityRequest,
-    ListModelsRequest, RankRequest,
+    ListModelsRequest, RankRequest, RouteRequest, Sampling,
 };
 use pointsman::dispatch::BreakerSettings;
 use pointsman::outcome::{OutcomeRecord, differences};
+use pointsman::simulator::Fault;
 use support::{House, ROWS, ask, deployment, http_client, instant_models, prompt};
 use tonic::Code;
 use tonic_types::StatusExt;
@@ -143,6 +144,37 @@ async fn ranking_touches_no_health() {
         assert_eq!((best.state(), best.until_ms), (AvailabilityState::HalfOpen, None));
     }
     assert_eq!(calls(&house, "best"), before);
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_deployment_refused_once_it_is_not_asked_again() {
+    let mut house = House::start(instant_models()).await;
+    house.simulator.push_script("best", vec![Fault::Unsupported; 2]).unwrap();
+    let warm = |number| {
+        let sampling = Some(Sampling { temperature: Some(0.5), ..Sampling::default() });
+        RouteRequest { sampling, ..ask(&prompt(number)) }
+    };
+    let first = house.client.route(warm(1)).await.unwrap().into_inner();
+    let unsupported = FailureClass::Unsupported;
+    assert_eq!((first.attempts.len(), first.attempts[0].failure()), (2, unsupported));
+    let again = house.client.route(warm(2)).await.unwrap().into_inner();
+    assert_eq!((again.served_model.as_str(), again.attempts.len()), ("middle", 1));
+    let excluded = &again.decision.unwrap().excluded[0];
+    assert_eq!(excluded.deployment, deployment("best"));
+    assert!(excluded.reasons[0].message.contains("unsupported"), "{excluded:?}");
+    // Without the parameter it is asked; it has one refusal left, of which nothing follows.
+    for (number, wanted) in [(3, "middle"), (4, "best")] {
+        let plain = house.client.route(ask(&prompt(number))).await.unwrap().into_inner();
+        assert_eq!(plain.served_model, wanted);
+    }
+    // With everyone refusing, the best is asked all the same.
+    for row in ["middle", "small"] {
+        house.simulator.push_script(row, vec![Fault::Unsupported]).unwrap();
+    }
+    house.client.route(warm(5)).await.unwrap_err();
+    let last = house.client.route(warm(6)).await.unwrap().into_inner();
+    assert_eq!(last.attempts.len(), 1);
     house.stop().await;
 }
 

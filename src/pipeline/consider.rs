@@ -10,7 +10,7 @@ use std::time::Instant;
 use super::{Decision, PipelineError};
 use crate::catalog::Fleet;
 use crate::dispatch::{BreakerSettings, Dispatched, Health};
-use crate::domain::{Attempt, ChatRequest, DecisionId};
+use crate::domain::{Attempt, ChatRequest, DecisionId, Shape};
 use crate::encoder::{Encoded, Encoder};
 use crate::features::{self, Features};
 use crate::prediction::{LiveStats, Prediction, Predictor, Prompt, SpeedSample};
@@ -53,9 +53,10 @@ impl Judge {
     }
 
     /// Who cannot be called now, and why.
-    pub(super) fn availability(&self) -> Availability {
+    pub(super) fn availability(&self, shape: Shape) -> Availability {
         let (mut availability, now) = (self.keyless.clone(), self.health.now());
-        for it in self.health.shut(now) {
+        let refusing = self.health.refusing(shape, now);
+        for it in self.health.shut(now).into_iter().chain(refusing) {
             let left = it.until.saturating_sub(now).as_micros().div_ceil(1_000);
             let for_ms = u64::try_from(left).unwrap_or(u64::MAX);
             availability.mark(it.deployment, Unavailable::Shut { for_ms, class: it.class });
@@ -81,7 +82,7 @@ impl Judge {
             .zip(predictions)
             .map(|(deployment, prediction)| Candidate { deployment, prediction })
             .collect();
-        let availability = self.availability();
+        let availability = self.availability(request.shape());
         let verdict = rank(candidates, policy, &need, &availability, id.seed());
         let decision = Decision {
             id,

@@ -21,7 +21,7 @@ use tokio_util::task::TaskTracker;
 use crate::catalog::Fleet;
 use crate::dispatch::health::Condition;
 use crate::dispatch::{self, BreakerSettings, ChainEnd, ChainFailure, Dispatched};
-use crate::domain::{ChatRequest, DecisionId, ForcedFault};
+use crate::domain::{ChatRequest, DecisionId, ForcedFault, Shape};
 use crate::encoder::{Encoder, TokenizerError};
 use crate::outcome::{Feedback, FeedbackReceipt, OutcomeError, OutcomeLog};
 use crate::prediction::Predictor;
@@ -224,7 +224,7 @@ impl Pipeline {
 
     /// Who cannot be called now, and why.
     pub fn availability(&self) -> Availability {
-        self.works.judge.availability()
+        self.works.judge.availability(Shape::default())
     }
 
     /// Whether failures may be asked for.

@@ -26,11 +26,12 @@ const TRUE_MODEL: &str = "true";
 /// Questions asked; every answer is known.
 const QUESTIONS: usize = 300;
 /// How often each fault strikes: three calls in ten altogether.
-const RATE: f64 = 0.3 / FAULTS.len() as f64;
+const RATE: f64 = 0.3 / KINDS as f64;
+const KINDS: usize = 22;
 const SOON: Option<Duration> = Some(Duration::from_millis(60));
 
 /// Every way to fail.
-pub(crate) const FAULTS: [(Fault, f64); 22] = [
+pub(crate) const FAULTS: [(Fault, f64); KINDS] = [
     (Fault::Status { code: 429, retry_after: None }, RATE),
     (Fault::Status { code: 429, retry_after: SOON }, RATE),
     (Fault::Status { code: 500, retry_after: None }, RATE),

@@ -81,6 +81,10 @@ impl Chain<'_> {
         let deployment = &ranked.deployment;
         let total = self.plan.arrived.elapsed().saturating_sub(start);
         if let Some(class) = facts.failure {
+            if class == FailureClass::Unsupported {
+                let (health, shape) = (self.plan.health, self.plan.request.shape());
+                health.refused(&deployment.id, shape, health.now());
+            }
             let pace = if total > p99(ranked) { Pace::Slow } else { Pace::AsPredicted };
             let health = self.plan.health;
             let verdict = health.verdict(class, facts.status, facts.retry_after, pace);

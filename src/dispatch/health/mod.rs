@@ -2,11 +2,12 @@
 //!
 //! In: who wants to call, how calls ended. Out: [`Admission`]s, what is shut and until when, and
 //! whether a deployment may be called a second time. Invariant: one entry per deployment of the
-//! fleet and no other; every decision is one of `breaker`, `retries` or `hedges`, under one lock that is
+//! fleet and no other; every decision is one of `breaker`, `retries`, `hedges` or `refusals`, under one lock that is
 //! never held while waiting. Not here: what follows from it (see `chain`).
 
 mod breaker;
 mod hedges;
+mod refusals;
 mod retries;
 #[cfg(test)]
 mod tests;
@@ -17,9 +18,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::domain::{BreakerEffect, DeploymentId, FailureClass, Usd};
+use crate::domain::{BreakerEffect, DeploymentId, FailureClass, Shape, Usd};
 pub use breaker::{Admission, Breaker, BreakerSettings, Phase, Told, Verdict};
 use hedges::HedgeBudget;
+use refusals::Refusals;
 use retries::RetryBudget;
 
 /// How long to wait before asking again for a deployment whose probe is under way: nobody knows
@@ -48,6 +50,7 @@ struct Inner {
     breakers: BTreeMap<DeploymentId, Breaker>,
     retries: RetryBudget,
     hedges: HedgeBudget,
+    refusals: Refusals,
 }
 
 /// A deployment as its breaker stands.
@@ -79,7 +82,8 @@ impl Health {
     pub fn new(fleet: impl IntoIterator<Item = DeploymentId>, settings: BreakerSettings) -> Self {
         let breakers = fleet.into_iter().map(|it| (it, Breaker::default())).collect();
         let (retries, hedges) = (RetryBudget::default(), HedgeBudget::default());
-        let inner = Mutex::new(Inner { breakers, retries, hedges });
+        let inner = Inner { breakers, retries, hedges, refusals: Refusals::default() };
+        let inner = Mutex::new(inner);
         Self { epoch: Instant::now(), settings, inner }
     }
 
@@ -125,6 +129,18 @@ impl Health {
             Some(Shut { deployment: it.deployment, until, class: it.class? })
         };
         self.conditions(now).into_iter().filter_map(shut).collect()
+    }
+
+    /// Who refuses requests of this shape.
+    pub fn refusing(&self, shape: Shape, now: Duration) -> Vec<Shut> {
+        let class = FailureClass::Unsupported;
+        let shut = |(by, until): (&DeploymentId, _)| Shut { deployment: by.clone(), until, class };
+        self.inner().refusals.of(shape, now).map(shut).collect()
+    }
+
+    /// A deployment lacks something that requests of this shape have.
+    pub(super) fn refused(&self, by: &DeploymentId, shape: Shape, now: Duration) {
+        self.inner().refusals.refused(by, shape, now);
     }
 
     /// How everyone stands, by id.

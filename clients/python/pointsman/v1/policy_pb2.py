@@ -24,21 +24,25 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19pointsman/v1/policy.proto\x12\x0cpointsman.v1\"\xb6\x01\n\x06\x42udget\x12\x19\n\x0cmax_cost_usd\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x1b\n\x0emax_latency_ms\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12\x18\n\x0bmax_ttft_ms\x18\x03 \x01(\x01H\x02\x88\x01\x01\x12\x17\n\nconfidence\x18\x04 \x01(\x01H\x03\x88\x01\x01\x42\x0f\n\r_max_cost_usdB\x11\n\x0f_max_latency_msB\x0e\n\x0c_max_ttft_msB\r\n\x0b_confidence\"\xa8\x01\n\nPreference\x12\x13\n\x06preset\x18\x01 \x01(\tH\x00\x88\x01\x01\x12!\n\x14\x63ost_per_quality_usd\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12#\n\x16latency_per_quality_ms\x18\x03 \x01(\x01H\x02\x88\x01\x01\x42\t\n\x07_presetB\x17\n\x15_cost_per_quality_usdB\x19\n\x17_latency_per_quality_ms\"8\n\nCandidates\x12\r\n\x05\x61llow\x18\x01 \x03(\t\x12\x0c\n\x04\x64\x65ny\x18\x02 \x03(\t\x12\r\n\x05order\x18\x03 \x03(\t\"\xaa\x01\n\x08\x46\x61llback\x12\x1b\n\x0e\x63\x61ndidates_max\x18\x01 \x01(\rH\x00\x88\x01\x01\x12\x1e\n\x11on_content_filter\x18\x02 \x01(\x08H\x01\x88\x01\x01\x12\x38\n\x11on_stream_failure\x18\x03 \x01(\x0e\x32\x1d.pointsman.v1.OnStreamFailureB\x11\n\x0f_candidates_maxB\x14\n\x12_on_content_filter*\x90\x01\n\x0fOnStreamFailure\x12!\n\x1dON_STREAM_FAILURE_UNSPECIFIED\x10\x00\x12\x1e\n\x1aON_STREAM_FAILURE_CONTINUE\x10\x01\x12\x1d\n\x19ON_STREAM_FAILURE_RESTART\x10\x02\x12\x1b\n\x17ON_STREAM_FAILURE_ERROR\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19pointsman/v1/policy.proto\x12\x0cpointsman.v1\"\xb6\x01\n\x06\x42udget\x12\x19\n\x0cmax_cost_usd\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x1b\n\x0emax_latency_ms\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12\x18\n\x0bmax_ttft_ms\x18\x03 \x01(\x01H\x02\x88\x01\x01\x12\x17\n\nconfidence\x18\x04 \x01(\x01H\x03\x88\x01\x01\x42\x0f\n\r_max_cost_usdB\x11\n\x0f_max_latency_msB\x0e\n\x0c_max_ttft_msB\r\n\x0b_confidence\"\xa8\x01\n\nPreference\x12\x13\n\x06preset\x18\x01 \x01(\tH\x00\x88\x01\x01\x12!\n\x14\x63ost_per_quality_usd\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12#\n\x16latency_per_quality_ms\x18\x03 \x01(\x01H\x02\x88\x01\x01\x42\t\n\x07_presetB\x17\n\x15_cost_per_quality_usdB\x19\n\x17_latency_per_quality_ms\"t\n\x0b\x46orcedFault\x12\x0e\n\x06target\x18\x01 \x01(\t\x12\r\n\x05\x66\x61ult\x18\x02 \x01(\t\x12\x12\n\x05times\x18\x03 \x01(\rH\x00\x88\x01\x01\x12\x18\n\x0bprobability\x18\x04 \x01(\x01H\x01\x88\x01\x01\x42\x08\n\x06_timesB\x0e\n\x0c_probability\"8\n\nCandidates\x12\r\n\x05\x61llow\x18\x01 \x03(\t\x12\x0c\n\x04\x64\x65ny\x18\x02 \x03(\t\x12\r\n\x05order\x18\x03 \x03(\t\"\xf2\x01\n\x08\x46\x61llback\x12\x1b\n\x0e\x63\x61ndidates_max\x18\x01 \x01(\rH\x00\x88\x01\x01\x12\x1e\n\x11on_content_filter\x18\x02 \x01(\x08H\x01\x88\x01\x01\x12\x38\n\x11on_stream_failure\x18\x03 \x01(\x0e\x32\x1d.pointsman.v1.OnStreamFailure\x12(\n\x08timeouts\x18\x04 \x01(\x0b\x32\x16.pointsman.v1.Timeouts\x12\x12\n\x05hedge\x18\x05 \x01(\x08H\x02\x88\x01\x01\x42\x11\n\x0f_candidates_maxB\x14\n\x12_on_content_filterB\x08\n\x06_hedge\"\xbc\x01\n\x08Timeouts\x12\x1d\n\x10\x66irst_attempt_ms\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x18\n\x0b\x66\x61llback_ms\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12\x1b\n\x0e\x66irst_token_ms\x18\x03 \x01(\x01H\x02\x88\x01\x01\x12\x15\n\x08stall_ms\x18\x04 \x01(\x01H\x03\x88\x01\x01\x42\x13\n\x11_first_attempt_msB\x0e\n\x0c_fallback_msB\x11\n\x0f_first_token_msB\x0b\n\t_stall_ms*\x90\x01\n\x0fOnStreamFailure\x12!\n\x1dON_STREAM_FAILURE_UNSPECIFIED\x10\x00\x12\x1e\n\x1aON_STREAM_FAILURE_CONTINUE\x10\x01\x12\x1d\n\x19ON_STREAM_FAILURE_RESTART\x10\x02\x12\x1b\n\x17ON_STREAM_FAILURE_ERROR\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'pointsman.v1.policy_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ONSTREAMFAILURE']._serialized_start=631
-  _globals['_ONSTREAMFAILURE']._serialized_end=775
+  _globals['_ONSTREAMFAILURE']._serialized_start=1012
+  _globals['_ONSTREAMFAILURE']._serialized_end=1156
   _globals['_BUDGET']._serialized_start=44
   _globals['_BUDGET']._serialized_end=226
   _globals['_PREFERENCE']._serialized_start=229
   _globals['_PREFERENCE']._serialized_end=397
-  _globals['_CANDIDATES']._serialized_start=399
-  _globals['_CANDIDATES']._serialized_end=455
-  _globals['_FALLBACK']._serialized_start=458
-  _globals['_FALLBACK']._serialized_end=628
+  _globals['_FORCEDFAULT']._serialized_start=399
+  _globals['_FORCEDFAULT']._serialized_end=515
+  _globals['_CANDIDATES']._serialized_start=517
+  _globals['_CANDIDATES']._serialized_end=573
+  _globals['_FALLBACK']._serialized_start=576
+  _globals['_FALLBACK']._serialized_end=818
+  _globals['_TIMEOUTS']._serialized_start=821
+  _globals['_TIMEOUTS']._serialized_end=1009
 # @@protoc_insertion_point(module_scope)

@@ -2,7 +2,7 @@ from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
-from collections.abc import Iterable as _Iterable
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
@@ -63,11 +63,27 @@ class Candidates(_message.Message):
     def __init__(self, allow: _Optional[_Iterable[str]] = ..., deny: _Optional[_Iterable[str]] = ..., order: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Fallback(_message.Message):
-    __slots__ = ("candidates_max", "on_content_filter", "on_stream_failure")
+    __slots__ = ("candidates_max", "on_content_filter", "on_stream_failure", "timeouts", "hedge")
     CANDIDATES_MAX_FIELD_NUMBER: _ClassVar[int]
     ON_CONTENT_FILTER_FIELD_NUMBER: _ClassVar[int]
     ON_STREAM_FAILURE_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUTS_FIELD_NUMBER: _ClassVar[int]
+    HEDGE_FIELD_NUMBER: _ClassVar[int]
     candidates_max: int
     on_content_filter: bool
     on_stream_failure: OnStreamFailure
-    def __init__(self, candidates_max: _Optional[int] = ..., on_content_filter: bool = ..., on_stream_failure: _Optional[_Union[OnStreamFailure, str]] = ...) -> None: ...
+    timeouts: Timeouts
+    hedge: bool
+    def __init__(self, candidates_max: _Optional[int] = ..., on_content_filter: bool = ..., on_stream_failure: _Optional[_Union[OnStreamFailure, str]] = ..., timeouts: _Optional[_Union[Timeouts, _Mapping]] = ..., hedge: bool = ...) -> None: ...
+
+class Timeouts(_message.Message):
+    __slots__ = ("first_attempt_ms", "fallback_ms", "first_token_ms", "stall_ms")
+    FIRST_ATTEMPT_MS_FIELD_NUMBER: _ClassVar[int]
+    FALLBACK_MS_FIELD_NUMBER: _ClassVar[int]
+    FIRST_TOKEN_MS_FIELD_NUMBER: _ClassVar[int]
+    STALL_MS_FIELD_NUMBER: _ClassVar[int]
+    first_attempt_ms: float
+    fallback_ms: float
+    first_token_ms: float
+    stall_ms: float
+    def __init__(self, first_attempt_ms: _Optional[float] = ..., fallback_ms: _Optional[float] = ..., first_token_ms: _Optional[float] = ..., stall_ms: _Optional[float] = ...) -> None: ...
