@@ -18,6 +18,9 @@ use tonic::Status;
 /// Ids under which the simulator serves both; on Bedrock, such a model goes on with an answer.
 const IDS: [&str; 2] = ["amazon.nova-first", "amazon.nova-second"];
 const NAMES: [&str; 2] = ["first", "second"];
+/// Tokens by which an estimate may differ from the provider's count.
+const INPUT_SLACK: u64 = 6;
+const OUTPUT_SLACK: u64 = 4;
 /// Every provider that goes on, by its protocol, and what a config says of it beside that.
 const PROVIDERS: [(&str, &str); 7] = [
     ("openai", "quirks = { assistant_prefix = \"plain\" }"),
@@ -164,9 +167,9 @@ fn figures_are_those_of_both_calls(house: &House, whole: &RouteResponse) {
     let counted = (last.prompt_tokens, last.completion_tokens);
     assert_eq!((second.input_tokens, second.output_tokens), counted);
     assert_eq!((last.model_id.as_str(), last.messages), (IDS[1], before.messages + 1));
-    // A stream that is cut tells less than it used, and never more.
-    assert!(first.input_tokens <= before.prompt_tokens);
-    assert!(first.output_tokens <= before.completion_tokens);
+    // A stream that is cut is billed for what came; where it does not tell, the server estimates.
+    assert!(first.input_tokens.abs_diff(before.prompt_tokens) <= INPUT_SLACK);
+    assert!(first.output_tokens.abs_diff(before.delivered_tokens) <= OUTPUT_SLACK);
 }
 
 #[tokio::test(flavor = "multi_thread")]

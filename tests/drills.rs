@@ -43,7 +43,7 @@ async fn house(protocol: &'static str, testing: &'static str) -> House {
         let base_url = simulator.base_url_for(Dialect::named(protocol).unwrap());
         let text = config_text(&base_url, listen, store);
         let spoken = format!("protocol = \"{protocol}\"\napi_key_env = \"HOUSE_KEY\"");
-        let impatient = "[policy]\nfirst_attempt_timeout = \"1s\"\n";
+        let impatient = "[policy]\ntimeouts = { first_attempt = \"1s\" }\n";
         let text = text.replace("protocol = \"openai\"", &spoken);
         text.replace("[policy]\n", impatient) + testing
     };

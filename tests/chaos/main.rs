@@ -87,6 +87,7 @@ async fn play(time: Duration) -> (Count, i64) {
         count.add(caller.await.unwrap());
     }
     let growth = resident_bytes() - before;
+    println!("at the end: {}", town.conditions().await.join(", "));
     town.stop().await;
     (count, growth)
 }

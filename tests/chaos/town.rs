@@ -6,11 +6,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use pointsman::api::proto::pointsman_admin_client::PointsmanAdminClient;
+use pointsman::api::proto::{DeploymentAvailability, ListAvailabilityRequest};
 use pointsman::dispatch::BreakerSettings;
 use pointsman::simulator::{Dialect, Fault, FaultRates, OutputTokens, SimulatedModel, Simulator};
 use serde_json::{Value, json};
 
-use super::support::{House, http_client, prompt};
+use super::support::{House, channel, http_client, prompt};
 
 /// The protocols of the five providers, and the id of their model: on Bedrock, one that goes on with
 /// a begun answer.
@@ -102,6 +104,18 @@ impl Town {
             truth.insert(question, text.to_owned());
         }
         Arc::new(truth)
+    }
+
+    /// How every deployment stands, in words.
+    pub(crate) async fn conditions(&self) -> Vec<String> {
+        let mut admin = PointsmanAdminClient::new(channel(self.house.address).await);
+        let told = admin.list_availability(ListAvailabilityRequest {}).await.unwrap();
+        let word = |it: &DeploymentAvailability| {
+            let state = it.state().as_str_name().trim_start_matches("AVAILABILITY_STATE_");
+            let class = it.failure().as_str_name().trim_start_matches("FAILURE_CLASS_");
+            format!("{} {state} {class} {:?}", it.deployment, it.until_ms)
+        };
+        told.into_inner().deployments.iter().map(word).collect()
     }
 
     pub(crate) async fn stop(self) {

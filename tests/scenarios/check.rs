@@ -222,14 +222,14 @@ impl Look<'_> {
         if self.told.error.is_none() {
             let fine = !text.is_empty() && *text == self.whole;
             self.want(fine, |it| format!("told {:?}, wanted {:?}", it.told.text, it.whole));
-            let bytes = text.len() - self.before(&last).min(text.len());
+            let bytes = text.len() - self.before().min(text.len());
             let tokens = bytes.div_ceil(TOKEN_BYTES) as u64;
             let fine = last.delivered_tokens == tokens && last.completion_tokens == tokens;
             let fine = fine || (self.loses() && last.delivered_tokens > tokens);
             self.want(fine, |_| format!("{tokens} told of {last:?}"));
             return;
         }
-        let bytes = self.before(&last) + last.delivered_tokens as usize * TOKEN_BYTES;
+        let bytes = self.before() + last.delivered_tokens as usize * TOKEN_BYTES;
         let fine = match self.scene.row.end {
             End::Broken(..) if self.loses() => {
                 !text.is_empty() && text.len() <= bytes && self.whole.starts_with(text)
@@ -245,10 +245,11 @@ impl Look<'_> {
         self.scene.row.fault == Cause::Fault(Fault::ResetInBody)
     }
 
-    /// Bytes of the answer that others gave before this one.
-    fn before(&self, last: &CallLog) -> usize {
+    /// Bytes of the answer that others gave before the last one.
+    fn before(&self) -> usize {
         let passed_on = matches!(self.scene.row.end, End::Broken(..));
-        let others = self.calls.iter().filter(|it| passed_on && it.at_ms < last.at_ms);
+        let others = self.calls.split_last().map_or(&[][..], |(_, others)| others);
+        let others = others.iter().filter(|_| passed_on);
         let tokens: u64 = others.map(|it| it.delivered_tokens).sum();
         (tokens as usize * TOKEN_BYTES).min(self.whole.len())
     }

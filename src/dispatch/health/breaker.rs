@@ -17,8 +17,9 @@ const FAILURES_IN_ROW: u32 = 5;
 const WINDOW: u32 = 20;
 /// Fewer calls than this are no sample.
 const SAMPLE_MIN: u32 = 10;
-/// So many failures that waiting does not mend, with no answer between them, open one that answered
-/// before: a proxy's stray 404 shall not take a model away for ten minutes.
+/// So many failures that waiting does not mend, with no answer between them, open one that ever
+/// answered, and first for a short time only: a proxy's stray 404 shall not take a model away for ten
+/// minutes, and a key that was mended is found soon.
 const LASTING_IN_ROW: u32 = 3;
 /// The longest pause that a provider is granted (`failure.md`).
 const PAUSE_MAX: Duration = Duration::from_secs(600);
@@ -123,8 +124,12 @@ pub struct Breaker {
     opened: Duration,
     /// How often it opened for counted failures since traffic was last full.
     times: u32,
+    /// How often it opened for what waiting does not mend, with no answer between.
+    lasted: u32,
     /// What opened it last.
     why: Option<FailureClass>,
+    /// Whether it ever answered.
+    answered: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -154,8 +159,6 @@ struct Tally {
     in_row: u32,
     /// Failures that waiting does not mend, since the last answer.
     lasting: u32,
-    /// Whether it ever answered.
-    answered: bool,
 }
 
 impl Tally {
@@ -165,18 +168,12 @@ impl Tally {
             calls: (self.calls + 1).min(WINDOW),
             in_row: (self.in_row + failed) * failed,
             lasting: self.lasting * failed,
-            answered: self.answered || failed == 0,
         }
     }
 
     /// With one more failure that waiting does not mend.
     fn with_lasting(self) -> Self {
         Self { lasting: self.lasting + 1, ..self.with(1) }
-    }
-
-    /// Whether the next such failure is believed.
-    fn doubts(self) -> bool {
-        self.answered && self.lasting + 1 < LASTING_IN_ROW
     }
 
     fn is_too_much(self) -> bool {
@@ -206,19 +203,29 @@ impl Breaker {
     #[must_use]
     pub fn report(self, told: Told, now: Duration, settings: &BreakerSettings) -> Self {
         let it = self.settled(now, settings);
+        let it = match told.verdict {
+            Verdict::Answered => Self { answered: true, lasted: 0, ..it },
+            Verdict::Counts(_) | Verdict::Opens(..) | Verdict::Lasts(..) | Verdict::Nothing => it,
+        };
         if told.began < it.opened {
             return it.extended(told.verdict, now);
         }
         match (it.state, told.verdict) {
             (State::Open { .. }, verdict) => it.extended(verdict, now),
-            (State::Closed(tally), Verdict::Lasts(..)) if tally.doubts() => {
+            (_, Verdict::Opens(why, pause)) => it.open(why, pause.min(PAUSE_MAX), now),
+            (_, Verdict::Lasts(why, pause)) if !it.answered => {
+                it.open(why, pause.min(PAUSE_MAX), now)
+            }
+            (State::Closed(tally), Verdict::Lasts(..)) if tally.lasting + 1 < LASTING_IN_ROW => {
                 Self { state: State::Closed(tally.with_lasting()), ..it }
             }
-            (State::Ramping(tally), Verdict::Lasts(..)) if tally.doubts() => {
+            (State::Ramping(tally), Verdict::Lasts(..)) if tally.lasting + 1 < LASTING_IN_ROW => {
                 Self { state: State::Ramping(tally.with_lasting()), ..it }
             }
-            (_, Verdict::Opens(why, pause) | Verdict::Lasts(why, pause)) => {
-                it.open(why, pause.min(PAUSE_MAX), now)
+            (_, Verdict::Lasts(why, pause)) => {
+                let doubled = doubled(settings.open_min, it.lasted);
+                let open = it.open(why, doubled.min(pause).min(PAUSE_MAX), now);
+                Self { lasted: it.lasted.saturating_add(1), ..open }
             }
             (State::Closed(tally), Verdict::Answered) => {
                 Self { state: State::Closed(tally.with(0)), ..it }
@@ -238,8 +245,7 @@ impl Breaker {
                 Self { state: State::Ramping(tally.with(1)), ..it }
             }
             (State::HalfOpen { .. }, Verdict::Answered) => {
-                let tally = Tally { answered: true, ..Tally::default() };
-                Self { state: State::Ramping(tally), since: now, ..it }
+                Self { state: State::Ramping(Tally::default()), since: now, ..it }
             }
             (State::HalfOpen { .. }, Verdict::Counts(why)) => it.open_again(why, now, settings),
             // Since it opened only probes began; an earlier one, given up, is not this one.
@@ -297,8 +303,7 @@ impl Breaker {
 
     /// Open for counted failures: twice as long as the last time.
     fn open_again(self, why: FailureClass, now: Duration, settings: &BreakerSettings) -> Self {
-        // 2^16 of anything above zero is past every sensible ceiling.
-        let doubled = settings.open_min.saturating_mul(1 << self.times.min(16));
+        let doubled = doubled(settings.open_min, self.times);
         let open = self.open(why, doubled.min(settings.open_max), now);
         Self { times: self.times.saturating_add(1), ..open }
     }
@@ -321,4 +326,10 @@ impl Breaker {
             _ => self,
         }
     }
+}
+
+/// A pause that was doubled so often.
+fn doubled(pause: Duration, times: u32) -> Duration {
+    // 2^16 of anything above zero is past every sensible ceiling.
+    pause.saturating_mul(1 << times.min(16))
 }

@@ -47,22 +47,28 @@ fn probed(breaker: Breaker, now: Duration, verdict: Verdict) -> Breaker {
 fn what_waiting_does_not_mend_is_believed_at_once_of_one_that_never_answered() {
     let wrong = Verdict::Lasts(FailureClass::ModelMissing, seconds(600));
     let (ok, ill) = (Verdict::Answered, ILL);
-    let check = |verdicts: &[Verdict], opens: bool| {
+    let check = |verdicts: &[Verdict], opens: Option<u64>| {
         let breaker = after(Breaker::default(), verdicts, seconds(1));
-        let wanted = if opens { Phase::Open(seconds(601)) } else { Phase::Closed };
+        let wanted = opens.map_or(Phase::Closed, |it| Phase::Open(seconds(1 + it)));
         assert_eq!(breaker.phase(seconds(1), &SETTINGS), wanted, "{verdicts:?}");
     };
-    check(&[wrong], true);
-    check(&[ill, wrong], true);
-    check(&[ok, wrong], false);
-    check(&[ok, wrong, wrong], false);
-    check(&[ok, wrong, wrong, wrong], true);
-    check(&[ok, wrong, wrong, ok, wrong, wrong], false);
-    check(&[ok, wrong, ill, wrong, wrong], true);
-    // The probe of one that was shut is believed, whatever was before.
-    let shut = after(Breaker::default(), &[ok, wrong, wrong, wrong], seconds(1));
-    let again = probed(shut, seconds(700), wrong);
-    assert_eq!(again.phase(seconds(702), &SETTINGS), Phase::Open(seconds(1_301)));
+    check(&[wrong], Some(600));
+    check(&[ill, wrong], Some(600));
+    check(&[ok, wrong], None);
+    check(&[ok, wrong, wrong], None);
+    check(&[ok, wrong, wrong, wrong], Some(2));
+    check(&[ok, wrong, wrong, ok, wrong, wrong], None);
+    check(&[ok, wrong, ill, wrong, wrong], Some(2));
+    // Each probe that finds the same doubles the pause, beyond what counted failures are given.
+    let mut breaker = after(Breaker::default(), &[ok, wrong, wrong, wrong], seconds(1));
+    let (mut now, mut pauses) = (1, Vec::new());
+    for _ in 0..10 {
+        now += 1_000;
+        breaker = probed(breaker, seconds(now), wrong);
+        let Phase::Open(until) = breaker.phase(seconds(now + 1), &SETTINGS) else { panic!() };
+        pauses.push(until.as_secs() - now - 1);
+    }
+    assert_eq!(pauses, [4, 8, 16, 32, 64, 128, 256, 512, 600, 600]);
 }
 
 #[test]
