@@ -119,10 +119,8 @@ pub(super) fn open(folder: &Path) -> Result<Parts, EncoderError> {
 fn parts(folder: &Path, weights: &[u8], tokenizer: &str) -> Result<Parts, EncoderError> {
     let path = folder.join(WEIGHTS_FILE);
     let unreadable = |source| EncoderError::Weights { path: path.clone(), source };
-    let file = File {
-        path: &path,
-        tensors: SafeTensors::deserialize(weights).map_err(unreadable)?,
-    };
+    let file =
+        File { path: &path, tensors: SafeTensors::deserialize(weights).map_err(unreadable)? };
     let (embedding, layers) = (file.embedding()?, file.layers()?);
     let mut checksums = vec![sha256_hex(weights)];
     if !layers.is_empty() {
@@ -203,8 +201,7 @@ impl File<'_> {
 
     fn layer(&self, at: usize) -> Result<LayerWeights, EncoderError> {
         let linear = |name: &str, inputs: usize| {
-            let (values, scales) =
-                (linear_name(at, name, "int8"), linear_name(at, name, "scale"));
+            let (values, scales) = (linear_name(at, name, "int8"), linear_name(at, name, "scale"));
             let rows = self.rows(&values, &scales, inputs)?;
             let bias = self.floats(&linear_name(at, name, "bias"), &[rows.scales.len()])?;
             Ok(LinearWeights { rows, bias })

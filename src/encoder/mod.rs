@@ -250,7 +250,8 @@ mod tests {
         let plain = of(filler.clone());
         assert_ne!(plain, of(format!("Translate: {filler}")));
         assert_ne!(plain, of(format!("{filler} Translate this.")));
-        let encoded = encoder.encode(&ChatRequest::from_prompt(filler), Exit::First).expect("encoded");
+        let encoded =
+            encoder.encode(&ChatRequest::from_prompt(filler), Exit::First).expect("encoded");
         assert!((150_000..400_000).contains(&encoded.tokens), "{}", encoded.tokens);
     }
 

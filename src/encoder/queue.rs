@@ -101,8 +101,7 @@ impl EncoderQueue {
         let (sender, jobs) = mpsc::channel(QUEUE_MAX);
         let deep = last > 0 && exits.contains(&last);
         let cache = ReadingCache::new(&encoder);
-        let owner =
-            Owner { encoder: Arc::clone(&encoder), jobs, load: Arc::clone(&load) };
+        let owner = Owner { encoder: Arc::clone(&encoder), jobs, load: Arc::clone(&load) };
         (Self { encoder, cache, load, jobs: deep.then_some(sender) }, deep.then_some(owner))
     }
 

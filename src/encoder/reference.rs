@@ -48,8 +48,9 @@ impl PlainLinear {
         let rows = &weights.rows;
         let inputs = rows.values.len() / rows.scales.len().max(1);
         let floats = rows.values.chunks(inputs.max(1)).zip(&rows.scales);
-        let floats: Vec<f32> =
-            floats.flat_map(|(row, scale)| row.iter().map(move |it| f32::from(*it) * scale)).collect();
+        let floats: Vec<f32> = floats
+            .flat_map(|(row, scale)| row.iter().map(move |it| f32::from(*it) * scale))
+            .collect();
         let weight = Tensor::from_vec(floats, (rows.scales.len(), inputs), &Device::Cpu)?;
         Ok(Self { weight, bias: Tensor::new(weights.bias.as_slice(), &Device::Cpu)? })
     }

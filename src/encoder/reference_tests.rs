@@ -1,13 +1,13 @@
 //! The fast layers against the plain ones, and the format they are kept in.
 
 use super::*;
+use crate::domain::ChatRequest;
 use crate::encoder::embedding::EPSILON;
 use crate::encoder::kernels::Kernel;
 use crate::encoder::stack::Stack;
 use crate::encoder::{
     EmbeddingLayer, Encoder, Exit, QuantizedRows, TOKENS_MAX, WIDTH, files, model, write_weights,
 };
-use crate::domain::ChatRequest;
 
 /// Numbers between -1 and 1 that look random and are the same in every run.
 fn noise(count: usize, seed: u32) -> Vec<f32> {

@@ -149,7 +149,8 @@ impl Works {
         // The semaphore is never closed, so an error here would only mean no bound.
         let _seat = self.seats.acquire().await.ok();
         let (judge, call) = (Arc::clone(&self.judge), Arc::clone(call));
-        tokio::task::spawn_blocking(move || judge.consider(&call.request, &call.policy, read)).await?
+        tokio::task::spawn_blocking(move || judge.consider(&call.request, &call.policy, read))
+            .await?
     }
 
     /// Whether the log took it. An answer that was paid for is given even when it did not.

@@ -98,7 +98,8 @@ impl Kernel {
     pub(super) fn all() -> impl Iterator<Item = Self> {
         #[cfg(target_arch = "x86_64")]
         let wide = {
-            let vnni = is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vnni");
+            let vnni =
+                is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vnni");
             let avx2 = is_x86_feature_detected!("avx2");
             [vnni.then_some(Self(Make::Vnni512)), avx2.then_some(Self(Make::Avx2))]
         };

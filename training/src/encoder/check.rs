@@ -47,7 +47,10 @@ pub(super) fn check(official: &Official, encoder: &Encoder) -> Result<f64> {
         let wanted = plain(official, &ids, encoder.number(Exit::Last).into())?;
         least = least.min(cosine(found.embedding.as_slice(), &wanted));
     }
-    ensure!(least >= COSINE_MIN, "the cosine to f32 is {least:.4}, at least {COSINE_MIN} is wanted");
+    ensure!(
+        least >= COSINE_MIN,
+        "the cosine to f32 is {least:.4}, at least {COSINE_MIN} is wanted"
+    );
     Ok(least)
 }
 
