@@ -149,3 +149,35 @@ fn checked(path: &Path, json: &[u8], encoder: &Encoder) -> Result<Manifest, Arti
     }
     Ok(manifest)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exits_are_those_of_the_encoder_and_the_first_is_among_them() {
+        let encoder = Encoder::shipped().expect("the shipped encoder");
+        let check = |exits: &str, wanted: &str| {
+            let shipped = String::from_utf8_lossy(SHIPPED_MANIFEST);
+            let manifest = shipped.replacen('{', &format!("{{{exits}"), 1);
+            let read = checked(Path::new("here"), manifest.as_bytes(), &encoder);
+            let found = read.map_or_else(|it| it.to_string(), |it| format!("{:?}", it.exits));
+            assert!(found.contains(wanted), "{exits}: {found}");
+        };
+        check("", "[0]");
+        check("\"exits\": [0],", "[0]");
+        check("\"exits\": [0, 3],", "the encoder in use has");
+        for odd in ["[3]", "[0, 2]", "[]", "[0, 6]"] {
+            check(&format!("\"exits\": {odd},"), "0 must be among them");
+        }
+    }
+
+    #[test]
+    fn an_artifact_of_the_first_exit_is_written_as_it_always_was() {
+        let encoder = Encoder::shipped().expect("the shipped encoder");
+        let artifact = Artifact::shipped(&encoder).expect("the shipped artifact");
+        let mut again = serde_json::to_string_pretty(&artifact.manifest).expect("JSON");
+        again.push('\n');
+        assert!(again.as_bytes() == SHIPPED_MANIFEST);
+    }
+}
