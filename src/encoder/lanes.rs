@@ -121,10 +121,8 @@ pub(super) fn quantize<S: Simd>(simd: S, row: &[f32], out: &mut [i8]) -> (f32, i
             sum = simd.add_f32s(sum, simd.sub_f32s(rounded, round));
             *wide = simd.transmute_u32s_f32s(rounded);
         }
-        for (byte, bits) in bytes.iter_mut().zip(bits) {
-            // The low byte of the integer, as two's complement has it.
-            *byte = bits as i8;
-        }
+        // The low byte of the integer, as two's complement has it.
+        *bytes = bits.map(|it| it as i8);
     }
     (step, simd.reduce_sum_f32s(sum) as i32)
 }

@@ -15,7 +15,7 @@ use super::linear::{Finish, IntRows, Linear};
 
 /// Rows that go through the feed-forward part at a time: their wide middle, 1,536 floats each, then
 /// stays in the core's own cache.
-const CHUNK: usize = 48;
+const CHUNK: usize = 128;
 
 /// A LayerNorm's gain and bias.
 pub(super) struct Norm {

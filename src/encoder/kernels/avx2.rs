@@ -47,8 +47,9 @@ unsafe fn few<const M: usize>(rows: Rows<'_>, panel: &[u8], first: usize, tile: 
     let depth = panel.len() / PANEL;
     let (inputs, weights) = (rows.values.as_ptr(), panel.as_ptr());
     let mut sums: [[__m256i; 2]; M] = [[_mm256_setzero_si256(); 2]; M];
-    for at in 0..depth / STEP {
-        let place = (at * PANEL + first) * STEP;
+    let starts: [_; M] = std::array::from_fn(|row| inputs.wrapping_add(row * depth));
+    for at in (0..depth).step_by(STEP) {
+        let place = at * PANEL + first * STEP;
         // SAFETY: the panel holds `depth / STEP` groups of `PANEL` columns of four bytes, and eight
         // columns from `first` on are 32 bytes of one group.
         let (low, high) = unsafe {
@@ -56,10 +57,9 @@ unsafe fn few<const M: usize>(rows: Rows<'_>, panel: &[u8], first: usize, tile: 
             (_mm_loadu_si128(place), _mm_loadu_si128(place.add(1)))
         };
         let (low, high) = (_mm256_cvtepu8_epi16(low), _mm256_cvtepu8_epi16(high));
-        for (row, sums) in sums.iter_mut().enumerate() {
-            // SAFETY: there are `M` rows of `depth` bytes, and `at` is one of its groups of four.
-            let four =
-                unsafe { inputs.add(row * depth + at * STEP).cast::<i32>().read_unaligned() };
+        for (input, sums) in starts.iter().zip(&mut sums) {
+            // SAFETY: there are `M` rows of `depth` bytes, and `at` is where a group of four begins.
+            let four = unsafe { input.add(at).cast::<i32>().read_unaligned() };
             let four = _mm256_cvtepi8_epi16(_mm_set1_epi32(four));
             sums[0] = _mm256_add_epi32(sums[0], _mm256_madd_epi16(low, four));
             sums[1] = _mm256_add_epi32(sums[1], _mm256_madd_epi16(high, four));

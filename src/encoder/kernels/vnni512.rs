@@ -43,19 +43,19 @@ unsafe fn few<const M: usize>(rows: Rows<'_>, panel: &[u8], tile: &mut Tile) {
     for (row, sum) in sums.iter_mut().zip(rows.sums) {
         *row = [_mm512_set1_epi32(-SHIFT * sum); WIDE];
     }
-    for at in 0..depth / STEP {
+    let starts: [_; M] = std::array::from_fn(|row| inputs.wrapping_add(row * depth));
+    for at in (0..depth).step_by(STEP) {
         let mut fours = [_mm512_setzero_si512(); WIDE];
         for (wide, four) in fours.iter_mut().enumerate() {
             // SAFETY: the panel holds `depth / STEP` groups of `PANEL * STEP` bytes, and a group
             // holds `WIDE` of 64.
             *four = unsafe {
-                _mm512_loadu_si512(weights.add((at * WIDE + wide) * PANEL).cast::<__m512i>())
+                _mm512_loadu_si512(weights.add(at * PANEL + wide * PANEL).cast::<__m512i>())
             };
         }
-        for (row, sums) in sums.iter_mut().enumerate() {
-            // SAFETY: there are `M` rows of `depth` bytes, and `at` is one of its groups of four.
-            let four =
-                unsafe { inputs.add(row * depth + at * STEP).cast::<i32>().read_unaligned() };
+        for (input, sums) in starts.iter().zip(&mut sums) {
+            // SAFETY: there are `M` rows of `depth` bytes, and `at` is where a group of four begins.
+            let four = unsafe { input.add(at).cast::<i32>().read_unaligned() };
             let four = _mm512_set1_epi32(four);
             for (sum, weights) in sums.iter_mut().zip(fours) {
                 *sum = _mm512_dpbusd_epi32(*sum, weights, four);
