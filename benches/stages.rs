@@ -15,7 +15,7 @@ use criterion::{BenchmarkId, Criterion, criterion_group};
 use names::{CANDIDATES, ENCODER, FEATURES, PREDICTION, RANK, RANKING, TOKENS};
 use pointsman::catalog::Deployment;
 use pointsman::domain::ChatRequest;
-use pointsman::encoder::{Encoded, Encoder};
+use pointsman::encoder::{Encoded, Encoder, Exit};
 use pointsman::features::{self, Features};
 use pointsman::prediction::{LiveStats, Prediction, Predictor, Prompt};
 use pointsman::ranking::{Availability, Candidate, Need, Policy, Ranking, rank};
@@ -51,7 +51,7 @@ impl Stages {
     }
 
     fn encode(&self, request: &ChatRequest) -> Encoded {
-        self.encoder.encode(request).unwrap()
+        self.encoder.encode(request, Exit::First).unwrap()
     }
 
     fn predict(

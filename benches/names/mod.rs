@@ -15,6 +15,12 @@ use pointsman::encoder::Encoder;
 pub(crate) const FEATURES: &str = "features";
 /// Tokenizing and averaging, by tokens of the prompt.
 pub(crate) const ENCODER: &str = "encoder";
+/// One prompt at an exit, by tokens of the prompt.
+pub(crate) const ENCODER_EXIT: &str = "encoder/exit";
+/// A prompt that was read before.
+pub(crate) const ENCODER_CACHED: &str = "encoder/cached, 128 tokens";
+/// A whole choice at the deep exit, through the queue.
+pub(crate) const RANK_DEEP: &str = "rank_exit_3";
 /// Trunk and heads, by candidates.
 pub(crate) const PREDICTION: &str = "prediction";
 /// Limits, utility, order, by candidates.

@@ -10,7 +10,7 @@ use crate::api::ServeError;
 use crate::catalog::{CatalogError, FleetError};
 use crate::config::Problems;
 use crate::domain::{InvalidName, PROMPT_BYTES_MAX, Violation};
-use crate::encoder::{EncoderError, TokenizerError};
+use crate::encoder::{EncodeError, EncoderError};
 use crate::outcome::OutcomeError;
 use crate::pipeline::PipelineError;
 use crate::prediction::ArtifactError;
@@ -43,9 +43,9 @@ pub enum CommandError {
     /// The router artifact's files.
     #[error("the router artifact cannot be loaded")]
     Artifact(#[from] ArtifactError),
-    /// The tokenizer.
+    /// A prompt.
     #[error("a prompt cannot be encoded")]
-    Tokenizer(#[from] TokenizerError),
+    Encode(#[from] EncodeError),
     /// The shipped catalog.
     #[error(transparent)]
     Catalog(#[from] CatalogError),

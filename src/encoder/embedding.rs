@@ -1,6 +1,6 @@
 //! MiniLM's embedding layer from int8 rows, and the mean over tokens.
 //!
-//! In: token ids. Out: [`Embedding`]. `LayerNorm(word + position + type)`, averaged. The normalised
+//! In: token ids. Out: [`Embedding`], or every token's row for the layers that follow. `LayerNorm(word + position + type)`, averaged. The normalised
 //! sum is linear in the row once its mean and deviation are known, so the gain and the bias are
 //! applied once per text and not once per token. Shapes: word table `[vocabulary, 384]` int8 with a
 //! scale per row, positions `[512, 384]` f32 with the type row added in.
@@ -12,13 +12,18 @@ use super::window::TOKENS_MAX;
 /// Floats of an embedding.
 pub const WIDTH: usize = 384;
 /// LayerNorm's epsilon, as in the model's own config.
-const EPSILON: f32 = 1e-12;
+pub(super) const EPSILON: f32 = 1e-12;
 
 /// A text's vector, 384 floats. `Debug` prints only its norm: vectors can be turned back to words.
 #[derive(Clone, PartialEq)]
 pub struct Embedding(Vec<f32>);
 
 impl Embedding {
+    /// A vector that layers made.
+    pub(super) fn new(floats: Vec<f32>) -> Self {
+        Self(floats)
+    }
+
     /// The floats.
     pub fn as_slice(&self) -> &[f32] {
         &self.0
@@ -50,10 +55,10 @@ pub struct QuantizedRows {
 }
 
 impl QuantizedRows {
-    /// Rounds each row of `WIDTH` floats to 255 steps of its largest magnitude.
-    pub fn quantize(rows: &[f32]) -> Self {
+    /// Rounds each row of `width` floats to 255 steps of its largest magnitude.
+    pub fn quantize(rows: &[f32], width: usize) -> Self {
         let mut quantized = Self { values: Vec::with_capacity(rows.len()), scales: Vec::new() };
-        for row in rows.chunks_exact(WIDTH) {
+        for row in rows.chunks_exact(width.max(1)) {
             let largest = row.iter().fold(0.0_f32, |most, it| most.max(it.abs()));
             let scale = if largest > 0.0 { largest / 127.0 } else { 1.0 };
             quantized.scales.push(scale);
@@ -88,6 +93,12 @@ impl std::fmt::Debug for EmbeddingLayer {
 }
 
 impl EmbeddingLayer {
+    /// Appends every token's row, normalised, to `rows`; the same tokens as [`Self::mean`] reads.
+    /// Gives back how many there were.
+    pub(super) fn append(&self, ids: &[u32], rows: &mut Vec<f32>) -> usize {
+        Arch::new().dispatch(AppendTokens { layer: self, ids, rows })
+    }
+
     /// The mean over tokens; ids beyond the vocabulary and tokens beyond [`TOKENS_MAX`] are left
     /// out. No token gives zeros.
     pub fn mean(&self, ids: &[u32]) -> Embedding {
@@ -99,6 +110,37 @@ impl EmbeddingLayer {
         Embedding(
             scaled.map(|(sum, (gain, bias))| sum * share * gain + bias * bias_share).collect(),
         )
+    }
+}
+
+/// Appends each token's normalised row; gives back how many there were.
+struct AppendTokens<'a> {
+    layer: &'a EmbeddingLayer,
+    ids: &'a [u32],
+    rows: &'a mut Vec<f32>,
+}
+
+impl WithSimd for AppendTokens<'_> {
+    type Output = usize;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _simd: S) -> usize {
+        let EmbeddingLayer { words, positions, gain, bias } = self.layer;
+        let (rows, _) = words.values.as_chunks::<WIDTH>();
+        let (positions, _) = positions.as_chunks::<WIDTH>();
+        let mut tokens = 0;
+        let mut row = [0.0_f32; WIDTH];
+        for (id, position) in self.ids.iter().zip(positions).take(TOKENS_MAX) {
+            let at = *id as usize;
+            let (Some(word), Some(scale)) = (rows.get(at), words.scales.get(at)) else { continue };
+            let (mean, inverse) = read_row(word, *scale, position, &mut row);
+            for (row, (gain, bias)) in row.iter_mut().zip(gain.iter().zip(bias)) {
+                *row = (*row - mean) * inverse * gain + bias;
+            }
+            self.rows.extend_from_slice(&row);
+            tokens += 1;
+        }
+        tokens
     }
 }
 
@@ -175,7 +217,7 @@ mod tests {
             (0..count * WIDTH).map(|it| (it as f32 * step).sin() * 0.05).collect()
         };
         EmbeddingLayer {
-            words: QuantizedRows::quantize(&wave(100, 0.37)),
+            words: QuantizedRows::quantize(&wave(100, 0.37), WIDTH),
             positions: wave(TOKENS_MAX, 0.11),
             gain: wave(1, 0.7).iter().map(|it| 1.0 + it).collect(),
             bias: wave(1, 0.3),
@@ -213,6 +255,18 @@ mod tests {
             for (found, wanted) in found.as_slice().iter().zip(naive(&layer, &ids)) {
                 assert!((f64::from(*found) - wanted).abs() < 1e-4, "{found} {wanted}");
             }
+        }
+    }
+
+    #[test]
+    fn the_mean_is_the_mean_of_the_rows() {
+        let (layer, ids) = (layer(), [7, u32::MAX, 1, 99, 4]);
+        let mut rows = Vec::new();
+        assert_eq!(layer.append(&ids, &mut rows), 4);
+        let mean = layer.mean(&ids);
+        for (at, mean) in mean.as_slice().iter().enumerate() {
+            let wanted = rows.iter().skip(at).step_by(WIDTH).sum::<f32>() / 4.0;
+            assert!((mean - wanted).abs() < 1e-4, "{mean} {wanted}");
         }
     }
 

@@ -1,23 +1,48 @@
-//! A prompt's meaning as a vector: MiniLM's embedding layer, averaged (exit 0).
+//! A prompt's meaning as a vector: MiniLM's embedding layer, or its first layers on top of it.
 //!
 //! In: a [`ChatRequest`]. Out: [`Encoded`]: 384 floats, the prompt's size in tokens, and which exit
 //! was taken. Invariant: bounded work whatever the prompt's size (the text is cut before it is
-//! tokenized), and the same vector in training and in serving. Not here: counts (see
+//! tokenized), and the same vector in training and in serving, alone and in a batch. [`Encoder`]
+//! computes, one core per pass; [`EncoderQueue`] decides who waits for it. Not here: counts (see
 //! [`crate::features`]) and what the vector means for any model (see [`crate::prediction`]).
 
+mod attention;
+mod cache;
 mod embedding;
 mod files;
+mod kernels;
+mod lanes;
+mod layer_weights;
+mod linear;
+mod load;
+mod model;
+mod queue;
+pub mod reference;
+mod stack;
 mod tokens;
 mod window;
 
 use std::path::Path;
 
 use crate::domain::ChatRequest;
+use stack::Stack;
+use window::{Texts, Windows};
 
 pub use embedding::{Embedding, EmbeddingLayer, QuantizedRows, WIDTH};
 pub use files::{EncoderError, LayerTensors, TOKENIZER_FILE, WEIGHTS_FILE, write_weights};
+pub use layer_weights::{LayerWeights, LinearWeights, NormWeights};
+pub use queue::EncoderQueue;
 pub use tokens::{TokenizerError, WordPiece, canonical_tokenizer};
 pub use window::TOKENS_MAX;
+
+/// How deep a prompt is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// The embedding layer: tens of microseconds.
+    First,
+    /// Every layer that the encoder has: milliseconds. With an encoder of no layers, as `First`.
+    Last,
+}
 
 /// A prompt, encoded.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,16 +51,48 @@ pub struct Encoded {
     pub embedding: Embedding,
     /// The whole request's size in tokens of this encoder, estimated from the part that was read.
     pub tokens: u64,
-    /// Which exit was taken: 0, the embedding layer.
+    /// Which exit was taken: after how many layers; 0 is the embedding layer.
     pub exit: u8,
 }
 
-/// The encoder: a tokenizer and the embedding layer.
-#[derive(Debug)]
+/// A prompt that could not be encoded.
+#[derive(Debug, thiserror::Error)]
+pub enum EncodeError {
+    /// The tokenizer refuses the text; WordPiece takes any.
+    #[error(transparent)]
+    Tokenizer(#[from] TokenizerError),
+    /// The layers could not run; shapes were checked when they were loaded.
+    #[error("the layers failed")]
+    Layers(#[from] candle_core::Error),
+}
+
+/// What was read of a prompt; the same for every request of the same parts.
+#[derive(Debug, Clone, PartialEq)]
+struct Reading {
+    embedding: Embedding,
+    tokens_per_byte: f64,
+    exit: u8,
+}
+
+impl Reading {
+    fn of(self, request: &ChatRequest) -> Encoded {
+        let tokens = window::whole_tokens(request, self.tokens_per_byte);
+        Encoded { embedding: self.embedding, tokens, exit: self.exit }
+    }
+}
+
+/// The encoder: a tokenizer, the embedding layer, and the layers after it.
 pub struct Encoder {
     tokenizer: WordPiece,
-    layer: EmbeddingLayer,
-    checksum: String,
+    embedding: EmbeddingLayer,
+    layers: Option<Stack>,
+    checksums: Vec<String>,
+}
+
+impl std::fmt::Debug for Encoder {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "Encoder({:?}, {} layers)", self.embedding, self.number(Exit::Last))
+    }
 }
 
 impl Encoder {
@@ -44,8 +101,7 @@ impl Encoder {
     /// # Errors
     /// [`EncoderError`]; never for the files that were shipped, which a test reads.
     pub fn shipped() -> Result<Self, EncoderError> {
-        let (tokenizer, layer, checksum) = files::shipped()?;
-        Ok(Self { tokenizer, layer, checksum })
+        files::shipped().map(Self::new)
     }
 
     /// The encoder in a folder: [`WEIGHTS_FILE`] and [`TOKENIZER_FILE`].
@@ -53,33 +109,97 @@ impl Encoder {
     /// # Errors
     /// [`EncoderError`], which names the file and what is wrong with it.
     pub fn open(folder: &Path) -> Result<Self, EncoderError> {
-        let (tokenizer, layer, checksum) = files::open(folder)?;
-        Ok(Self { tokenizer, layer, checksum })
+        files::open(folder).map(Self::new)
     }
 
-    /// SHA-256 of the weights, in hex; artifacts name the encoder that they were trained on.
-    pub fn checksum(&self) -> &str {
-        &self.checksum
+    fn new(parts: files::Parts) -> Self {
+        let files::Parts { tokenizer, embedding, layers, checksums } = parts;
+        Self { tokenizer, embedding, layers, checksums }
     }
 
-    /// Encodes the last user turn, with a share of the system prompt mixed in.
+    /// The number of an exit: after how many layers it is.
+    pub fn number(&self, exit: Exit) -> u8 {
+        match exit {
+            Exit::First => 0,
+            Exit::Last => {
+                self.layers.as_ref().map_or(0, |it| u8::try_from(it.depth()).unwrap_or(u8::MAX))
+            }
+        }
+    }
+
+    /// SHA-256, in hex, of the weights that these exits read: artifacts name the encoder that they
+    /// were trained on. `None` if there is an exit among them that this encoder does not have.
+    pub fn checksum(&self, exits: &[u8]) -> Option<&str> {
+        let last = self.number(Exit::Last);
+        let deepest = exits.iter().max().copied().unwrap_or(0);
+        let known = exits.iter().all(|it| *it == 0 || *it == last);
+        let at = usize::from(deepest > 0);
+        self.checksums.get(at).filter(|_| known).map(String::as_str)
+    }
+
+    /// What the layers are computed with on this machine.
+    pub fn kernel(&self) -> &'static str {
+        self.layers.as_ref().map_or("none", |it| it.kernel().name())
+    }
+
+    /// Encodes the last user turn, with a share of the system prompt mixed in. Computes here, on the
+    /// caller's thread, and waits for nobody.
     ///
     /// # Errors
-    /// [`TokenizerError`] if the tokenizer refuses the text; WordPiece takes any.
-    pub fn encode(&self, request: &ChatRequest) -> Result<Encoded, TokenizerError> {
-        let windows = window::read(&self.tokenizer, request)?;
-        let user = self.layer.mean(&windows.user);
+    /// [`EncodeError`].
+    pub fn encode(&self, request: &ChatRequest, exit: Exit) -> Result<Encoded, EncodeError> {
+        let texts = Texts::of(request);
+        Ok(self.read(&texts, exit)?.of(request))
+    }
+
+    fn read(&self, texts: &Texts<'_>, exit: Exit) -> Result<Reading, EncodeError> {
+        let windows = texts.read(&self.tokenizer)?;
+        match (exit, &self.layers) {
+            (Exit::Last, Some(layers)) => {
+                let only = self.through(layers, std::slice::from_ref(&windows))?.pop();
+                Ok(only.unwrap_or_else(|| self.shallow(&windows)))
+            }
+            (Exit::First, _) | (Exit::Last, None) => Ok(self.shallow(&windows)),
+        }
+    }
+
+    fn shallow(&self, windows: &Windows) -> Reading {
+        let user = self.embedding.mean(&windows.user);
         let embedding = match windows.system.is_empty() {
             true => user,
-            false => user.mixed(&self.layer.mean(&windows.system), window::SYSTEM_SHARE),
+            false => user.mixed(&self.embedding.mean(&windows.system), window::SYSTEM_SHARE),
         };
-        Ok(Encoded { embedding, tokens: windows.whole_tokens, exit: 0 })
+        Reading { embedding, tokens_per_byte: windows.tokens_per_byte, exit: 0 }
+    }
+
+    /// Several prompts in one pass through the layers, end to end, in their order.
+    fn through(&self, layers: &Stack, all: &[Windows]) -> Result<Vec<Reading>, EncodeError> {
+        let (mut rows, mut lengths) = (Vec::new(), Vec::new());
+        for windows in all {
+            lengths.push(self.embedding.append(&windows.user, &mut rows));
+            if !windows.system.is_empty() {
+                lengths.push(self.embedding.append(&windows.system, &mut rows));
+            }
+        }
+        let means = model::means(layers, rows, &lengths)?;
+        let mut means = means.chunks_exact(WIDTH).map(|it| Embedding::new(it.to_vec()));
+        let mut next = || means.next().unwrap_or_else(|| Embedding::new(vec![0.0; WIDTH]));
+        let each = all.iter().map(|windows| {
+            let user = next();
+            let embedding = match windows.system.is_empty() {
+                true => user,
+                false => user.mixed(&next(), window::SYSTEM_SHARE),
+            };
+            let tokens_per_byte = windows.tokens_per_byte;
+            Reading { embedding, tokens_per_byte, exit: self.number(Exit::Last) }
+        });
+        Ok(each.collect())
     }
 
     /// The token ids that a text is read as, without the marks around it; for measuring.
     ///
     /// # Errors
-    /// As [`Self::encode`].
+    /// [`TokenizerError`] if the tokenizer refuses the text; WordPiece takes any.
     pub fn tokenize(&self, text: &str) -> Result<Vec<u32>, TokenizerError> {
         let mut ids = Vec::new();
         self.tokenizer.append(text, &mut ids)?;
@@ -97,7 +217,7 @@ mod tests {
     }
 
     fn vector(encoder: &Encoder, request: &ChatRequest) -> Vec<f32> {
-        encoder.encode(request).expect("encoded").embedding.as_slice().to_vec()
+        encoder.encode(request, Exit::First).expect("encoded").embedding.as_slice().to_vec()
     }
 
     fn cosine(a: &[f32], b: &[f32]) -> f32 {
@@ -130,7 +250,8 @@ mod tests {
         let plain = of(filler.clone());
         assert_ne!(plain, of(format!("Translate: {filler}")));
         assert_ne!(plain, of(format!("{filler} Translate this.")));
-        let encoded = encoder.encode(&ChatRequest::from_prompt(filler)).expect("encoded");
+        let encoded =
+            encoder.encode(&ChatRequest::from_prompt(filler), Exit::First).expect("encoded");
         assert!((150_000..400_000).contains(&encoded.tokens), "{}", encoded.tokens);
     }
 

@@ -4,6 +4,8 @@
 //! tokenized, so no prompt costs more than [`USER_BYTES`] of tokenizing, and no window has more
 //! than [`TOKENS_MAX`] tokens, which is how many positions the encoder has.
 
+use std::borrow::Cow;
+
 use super::tokens::{CLOSE, OPEN, TokenizerError, WordPiece};
 use crate::domain::{ChatRequest, Message, Text};
 
@@ -24,40 +26,88 @@ const IMAGE_TOKENS: u64 = 1_000;
 /// What each message adds around its text, in tokens (OpenAI's cookbook counts 3 to 4).
 const MESSAGE_TOKENS: u64 = 4;
 
-/// What is read.
-#[derive(Debug, Default)]
-pub(super) struct Windows {
-    /// Ids of the user's turn, with marks; never empty.
-    pub user: Vec<u32>,
-    /// Ids of the system prompt, with marks; empty without one.
-    pub system: Vec<u32>,
-    /// The whole request's tokens, estimated.
-    pub whole_tokens: u64,
+/// The parts of a request that are read, cut to size.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Texts<'a> {
+    /// The user's turn, or its start.
+    head: Cow<'a, str>,
+    /// Its end, where it does not fit.
+    tail: Cow<'a, str>,
+    /// The start of the system prompt.
+    system: Cow<'a, str>,
 }
 
-pub(super) fn read(
-    tokenizer: &WordPiece,
-    request: &ChatRequest,
-) -> Result<Windows, TokenizerError> {
-    let user = joined(request.last_user_texts());
-    let system = joined(request.system_texts());
-    let mut windows = Windows { user: user_window(tokenizer, &user)?, ..Windows::default() };
-    if !system.is_empty() {
-        let head = &system[..system.floor_char_boundary(SYSTEM_BYTES)];
-        windows.system = framed(tokenizer, head, "")?;
+/// What the parts are read as.
+#[derive(Debug)]
+pub(super) struct Windows {
+    /// Ids of the user's turn, with marks; never empty.
+    pub(super) user: Vec<u32>,
+    /// Ids of the system prompt, with marks; empty without one.
+    pub(super) system: Vec<u32>,
+    /// How many tokens a byte of this prompt has.
+    pub(super) tokens_per_byte: f64,
+}
+
+impl<'a> Texts<'a> {
+    /// Cuts a request.
+    pub(super) fn of(request: &'a ChatRequest) -> Self {
+        let user = joined(request.last_user_texts());
+        let system = joined(request.system_texts());
+        let system_end = system.floor_char_boundary(SYSTEM_BYTES);
+        let system = cut(&system, 0..system_end);
+        if user.len() <= USER_BYTES {
+            return Self { head: user, tail: Cow::Borrowed(""), system };
+        }
+        let head_bytes = (USER_BYTES as f32 * HEAD_SHARE) as usize;
+        let head_end = user.floor_char_boundary(head_bytes);
+        let tail_start = user.ceil_char_boundary(user.len() - (USER_BYTES - head_bytes));
+        let (head, tail) = (cut(&user, 0..head_end), cut(&user, tail_start..user.len()));
+        Self { head, tail, system }
     }
-    let read_bytes = user.len().clamp(1, USER_BYTES) as f64;
-    let tokens_per_byte = (windows.user.len() as f64 - 2.0).max(1.0) / read_bytes;
-    windows.whole_tokens = whole_tokens(request, tokens_per_byte.clamp(0.1, 2.0));
-    Ok(windows)
+
+    /// The same, for keeps.
+    pub(super) fn into_owned(self) -> Texts<'static> {
+        let own = |it: Cow<'_, str>| Cow::Owned(it.into_owned());
+        Texts { head: own(self.head), tail: own(self.tail), system: own(self.system) }
+    }
+
+    /// The parts, in a fixed order; two requests with the same parts are read alike.
+    pub(super) fn parts(&self) -> [&str; 3] {
+        [&self.head, &self.tail, &self.system]
+    }
+
+    /// About how many tokens they are, before that is known: four bytes each, as in English.
+    pub(super) fn tokens_expected(&self) -> usize {
+        self.parts().map(str::len).iter().sum::<usize>() / 4 + 2
+    }
+
+    /// Tokenizes them.
+    pub(super) fn read(&self, tokenizer: &WordPiece) -> Result<Windows, TokenizerError> {
+        let user = framed(tokenizer, &self.head, &self.tail)?;
+        let system = match self.system.is_empty() {
+            true => Vec::new(),
+            false => framed(tokenizer, &self.system, "")?,
+        };
+        let read_bytes = (self.head.len() + self.tail.len()).max(1) as f64;
+        let tokens_per_byte = ((user.len() as f64 - 2.0).max(1.0) / read_bytes).clamp(0.1, 2.0);
+        Ok(Windows { user, system, tokens_per_byte })
+    }
+}
+
+/// A part of a text, borrowed where the text is.
+fn cut<'a>(text: &Cow<'a, str>, range: std::ops::Range<usize>) -> Cow<'a, str> {
+    match text {
+        Cow::Borrowed(text) => Cow::Borrowed(&text[range]),
+        Cow::Owned(text) => Cow::Owned(text[range].to_owned()),
+    }
 }
 
 /// One text as it is, several with a line break between them.
-fn joined<'a>(texts: impl Iterator<Item = &'a Text>) -> std::borrow::Cow<'a, str> {
-    let mut joined = std::borrow::Cow::Borrowed("");
+fn joined<'a>(texts: impl Iterator<Item = &'a Text>) -> Cow<'a, str> {
+    let mut joined = Cow::Borrowed("");
     for text in texts {
         if joined.is_empty() {
-            joined = std::borrow::Cow::Borrowed(text.as_str());
+            joined = Cow::Borrowed(text.as_str());
         } else {
             let whole = joined.to_mut();
             whole.push('\n');
@@ -65,16 +115,6 @@ fn joined<'a>(texts: impl Iterator<Item = &'a Text>) -> std::borrow::Cow<'a, str
         }
     }
     joined
-}
-
-fn user_window(tokenizer: &WordPiece, text: &str) -> Result<Vec<u32>, TokenizerError> {
-    if text.len() <= USER_BYTES {
-        return framed(tokenizer, text, "");
-    }
-    let head_bytes = (USER_BYTES as f32 * HEAD_SHARE) as usize;
-    let head = &text[..text.floor_char_boundary(head_bytes)];
-    let tail = &text[text.ceil_char_boundary(text.len() - (USER_BYTES - head_bytes))..];
-    framed(tokenizer, head, tail)
 }
 
 /// Both ends between the marks; of more tokens than there are positions, the middle goes.
@@ -91,7 +131,8 @@ fn framed(tokenizer: &WordPiece, head: &str, tail: &str) -> Result<Vec<u32>, Tok
     Ok(ids)
 }
 
-fn whole_tokens(request: &ChatRequest, tokens_per_byte: f64) -> u64 {
+/// The whole request's tokens, estimated.
+pub(super) fn whole_tokens(request: &ChatRequest, tokens_per_byte: f64) -> u64 {
     let text: usize = request.messages.iter().map(Message::text_bytes).sum();
     let tools: usize = request.tools.iter().map(tool_bytes).sum();
     let images = request.messages.iter().filter(|it| it.has_image()).count() as u64;

@@ -5,16 +5,21 @@
 //! network, the log.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{Decision, PipelineError};
 use crate::catalog::Fleet;
 use crate::dispatch::{BreakerSettings, Dispatched, Health};
 use crate::domain::{Attempt, ChatRequest, DecisionId, Shape};
-use crate::encoder::{Encoded, Encoder};
+use crate::encoder::{Encoded, Encoder, EncoderQueue};
 use crate::features::{self, Features};
 use crate::prediction::{LiveStats, Prediction, Predictor, Prompt, SpeedSample};
 use crate::ranking::{Availability, Candidate, Need, Policy, Ranking, Unavailable, rank};
+
+/// The share of what is left until the deadline that reading may take; the answer needs the rest.
+const READING_SHARE: u32 = 20;
+/// What reading may take at most: a better choice is not worth a delay that a person would notice.
+const READING_TIME_MAX: Duration = Duration::from_millis(100);
 
 /// Everything that choosing needs, and the speeds and failures seen so far.
 pub(super) struct Judge {
@@ -23,7 +28,7 @@ pub(super) struct Judge {
     pub(super) health: Health,
     /// Who can never be called.
     keyless: Availability,
-    encoder: Encoder,
+    encoder: EncoderQueue,
     predictor: Predictor,
     live: Mutex<LiveStats>,
 }
@@ -49,6 +54,7 @@ impl Judge {
     ) -> Self {
         let ids = fleet.deployments().iter().map(|it| it.id.clone());
         let health = Health::new(ids, breakers);
+        let encoder = EncoderQueue::start(encoder, predictor.exits());
         Self { fleet, health, keyless, encoder, predictor, live: Mutex::default() }
     }
 
@@ -64,18 +70,32 @@ impl Judge {
         availability
     }
 
-    /// Predicts for everyone and ranks.
+    /// Reads a request deeply, if what is left until its deadline leaves time for it.
+    pub(super) async fn read(&self, request: &ChatRequest, left: Duration) -> Option<Encoded> {
+        self.encoder.deep(request, reading_time(left)).await
+    }
+
+    /// As [`Self::read`], by blocking.
+    pub(super) fn read_blocking(&self, request: &ChatRequest, left: Duration) -> Option<Encoded> {
+        self.encoder.deep_blocking(request, reading_time(left))
+    }
+
+    /// Predicts for everyone and ranks, from what was read since `start`; reads at the first exit
+    /// where nothing was.
     pub(super) fn consider(
         &self,
         request: &ChatRequest,
         policy: &Policy,
+        (start, deep): (Instant, Option<Encoded>),
     ) -> Result<Considered, PipelineError> {
-        let start = Instant::now();
         let id = DecisionId::fresh();
         let max_output_tokens = request.sampling.max_output_tokens;
         let need = Need { abilities: request.abilities_needed(), max_output_tokens };
         let features = features::extract(request);
-        let encoded = self.encoder.encode(request)?;
+        let encoded = match deep {
+            Some(encoded) => encoded,
+            None => self.encoder.shallow(request)?,
+        };
         let (predictions, factors) = self.predict(&features, &encoded, max_output_tokens);
         let deployments = self.fleet.deployments().iter().cloned();
         let candidates = deployments
@@ -127,6 +147,11 @@ impl Judge {
     fn live(&self) -> MutexGuard<'_, LiveStats> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// How long a prompt may wait and be read, with so much left until its deadline.
+fn reading_time(left: Duration) -> Duration {
+    (left / READING_SHARE).min(READING_TIME_MAX)
 }
 
 /// What was measured, beside what was predicted for as many tokens before the live factor.

@@ -22,7 +22,7 @@ use crate::catalog::Fleet;
 use crate::dispatch::health::Condition;
 use crate::dispatch::{self, BreakerSettings, ChainEnd, ChainFailure, Dispatched};
 use crate::domain::{ChatRequest, DecisionId, ForcedFault, Shape};
-use crate::encoder::{Encoder, TokenizerError};
+use crate::encoder::{EncodeError, Encoder};
 use crate::outcome::{Feedback, FeedbackReceipt, OutcomeError, OutcomeLog};
 use crate::prediction::Predictor;
 use crate::providers::HttpCaller;
@@ -124,7 +124,7 @@ pub struct Routed {
 pub enum PipelineError {
     /// The prompt could not be encoded.
     #[error("the prompt could not be encoded")]
-    Encoder(#[from] TokenizerError),
+    Encoder(#[from] EncodeError),
     /// The thread that was choosing ended.
     #[error("choosing was interrupted")]
     Worker(#[from] tokio::task::JoinError),
@@ -191,13 +191,16 @@ impl Pipeline {
         Ok(RoutedStream { decision, pieces, telling })
     }
 
-    /// Chooses only: spends, logs and learns nothing. Computes on the caller's thread, for
-    /// milliseconds.
+    /// Chooses only: spends, logs and learns nothing. Computes on the caller's thread, and
+    /// may wait there for the encoder; milliseconds.
     ///
     /// # Errors
     /// [`PipelineError::Encoder`].
     pub fn rank(&self, request: &ChatRequest, policy: &Policy) -> Result<Decision, PipelineError> {
-        Ok(self.works.judge.consider(request, policy)?.decision)
+        let judge = &self.works.judge;
+        let start = std::time::Instant::now();
+        let deep = judge.read_blocking(request, policy.budget.max_latency);
+        Ok(judge.consider(request, policy, (start, deep))?.decision)
     }
 
     /// Keeps what a caller says of an answer.

@@ -169,10 +169,16 @@ impl Works {
     /// Computes away from the threads that serve connections. Who leaves while waiting for a seat
     /// costs nothing.
     async fn consider(&self, call: &Arc<Call>) -> Result<Considered, PipelineError> {
+        let start = std::time::Instant::now();
+        let deadline = call.policy.budget.max_latency;
+        let deadline = call.deadline.map_or(deadline, |it| it.min(deadline));
+        let left = deadline.saturating_sub(call.arrived.elapsed());
+        let read = (start, self.judge.read(&call.request, left).await);
         // The semaphore is never closed, so an error here would only mean no bound.
         let _seat = self.seats.acquire().await.ok();
         let (judge, call) = (Arc::clone(&self.judge), Arc::clone(call));
-        tokio::task::spawn_blocking(move || judge.consider(&call.request, &call.policy)).await?
+        tokio::task::spawn_blocking(move || judge.consider(&call.request, &call.policy, read))
+            .await?
     }
 
     /// Whether the log took it. An answer that was paid for is given even when it did not.

@@ -10,6 +10,7 @@ use super::manifest::{ArtifactError, FORMAT_VERSION, Manifest};
 use super::tensors::{Reader, Writer};
 use super::trunk::{LATENT, Trunk};
 use crate::domain::sha256_hex;
+use crate::encoder::Encoder;
 use crate::features::FEATURE_SCHEMA;
 
 /// The manifest's file name.
@@ -53,29 +54,29 @@ impl Artifact {
     ///
     /// # Errors
     /// [`ArtifactError`]; never for the files that were shipped, which a test reads.
-    pub fn shipped(encoder_sha256: &str) -> Result<Self, ArtifactError> {
-        Self::read(Path::new("shipped"), SHIPPED_MANIFEST, SHIPPED_WEIGHTS, encoder_sha256)
+    pub fn shipped(encoder: &Encoder) -> Result<Self, ArtifactError> {
+        Self::read(Path::new("shipped"), SHIPPED_MANIFEST, SHIPPED_WEIGHTS, encoder)
     }
 
     /// The artifact in a folder.
     ///
     /// # Errors
     /// [`ArtifactError`], which names the file and what is wrong with it.
-    pub fn open(folder: &Path, encoder_sha256: &str) -> Result<Self, ArtifactError> {
+    pub fn open(folder: &Path, encoder: &Encoder) -> Result<Self, ArtifactError> {
         let load = |name: &str| {
             let path = folder.join(name);
             std::fs::read(&path).map_err(|source| ArtifactError::Read { path, source })
         };
-        Self::read(folder, &load(MANIFEST_FILE)?, &load(WEIGHTS_FILE)?, encoder_sha256)
+        Self::read(folder, &load(MANIFEST_FILE)?, &load(WEIGHTS_FILE)?, encoder)
     }
 
     fn read(
         folder: &Path,
         manifest: &[u8],
         weights: &[u8],
-        encoder_sha256: &str,
+        encoder: &Encoder,
     ) -> Result<Self, ArtifactError> {
-        let manifest = checked(&folder.join(MANIFEST_FILE), manifest, encoder_sha256)?;
+        let manifest = checked(&folder.join(MANIFEST_FILE), manifest, encoder)?;
         let path = folder.join(WEIGHTS_FILE);
         let found = sha256_hex(weights);
         if found != manifest.weights_sha256 {
@@ -121,7 +122,7 @@ impl Artifact {
     }
 }
 
-fn checked(path: &Path, json: &[u8], encoder: &str) -> Result<Manifest, ArtifactError> {
+fn checked(path: &Path, json: &[u8], encoder: &Encoder) -> Result<Manifest, ArtifactError> {
     let path = path.to_owned();
     // The version alone first: a newer manifest may have fields that are unknown here.
     let broken = |source| ArtifactError::Manifest { path: path.clone(), source };
@@ -138,9 +139,45 @@ fn checked(path: &Path, json: &[u8], encoder: &str) -> Result<Manifest, Artifact
         let found = manifest.feature_schema;
         return Err(ArtifactError::Schema { path, found, wanted: FEATURE_SCHEMA });
     }
-    if manifest.encoder_sha256 != encoder {
-        let (found, wanted) = (manifest.encoder_sha256, encoder.to_owned());
+    let wanted = encoder.checksum(&manifest.exits).filter(|_| manifest.exits.contains(&0));
+    let Some(wanted) = wanted else {
+        return Err(ArtifactError::Exits { path, found: manifest.exits });
+    };
+    if manifest.encoder_sha256 != wanted {
+        let (found, wanted) = (manifest.encoder_sha256, wanted.to_owned());
         return Err(ArtifactError::Encoder { path, found, wanted });
     }
     Ok(manifest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exits_are_those_of_the_encoder_and_the_first_is_among_them() {
+        let encoder = Encoder::shipped().expect("the shipped encoder");
+        let check = |exits: &str, wanted: &str| {
+            let shipped = String::from_utf8_lossy(SHIPPED_MANIFEST);
+            let manifest = shipped.replacen('{', &format!("{{{exits}"), 1);
+            let read = checked(Path::new("here"), manifest.as_bytes(), &encoder);
+            let found = read.map_or_else(|it| it.to_string(), |it| format!("{:?}", it.exits));
+            assert!(found.contains(wanted), "{exits}: {found}");
+        };
+        check("", "[0]");
+        check("\"exits\": [0],", "[0]");
+        check("\"exits\": [0, 3],", "the encoder in use has");
+        for odd in ["[3]", "[0, 2]", "[]", "[0, 6]"] {
+            check(&format!("\"exits\": {odd},"), "0 must be among them");
+        }
+    }
+
+    #[test]
+    fn an_artifact_of_the_first_exit_is_written_as_it_always_was() {
+        let encoder = Encoder::shipped().expect("the shipped encoder");
+        let artifact = Artifact::shipped(&encoder).expect("the shipped artifact");
+        let mut again = serde_json::to_string_pretty(&artifact.manifest).expect("JSON");
+        again.push('\n');
+        assert!(again.as_bytes() == SHIPPED_MANIFEST);
+    }
 }

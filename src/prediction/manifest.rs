@@ -20,8 +20,12 @@ pub struct Manifest {
     pub version: String,
     /// Which list of features it was trained on.
     pub feature_schema: u32,
-    /// SHA-256 of the encoder's weights that it was trained on, in hex.
+    /// SHA-256, in hex, of the encoder's weights that it was trained on, as far as its exits read.
     pub encoder_sha256: String,
+    /// The encoder's exits that it was trained for; an artifact that does not say knows only 0, and
+    /// is written as it always was.
+    #[serde(default = "first_exit", skip_serializing_if = "is_first_exit")]
+    pub exits: Vec<u8>,
     /// SHA-256 of its own weights, in hex.
     pub weights_sha256: String,
     /// The models it knows, in the order of the rows of its heads.
@@ -34,6 +38,14 @@ pub struct Manifest {
     pub latency_sigma: f64,
     /// How well it does on held-out rows.
     pub figures: Figures,
+}
+
+fn first_exit() -> Vec<u8> {
+    vec![0]
+}
+
+fn is_first_exit(exits: &[u8]) -> bool {
+    exits == [0]
 }
 
 /// A model that was seen in training.
@@ -132,6 +144,14 @@ pub enum ArtifactError {
         found: String,
         /// The encoder in use.
         wanted: String,
+    },
+    /// An artifact for exits that the encoder does not have, or without the first.
+    #[error("{}: exits is {found:?}: 0 must be among them, and the encoder must have each", path.display())]
+    Exits {
+        /// Which file.
+        path: PathBuf,
+        /// Its exits.
+        found: Vec<u8>,
     },
     /// Weights that are not the ones the manifest names: cut short, or changed.
     #[error("{}: SHA-256 is {found}, the manifest says {wanted}: the file is corrupt", path.display())]

@@ -51,7 +51,7 @@ impl Predictor {
     /// # Errors
     /// [`ArtifactError`]; never for the files that were shipped, which a test reads.
     pub fn shipped(encoder: &Encoder) -> Result<Self, ArtifactError> {
-        Artifact::shipped(encoder.checksum()).map(Self::new)
+        Artifact::shipped(encoder).map(Self::new)
     }
 
     /// The artifact in a folder.
@@ -59,7 +59,7 @@ impl Predictor {
     /// # Errors
     /// [`ArtifactError`], which names the file and what is wrong with it.
     pub fn open(folder: &Path, encoder: &Encoder) -> Result<Self, ArtifactError> {
-        Artifact::open(folder, encoder.checksum()).map(Self::new)
+        Artifact::open(folder, encoder).map(Self::new)
     }
 
     /// A predictor on an artifact.
@@ -73,6 +73,11 @@ impl Predictor {
     /// The artifact's own name.
     pub fn version(&self) -> &str {
         &self.artifact.manifest.version
+    }
+
+    /// The encoder's exits that the artifact was trained for; 0 is always among them.
+    pub fn exits(&self) -> &[u8] {
+        &self.artifact.manifest.exits
     }
 
     /// What the artifact says of itself.

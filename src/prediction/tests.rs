@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{LiveStats, Prediction, Predictor, Prompt, SpeedSample};
 use crate::catalog::{Catalog, Deployment, Model, QualityPrior};
 use crate::domain::{ChatRequest, Price, Probability, ProviderName};
-use crate::encoder::Encoder;
+use crate::encoder::{Encoder, Exit};
 use crate::features;
 
 struct Bench {
@@ -23,7 +23,7 @@ impl Bench {
     fn predict(&self, text: &str, models: &[Model], live: &LiveStats) -> Vec<Prediction> {
         let request = ChatRequest::from_prompt(text);
         let features = features::extract(&request);
-        let encoded = self.encoder.encode(&request).expect("encoded");
+        let encoded = self.encoder.encode(&request, Exit::First).expect("encoded");
         let prompt = Prompt { features: &features, encoded: &encoded, max_output_tokens: None };
         self.predictor.predict(&prompt, &fleet(models), live)
     }

@@ -18,6 +18,8 @@ pub fn card(manifest: &Manifest, figures: &Figures) -> String {
 }
 
 fn write_card(out: &mut String, manifest: &Manifest, figures: &Figures) -> std::fmt::Result {
+    let exits: Vec<_> = manifest.exits.iter().map(ToString::to_string).collect();
+    let exits = exits.join(" and ");
     let data = &manifest.data;
     writeln!(out, "# Router artifact `{}`\n", manifest.version)?;
     writeln!(
@@ -42,9 +44,9 @@ fn write_card(out: &mut String, manifest: &Manifest, figures: &Figures) -> std::
     )?;
     writeln!(
         out,
-        "- Encoder: `sentence-transformers/all-MiniLM-L6-v2` (Apache-2.0), its word table rounded to \
-         int8; weights SHA-256 `{}`.",
-        manifest.encoder_sha256
+        "- Encoder: `sentence-transformers/all-MiniLM-L6-v2` (Apache-2.0), in int8, \
+         read at exit {}; SHA-256 of the weights that this reads `{}`.",
+        exits, manifest.encoder_sha256
     )?;
     writeln!(
         out,

@@ -175,7 +175,8 @@ fn manifest(dataset: &Dataset, encoder: &Encoder, settings: &FitSettings) -> Man
         format_version: FORMAT_VERSION,
         version: settings.version.clone(),
         feature_schema: FEATURE_SCHEMA,
-        encoder_sha256: encoder.checksum().to_owned(),
+        encoder_sha256: encoder.checksum(&[0]).unwrap_or_default().to_owned(),
+        exits: vec![0],
         weights_sha256: String::new(),
         models,
         data: DataFacts {

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use pointsman::encoder::{Encoder, WIDTH};
+use pointsman::encoder::{Encoder, Exit, WIDTH};
 use pointsman::features::{self, COUNT};
 use rayon::prelude::*;
 
@@ -41,7 +41,7 @@ impl Inputs {
 pub fn encode_prompts(dataset: &Dataset, encoder: &Encoder) -> Result<Inputs> {
     let each = dataset.prompts.par_iter().map(|prompt| {
         let request = request(prompt.as_str());
-        let encoded = encoder.encode(&request)?;
+        let encoded = encoder.encode(&request, Exit::First)?;
         let features = features::extract(&request);
         Ok([encoded.embedding.as_slice(), features.as_slice()].concat())
     });
