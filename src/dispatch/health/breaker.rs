@@ -316,6 +316,8 @@ impl Breaker {
     /// An open one hears only of longer pauses.
     fn extended(self, verdict: Verdict, now: Duration) -> Self {
         match (self.state, verdict) {
+            // Of one that answers, a stray failure is no news while it is open.
+            (State::Open { .. }, Verdict::Lasts(..)) if self.answered => self,
             (State::Open { until }, Verdict::Opens(why, pause) | Verdict::Lasts(why, pause)) => {
                 let longer = now + pause.min(PAUSE_MAX);
                 if longer <= until {

@@ -69,6 +69,9 @@ fn what_waiting_does_not_mend_is_believed_at_once_of_one_that_never_answered() {
         pauses.push(until.as_secs() - now - 1);
     }
     assert_eq!(pauses, [4, 8, 16, 32, 64, 128, 256, 512, 600, 600]);
+    // Nor does a stray one make a pause longer that others have caused.
+    let open = after(after(Breaker::default(), &[ok], seconds(1)), &[ill; 5], seconds(1));
+    assert_eq!(after(open, &[wrong; 9], seconds(2)), open);
 }
 
 #[test]
