@@ -112,7 +112,8 @@ pub(super) fn next_step(
     let later = called_once(walk, tried, left);
     let waits = skipped.iter().filter(|it| shut.contains(&it.at) || later.contains(&it.at));
     let waits = waits.filter_map(|it| Some((it.at, it.wait?)));
-    let passed_over = later.iter().filter(|it| !is_skipped(**it)).map(|it| (*it, Duration::ZERO));
+    let passed_over = tried.iter().filter(|it| later.contains(&it.at) && !is_skipped(it.at));
+    let passed_over = passed_over.filter_map(|it| Some((it.at, pause_before_again(it)?)));
     let waits = waits.chain(passed_over);
     let soonest = waits.min_by_key(|(_, wait)| *wait);
     match soonest.filter(|(at, wait)| fits_after(walk[*at], *wait, left)) {

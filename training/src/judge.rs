@@ -11,6 +11,7 @@ use crate::controls::{Knn, Ridge, Vectors};
 use crate::dataset::Dataset;
 use crate::evaluate::Figures;
 use crate::fit::Inputs;
+use crate::metrics::Bootstrap;
 use crate::split::{Cut, Split};
 
 /// Measures the controls and, where given, an artifact.
@@ -23,8 +24,22 @@ pub fn judge(
     cut: &Cut,
     predictor: Option<&Predictor>,
 ) -> Result<Figures> {
+    judge_with(data, inputs, cut, predictor, Bootstrap::default())
+}
+
+/// As [`judge`], with intervals drawn otherwise.
+///
+/// # Errors
+/// When nothing is held out.
+pub fn judge_with(
+    data: &Dataset,
+    inputs: &Inputs,
+    cut: &Cut,
+    predictor: Option<&Predictor>,
+    boot: Bootstrap,
+) -> Result<Figures> {
     let (train, held_out) = Split::new(&data.prompts, cut).labels(data);
-    let mut figures = Figures::new(data, cut, &held_out);
+    let mut figures = Figures::new(data, cut, &held_out).with_bootstrap(boot);
     figures
         .judge_plain_controls(data, &train, &held_out)
         .context("the table has too few questions to hold some out")?;
