@@ -16,6 +16,7 @@ use super::live::LiveStats;
 use super::manifest::{ArtifactError, Manifest};
 use super::trunk::LATENT;
 use crate::catalog::{Deployment, Model};
+use crate::domain::Probability;
 use crate::encoder::{Encoded, Encoder};
 use crate::features::Features;
 
@@ -168,11 +169,17 @@ impl Predictor {
         }
     }
 
+    /// How far the prior's intercept moves, in log odds, so that a model's mean quality over everyday
+    /// prompts is `quality`.
+    pub fn prior_shift(&self, quality: Probability) -> f64 {
+        self.prior_shift.to(quality.get())
+    }
+
     /// How far the prior's intercept moves so that a model's mean quality is what its entry says.
     pub(super) fn shift(&self, model: &Model) -> f64 {
         let learned = model.learned_as.as_ref().is_some_and(|it| self.rows.contains_key(it));
         match &model.quality_prior {
-            Some(prior) if !learned => self.prior_shift.to(prior.value.get()),
+            Some(prior) if !learned => self.prior_shift(prior.value),
             Some(_) | None => 0.0,
         }
     }

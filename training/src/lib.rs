@@ -13,5 +13,6 @@ pub mod fit;
 pub mod judge;
 pub mod make;
 pub mod metrics;
+pub mod newcomer;
 pub mod progress;
 pub mod split;

@@ -12,6 +12,7 @@ use pointsman::prediction::Predictor;
 use pointsman_training::dataset::Dataset;
 use pointsman_training::encoder::Origin;
 use pointsman_training::fit::{FitSettings, encode_prompts};
+use pointsman_training::newcomer::{AddModelArgs, HoldoutArgs};
 use pointsman_training::split::Cut;
 use pointsman_training::{encoder, judge, make};
 
@@ -31,6 +32,10 @@ enum Command {
     Fit(FitArgs),
     /// Judges an artifact and the controls on held-out questions of a labelled table.
     Evaluate(EvaluateArgs),
+    /// Adds a model to an artifact from a few labels, without training.
+    AddModel(AddModelArgs),
+    /// Trains without some models and measures how few labels bring each of them back.
+    Holdout(HoldoutArgs),
 }
 
 #[derive(Args)]
@@ -126,6 +131,8 @@ fn main() -> Result<()> {
         }
         Command::Fit(asked) => fit(asked),
         Command::Evaluate(asked) => evaluate(asked),
+        Command::AddModel(asked) => asked.run(),
+        Command::Holdout(asked) => asked.run(),
     }
 }
 
