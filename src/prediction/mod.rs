@@ -23,5 +23,5 @@ pub use forecast::{Forecast, LogNormal, Prediction, QualityEstimate};
 pub use head::{HEAD, QualityHead, TokensHead, packed_len, with_one};
 pub use live::{LiveStats, SpeedSample};
 pub use manifest::{ArtifactError, DataFacts, FORMAT_VERSION, Figures, LearnedModel, Manifest};
-pub use predictor::{Predictor, Prompt};
+pub use predictor::{Digest, Predictor, Prompt};
 pub use trunk::{LATENT, Trunk};

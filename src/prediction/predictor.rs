@@ -32,10 +32,14 @@ pub struct Prompt<'a> {
 }
 
 /// A prompt after the trunk, as the heads see it.
-struct Digest {
-    latent: [f32; HEAD],
-    input_tokens: f64,
-    max_output_tokens: u64,
+#[derive(Debug, Clone, Copy)]
+pub struct Digest {
+    /// The abilities it asks for, with a 1 for the intercept.
+    pub latent: [f32; HEAD],
+    /// Its size in tokens.
+    pub input_tokens: f64,
+    /// The most output tokens; `u64::MAX` where the caller did not say.
+    pub max_output_tokens: u64,
 }
 
 /// A loaded artifact, ready to predict.
@@ -131,7 +135,8 @@ impl Predictor {
         (quality, TokensHead { mean, sigma: f64::from(it.tokens_sigma[row]) })
     }
 
-    fn predict_one(
+    /// What one deployment would do, its latency being `latency_factor` times what it is believed to be.
+    pub fn predict_one(
         &self,
         deployment: &Deployment,
         digest: &Digest,

@@ -14,5 +14,6 @@ pub mod judge;
 pub mod make;
 pub mod metrics;
 pub mod newcomer;
+pub mod offpolicy;
 pub mod progress;
 pub mod split;

@@ -13,6 +13,7 @@ use pointsman_training::dataset::Dataset;
 use pointsman_training::encoder::Origin;
 use pointsman_training::fit::{FitSettings, encode_prompts};
 use pointsman_training::newcomer::{AddModelArgs, HoldoutArgs};
+use pointsman_training::offpolicy::{OpeArgs, PromoteArgs};
 use pointsman_training::split::Cut;
 use pointsman_training::{encoder, judge, make};
 
@@ -36,6 +37,10 @@ enum Command {
     AddModel(AddModelArgs),
     /// Trains without some models and measures how few labels bring each of them back.
     Holdout(HoldoutArgs),
+    /// Tells from an outcome log what an artifact would have earned.
+    Ope(OpeArgs),
+    /// Lets an artifact take another's place, if it is surely better.
+    Promote(PromoteArgs),
 }
 
 #[derive(Args)]
@@ -133,6 +138,8 @@ fn main() -> Result<()> {
         Command::Evaluate(asked) => evaluate(asked),
         Command::AddModel(asked) => asked.run(),
         Command::Holdout(asked) => asked.run(),
+        Command::Ope(asked) => asked.run(),
+        Command::Promote(asked) => asked.run(),
     }
 }
 

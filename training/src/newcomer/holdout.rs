@@ -116,18 +116,14 @@ fn able(data: &Dataset, (train, held_out): &(Vec<Label>, Vec<Label>)) -> Vec<u16
         counts
     };
     let (train, judged) = (counts(train), counts(held_out));
-    let enough = |it: &u16| {
-        train[usize::from(*it)] >= LABELS_MIN && judged[usize::from(*it)] >= JUDGED_MIN
-    };
+    let enough =
+        |it: &u16| train[usize::from(*it)] >= LABELS_MIN && judged[usize::from(*it)] >= JUDGED_MIN;
     (0..data.models.len() as u16).filter(enough).collect()
 }
 
 /// AUC after some labels.
 fn after(predictor: &Predictor, drawn: &[Label], judged: &Judged<'_>) -> Result<f64> {
-    let lesson = |it: &Label| Lesson {
-        latent: judged.latent(predictor, it),
-        quality: it.quality,
-    };
+    let lesson = |it: &Label| Lesson { latent: judged.latent(predictor, it), quality: it.quality };
     let lessons: Vec<Lesson> = drawn.iter().map(lesson).collect();
     let belief = posterior(&starting_belief(predictor, None), &lessons)?;
     judged.auc(predictor, belief.head())
@@ -158,7 +154,8 @@ impl Holdout {
     /// Means over the models: after each of [`HOLDOUT_STEPS`], and fully trained.
     pub fn means(&self) -> (Vec<f64>, f64) {
         let count = self.rows.len().max(1) as f64;
-        let step = |at: usize| self.rows.iter().filter_map(|it| it.auc.get(at)).sum::<f64>() / count;
+        let step =
+            |at: usize| self.rows.iter().filter_map(|it| it.auc.get(at)).sum::<f64>() / count;
         let full = self.rows.iter().map(|it| it.full).sum::<f64>() / count;
         ((0..HOLDOUT_STEPS.len()).map(step).collect(), full)
     }

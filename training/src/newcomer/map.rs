@@ -159,11 +159,9 @@ mod tests {
         let stepped = all.iter().fold(prior(), |belief, it| {
             belief.head().updated(&it.latent, Probability::clamped(f64::from(it.quality)))
         });
-        let mean = |belief: &Belief, at: &Lesson| {
-            belief.head().estimate(&at.latent, 0.0).mean.get()
-        };
-        let spread =
-            |belief: &Belief, at: &Lesson| belief.head().estimate(&at.latent, 0.0).spread;
+        let mean =
+            |belief: &Belief, at: &Lesson| belief.head().estimate(&at.latent, 0.0).mean.get();
+        let spread = |belief: &Belief, at: &Lesson| belief.head().estimate(&at.latent, 0.0).spread;
         let off = |of: &dyn Fn(&Belief, &Lesson) -> f64| {
             let gaps = all.iter().map(|it| (of(&whole, it) - of(&stepped, it)).abs());
             gaps.sum::<f64>() / all.len() as f64
