@@ -11,6 +11,8 @@ mod labelled;
 mod outcome;
 mod promote;
 mod records;
+#[cfg(test)]
+mod records_tests;
 mod report;
 #[cfg(test)]
 mod tests;
