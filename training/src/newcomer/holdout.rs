@@ -192,12 +192,12 @@ mod tests {
             models: 1,
             draws: 1,
             cut: Cut { held_out: 0.3, ..Cut::default() },
-            fit: FitSettings { hidden: 16, epochs_max: 3, ..FitSettings::default() },
+            fit: FitSettings { hidden: 32, batch: 32, ..FitSettings::default() },
         };
         let found = holdout(&data, &encoder, &settings).unwrap();
         let (auc, full) = found.means();
         assert_eq!(auc.len(), HOLDOUT_STEPS.len());
-        assert!(full > 0.7 && auc[4] > full - 0.05, "{found}");
+        assert!(full > 0.7 && auc[4] > full - 0.1 && auc[4] > auc[1], "{found}");
         assert!(found.to_string().contains("mean"));
         let too_many = HoldoutSettings { models: 3, ..settings };
         let refused = holdout(&data, &encoder, &too_many).unwrap_err().to_string();

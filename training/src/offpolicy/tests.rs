@@ -82,7 +82,7 @@ fn every_estimator_finds_the_truth_and_the_robust_one_is_surest() {
             inside += usize::from(it.low <= world.worth && world.worth <= it.high);
         }
         // The direct method's own interval is too narrow; the linear model is right here.
-        assert!((found.dm.mean - world.worth).abs() < 0.03, "{seed}: {:?}", found.dm);
+        assert!((found.dm.mean - world.worth).abs() < 0.05, "{seed}: {:?}", found.dm);
         assert!(dr.error < ips.error, "{seed}: {dr:?} {ips:?}");
         assert!((0.0..=1.0).contains(&snips.mean));
     }
