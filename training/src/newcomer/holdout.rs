@@ -181,26 +181,48 @@ impl fmt::Display for Holdout {
 
 #[cfg(test)]
 mod tests {
+    use pointsman::domain::Text;
+
     use super::*;
     use crate::controls::testing;
 
+    /// Sums and verses; two models can do sums, one can do verses, nine times in ten.
+    fn table() -> Dataset {
+        let any = testing::dataset(1);
+        let prompt = |it: u32| match it % 2 {
+            0 => format!("Compute {it} + {} and then 7 * {it}.", it * 3 + 1),
+            _ => format!("Write verse {it} of a ballad about rivers and bells."),
+        };
+        let label = |prompt: u32, model: u16| {
+            let able = u32::from(model == 2) == prompt % 2;
+            let quality = f32::from(able != (prompt / 2 % 10 == 3));
+            Label { prompt, model, source: 0, task: 0, quality, ..any.labels[0] }
+        };
+        let pairs = (0..1_200).flat_map(|prompt| (0..3).map(move |model| (prompt, model)));
+        Dataset {
+            prompts: (0..1_200).map(|it| Text::from(prompt(it))).collect(),
+            models: ["sums", "more sums", "verses"].map(str::to_owned).to_vec(),
+            labels: pairs.map(|(prompt, model)| label(prompt, model)).collect(),
+            ..any
+        }
+    }
+
     #[test]
     fn a_model_left_out_comes_back_with_labels() {
-        let data = testing::dataset(1_500);
-        let encoder = Encoder::shipped().unwrap();
+        let (data, encoder) = (table(), Encoder::shipped().unwrap());
         let settings = HoldoutSettings {
             models: 1,
             draws: 1,
             cut: Cut { held_out: 0.3, ..Cut::default() },
-            fit: FitSettings { hidden: 32, batch: 32, ..FitSettings::default() },
+            fit: FitSettings { hidden: 32, epochs_max: 8, ..FitSettings::default() },
         };
         let found = holdout(&data, &encoder, &settings).unwrap();
         let (auc, full) = found.means();
         assert_eq!(auc.len(), HOLDOUT_STEPS.len());
-        assert!(full > 0.7 && auc[4] > full - 0.1 && auc[4] > auc[1], "{found}");
+        assert!(full > 0.8 && auc[4] > full - 0.05, "{found}");
         assert!(found.to_string().contains("mean"));
-        let too_many = HoldoutSettings { models: 3, ..settings };
+        let too_many = HoldoutSettings { models: 4, ..settings };
         let refused = holdout(&data, &encoder, &too_many).unwrap_err().to_string();
-        assert!(refused.contains("2 models"), "{refused}");
+        assert!(refused.contains("3 models"), "{refused}");
     }
 }

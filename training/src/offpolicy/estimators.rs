@@ -223,13 +223,15 @@ fn direct(target: &Target, guesses: &Guesses) -> Vec<f64> {
 }
 
 fn doubly_robust(rows: &[Row], target: &Target, guesses: &Guesses, measure: Measure) -> Vec<f64> {
-    let direct = direct(target, guesses);
-    let each = rows.iter().zip(target).zip(guesses).zip(direct);
-    let one = |(((row, chances), guesses), direct): (((&Row, &Vec<f64>), &Vec<f64>), f64)| {
+    let missed = rows.iter().zip(target).zip(guesses).map(|((row, chances), guesses)| {
         let guess = guesses.get(row.chosen).copied().unwrap_or_default();
-        direct + weight(row, chances) * (row.reward[measure as usize] - guess)
-    };
-    each.map(one).collect()
+        weight(row, chances) * (row.reward[measure as usize] - guess)
+    });
+    direct(target, guesses)
+        .into_iter()
+        .zip(missed)
+        .map(|(direct, missed)| direct + missed)
+        .collect()
 }
 
 fn normalised(weights: &[f64], rows: &[Row], measure: Measure, groups: &[u64]) -> Option<Estimate> {
