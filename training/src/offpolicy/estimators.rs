@@ -142,7 +142,8 @@ pub fn cover(rows: &[Row], target: &Target) -> Cover {
     Cover {
         rows: rows.len(),
         effective: if squares > 0.0 { sum * sum / squares } else { 0.0 },
-        unsupported: never.sum::<f64>() / rows.len().max(1) as f64,
+        // An empty sum of floats is -0.
+        unsupported: never.fold(0.0, |sum, it| sum + it) / rows.len().max(1) as f64,
     }
 }
 
