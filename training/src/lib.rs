@@ -14,6 +14,8 @@ pub mod fit;
 pub mod judge;
 pub mod make;
 pub mod metrics;
+pub mod newcomer;
+pub mod offpolicy;
 pub mod progress;
 pub mod report;
 pub mod split;

@@ -14,6 +14,8 @@ use pointsman_training::dataset::Dataset;
 use pointsman_training::encoder::Origin;
 use pointsman_training::fit::{FitSettings, encode_prompts};
 use pointsman_training::metrics::Bootstrap;
+use pointsman_training::newcomer::{AddModelArgs, HoldoutArgs};
+use pointsman_training::offpolicy::{OpeArgs, PromoteArgs};
 use pointsman_training::report::{Job, Options, Report, html};
 use pointsman_training::split::Cut;
 use pointsman_training::{encoder, make, report};
@@ -36,6 +38,14 @@ enum Command {
     Evaluate(EvaluateArgs),
     /// Trains routers on folds of a labelled table and judges what their choices cost and yield.
     Frontier(FrontierArgs),
+    /// Adds a model to an artifact from a few labels, without training.
+    AddModel(AddModelArgs),
+    /// Trains without some models and measures how few labels bring each of them back.
+    Holdout(HoldoutArgs),
+    /// Tells from an outcome log what an artifact would have earned.
+    Ope(OpeArgs),
+    /// Lets an artifact take another's place, if it is surely better.
+    Promote(PromoteArgs),
 }
 
 #[derive(Args)]
@@ -200,6 +210,10 @@ fn main() -> Result<()> {
         Command::Fit(asked) => fit(asked),
         Command::Evaluate(asked) => evaluate(asked),
         Command::Frontier(asked) => frontier(asked),
+        Command::AddModel(asked) => asked.run(),
+        Command::Holdout(asked) => asked.run(),
+        Command::Ope(asked) => asked.run(),
+        Command::Promote(asked) => asked.run(),
     }
 }
 

@@ -54,13 +54,21 @@ fn measured(figures: &Figures) -> prediction::Figures {
 }
 
 fn write(artifact: &Artifact, figures: &Figures, out: &Path) -> Result<()> {
+    save(artifact, &card(&artifact.manifest, figures), out)
+}
+
+/// Writes an artifact and its card to a folder, which is made where there is none.
+///
+/// # Errors
+/// When a file cannot be written.
+pub fn save(artifact: &Artifact, card: &str, out: &Path) -> Result<()> {
     std::fs::create_dir_all(out).with_context(|| out.display().to_string())?;
     let mut manifest = serde_json::to_string_pretty(&artifact.manifest)?;
     manifest.push('\n');
     let files = [
         (WEIGHTS_FILE, artifact.weights()?),
         (MANIFEST_FILE, manifest.into_bytes()),
-        (CARD_FILE, card(&artifact.manifest, figures).into_bytes()),
+        (CARD_FILE, card.as_bytes().to_vec()),
     ];
     for (name, bytes) in files {
         let (place, beside) = (out.join(name), out.join(format!(".{name}.part")));

@@ -167,11 +167,11 @@ fn extended(latent: &[f32; LATENT]) -> DVector<f64> {
     DVector::from_iterator(HEAD, latent.iter().map(|it| f64::from(*it)).chain([1.0]))
 }
 
-fn inverse(matrix: &DMatrix<f64>) -> Option<DMatrix<f64>> {
+pub(crate) fn inverse(matrix: &DMatrix<f64>) -> Option<DMatrix<f64>> {
     matrix.clone().cholesky().map(|it| it.inverse())
 }
 
-fn packed(matrix: &DMatrix<f64>) -> Vec<f32> {
+pub(crate) fn packed(matrix: &DMatrix<f64>) -> Vec<f32> {
     let cells = (0..HEAD).flat_map(|row| (0..=row).map(move |column| (row, column)));
     cells.map(|cell| matrix[cell] as f32).collect()
 }

@@ -12,6 +12,7 @@ mod targets;
 mod train;
 
 pub use assemble::fit;
+pub(crate) use heads::{inverse, packed};
 pub use targets::{Inputs, encode_prompts};
 
 /// How a training run goes.
