@@ -12,7 +12,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::catalog::Deployment;
-use crate::domain::{Attempt, DeploymentId, Fault, ForcedFault};
+use crate::domain::{Attempt, DeploymentId, Fault, ForcedFault, Usage, Usd};
 
 /// The seed's stream for faults; the pauses of the chain are drawn from the first.
 const DRAWS_STREAM: u64 = 1;
@@ -39,7 +39,15 @@ pub struct Drill {
 struct State {
     draws: ChaCha8Rng,
     /// Every call so far, in order.
-    calls: Vec<(DeploymentId, Option<Fault>)>,
+    calls: Vec<(DeploymentId, Option<Struck>)>,
+}
+
+/// A call that was made to fail.
+#[derive(Debug, Clone, Copy)]
+struct Struck {
+    fault: Fault,
+    /// Whether nobody was asked, so that nobody bills it.
+    free: bool,
 }
 
 impl Armed {
@@ -76,14 +84,19 @@ impl Drill {
         Self { armed, state: Mutex::new(State { draws, calls: Vec::new() }) }
     }
 
-    /// How the call that is made now fails, if it is to fail.
-    pub(super) fn draw(&self, deployment: &Deployment) -> Option<Fault> {
+    /// How the call that is made now fails, if it is to fail. `free` says which faults ask nobody.
+    pub(super) fn draw(
+        &self,
+        deployment: &Deployment,
+        free: impl Fn(Fault) -> bool,
+    ) -> Option<Fault> {
         let mut state = self.state();
         let (id, model, provider) = (&deployment.id, &deployment.model.name, &deployment.provider);
         let mut meant = self.armed.iter().filter(|it| it.forced.target.means(id, model, provider));
         let strikes = meant.find(|it| it.strikes(state.draws.random_range(0.0..1.0)));
         let fault = strikes.map(|it| it.forced.fault);
-        state.calls.push((deployment.id.clone(), fault));
+        let struck = fault.map(|fault| Struck { fault, free: free(fault) });
+        state.calls.push((deployment.id.clone(), struck));
         fault
     }
 
@@ -93,8 +106,12 @@ impl Drill {
         // A request that this provider has no words for was never sent, and has said so.
         for attempt in attempts.iter_mut().filter(|it| it.detail.is_none()) {
             let own = calls.iter().position(|(id, _)| *id == attempt.deployment);
-            if let Some((_, Some(fault))) = own.map(|at| calls.remove(at)) {
-                attempt.mark_forced(fault);
+            if let Some((_, Some(struck))) = own.map(|at| calls.remove(at)) {
+                attempt.mark_forced(struck.fault);
+                if struck.free {
+                    attempt.usage = Usage::default();
+                    (attempt.usage_estimated, attempt.cost_usd) = (false, Usd::ZERO);
+                }
             }
         }
     }
@@ -108,7 +125,7 @@ impl Drill {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{FailureClass, FaultTarget, Probability, Usage, Usd};
+    use crate::domain::{FailureClass, FaultTarget, Probability};
     use crate::providers::fixtures;
 
     fn forced(target: FaultTarget, times: Option<u32>, probability: f64) -> Arc<Armed> {
@@ -119,7 +136,7 @@ mod tests {
     fn strikes(armed: &Arc<Armed>, seed: u64, calls: usize) -> Vec<bool> {
         let drill = Drill::new(vec![Arc::clone(armed)], seed);
         let deployment = fixtures::deployment("p");
-        (0..calls).map(|_| drill.draw(&deployment).is_some()).collect()
+        (0..calls).map(|_| drill.draw(&deployment, |_| true).is_some()).collect()
     }
 
     #[test]
@@ -148,7 +165,7 @@ mod tests {
         let (one, other) = (fixtures::deployment("p"), fixtures::deployment("q"));
         let target = FaultTarget::Deployment(one.id.clone());
         let drill = Drill::new(vec![forced(target, Some(1), 1.0)], 1);
-        let calls = [&one, &one, &other].map(|it| drill.draw(it));
+        let calls = [&one, &one, &other].map(|it| drill.draw(it, |_| true));
         assert_eq!(calls, [Some(Fault::Auth), None, None]);
         let attempt = |of: &Deployment, detail: Option<&str>| Attempt {
             deployment: of.id.clone(),

@@ -32,7 +32,7 @@ pub fn no_limit_is_broken(ranking: &Ranking, policy: &Policy, need: &Need) -> bo
 pub fn order_follows_utility(ranking: &Ranking, policy: &Policy) -> bool {
     ranking.entries.windows(2).all(|pair| {
         let [a, b] = pair else { return true };
-        let opens = |it: &Ranked| rank::opens_in_ms(it.shut.as_ref());
+        let opens = |it: &Ranked| (it.shut.is_some(), rank::opens_in_ms(it.shut.as_ref()));
         match opens(a).cmp(&opens(b)) {
             Ordering::Less => return true,
             Ordering::Greater => return false,

@@ -58,7 +58,7 @@ pub fn rank(
     if entries.is_empty() {
         return Err(Refusal { excluded });
     }
-    let opens = |it: &Ranked| opens_in_ms(it.shut.as_ref());
+    let opens = |it: &Ranked| (it.shut.is_some(), opens_in_ms(it.shut.as_ref()));
     entries.sort_by(|a, b| {
         opens(a).cmp(&opens(b)).then_with(|| order(a, b, &policy.candidates.order, seed))
     });

@@ -97,6 +97,7 @@ fn section(scene: &Scene, letter: char, simulator: &Simulator) -> String {
     };
     let (input, output) = scene.price(letter);
     let quirks = match protocol {
+        "openai" if scene.row.wish == Wish::NoUsage => "quirks = { stream_options = false }\n",
         "openai" => "quirks = { assistant_prefix = \"plain\" }\n",
         _ => "",
     };
@@ -110,10 +111,6 @@ fn section(scene: &Scene, letter: char, simulator: &Simulator) -> String {
          price = {{ input = {input:?}, output = {output:?} }}\n\
          speed = {{ ttft_ms = 20, tokens_per_s = 2000 }}\n"
     );
-    if scene.row.wish == Wish::NoUsage {
-        let quirks = "api_key_env = \"HOUSE_KEY\"\nquirks = { stream_options = false }\n";
-        text = text.replace("api_key_env = \"HOUSE_KEY\"\n", quirks);
-    }
     let last_resort = letter == 'D' && scene.row.wish == Wish::LastResort;
     writeln!(text, "last_resort = {last_resort}").unwrap();
     text

@@ -169,8 +169,10 @@ fn what_began_before_it_opened_is_no_news() {
     let it = open_since(seconds(10));
     let (it, _) = admitted(it, seconds(12));
     let told = |verdict| Told { began: seconds(9), verdict };
-    assert_eq!(it.report(told(Verdict::Answered), seconds(13), &SETTINGS), it);
-    assert_eq!(it.report(told(ILL), seconds(13), &SETTINGS), it);
+    for verdict in [Verdict::Answered, ILL] {
+        let phase = it.report(told(verdict), seconds(13), &SETTINGS).phase(seconds(13), &SETTINGS);
+        assert_eq!(phase, it.phase(seconds(13), &SETTINGS), "{verdict:?}");
+    }
 }
 
 /// Something that happens, so many milliseconds later.

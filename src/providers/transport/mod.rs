@@ -106,7 +106,9 @@ impl HttpCaller {
         asking: &Asking<'_>,
         encoded: &Encoded,
     ) -> Result<Response, CallFailure> {
-        match self.drill.as_ref().and_then(|it| it.draw(asking.deployment)) {
+        match self.drill.as_ref().and_then(|it| {
+            it.draw(asking.deployment, |fault| forced::asks_nobody(fault, asking.delivery))
+        }) {
             None => line.send(encoded).await,
             Some(fault) => forced::play(line, asking, encoded, fault).await,
         }

@@ -159,6 +159,31 @@ pub(super) async fn play(
     }
 }
 
+/// Whether a fault contacts nobody.
+pub(super) fn asks_nobody(fault: Fault, delivery: Delivery) -> bool {
+    match fault {
+        Fault::SlowFirstToken(_) | Fault::Drip => false,
+        Fault::ResetInBody
+        | Fault::Stall { .. }
+        | Fault::CutAfter { .. }
+        | Fault::NoEndMark
+        | Fault::MalformedChunk { .. }
+        | Fault::ErrorInStream { .. } => matches!(delivery, Delivery::Whole),
+        Fault::Status { .. }
+        | Fault::Reset
+        | Fault::Hang
+        | Fault::Empty
+        | Fault::Malformed
+        | Fault::ErrorInside200
+        | Fault::ContextTooLong
+        | Fault::ContentFilter
+        | Fault::WrongModel
+        | Fault::Auth
+        | Fault::Quota
+        | Fault::Unsupported => true,
+    }
+}
+
 fn answer(response: Response) -> Effect {
     Effect::Answer(Box::new(response))
 }
