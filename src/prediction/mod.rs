@@ -20,6 +20,8 @@ pub use artifact::{Artifact, MANIFEST_FILE, WEIGHTS_FILE};
 pub use forecast::{Forecast, LogNormal, Prediction, QualityEstimate};
 pub use head::{HEAD, QualityHead, TokensHead, packed_len, with_one};
 pub use live::{LiveStats, SpeedSample};
-pub use manifest::{ArtifactError, DataFacts, FORMAT_VERSION, Figures, LearnedModel, Manifest};
+pub use manifest::{
+    ArtifactError, DataFacts, FORMAT_VERSION, FORMAT_VERSION_MIN, Figures, LearnedModel, Manifest,
+};
 pub use predictor::{Predictor, Prompt};
 pub use trunk::{LATENT, Trunk};

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use pointsman::encoder::WIDTH;
 use pointsman::prediction::Predictor;
 
-use crate::controls::{Knn, Ridge, Vectors};
+use crate::controls::{Control, Knn, Pair, Ridge, Vectors};
 use crate::dataset::Dataset;
 use crate::evaluate::Figures;
 use crate::fit::Inputs;
@@ -19,7 +19,7 @@ use crate::split::{Cut, Split};
 /// When nothing is held out.
 pub fn judge(
     data: &Dataset,
-    inputs: &Inputs,
+    inputs: &[Inputs],
     cut: &Cut,
     predictor: Option<&Predictor>,
 ) -> Result<Figures> {
@@ -28,12 +28,25 @@ pub fn judge(
     figures
         .judge_plain_controls(data, &train, &held_out)
         .context("the table has too few questions to hold some out")?;
-    let embeddings = inputs.embeddings();
-    let vectors = || Vectors::new(&embeddings, data.prompts.len(), WIDTH);
-    figures.judge_control(&Knn::fit(data, &train, vectors()?), data, &held_out)?;
-    figures.judge_control(&Ridge::fit(data, &train, vectors()?), data, &held_out)?;
+    for inputs in inputs {
+        let embeddings = inputs.embeddings();
+        let vectors = || Vectors::new(&embeddings, data.prompts.len(), WIDTH);
+        let predicted = |it: &dyn Control| {
+            let pairs: Vec<Pair> = held_out.iter().map(Pair::from).collect();
+            (format!("{} (exit {})", it.name(), inputs.exit), it.predict(&pairs))
+        };
+        let controls = [
+            predicted(&Knn::fit(data, &train, vectors()?)),
+            predicted(&Ridge::fit(data, &train, vectors()?)),
+        ];
+        for (name, predicted) in controls {
+            figures.judge(&name, data, &held_out, &predicted)?;
+        }
+    }
     if let Some(predictor) = predictor {
-        figures.judge_artifact(predictor, data, inputs, (&train, &held_out))?;
+        for inputs in inputs.iter().filter(|it| predictor.exits().contains(&it.exit)) {
+            figures.judge_artifact(predictor, data, inputs, (&train, &held_out))?;
+        }
     }
     Ok(figures)
 }

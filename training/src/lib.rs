@@ -14,4 +14,5 @@ pub mod judge;
 pub mod make;
 pub mod metrics;
 pub mod progress;
+pub mod seeds;
 pub mod split;

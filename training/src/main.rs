@@ -11,7 +11,9 @@ use pointsman::encoder::Encoder;
 use pointsman::prediction::Predictor;
 use pointsman_training::dataset::Dataset;
 use pointsman_training::encoder::Origin;
-use pointsman_training::fit::{FitSettings, encode_prompts};
+use pointsman_training::fit::{FitSettings, encode_exits};
+use pointsman_training::make::Materials;
+use pointsman_training::seeds::Spread;
 use pointsman_training::split::Cut;
 use pointsman_training::{encoder, judge, make};
 
@@ -60,6 +62,9 @@ struct TableArgs {
     /// A folder with encoder.safetensors and tokenizer.json; the one in this program by default.
     #[arg(long)]
     encoder: Option<PathBuf>,
+    /// A file that keeps the prompts' vectors from run to run; written if it is not there.
+    #[arg(long)]
+    vectors: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -72,9 +77,13 @@ struct FitArgs {
     /// Seeds every draw.
     #[arg(long, default_value_t = FitSettings::default().seed)]
     seed: u64,
-    /// Most passes over the table.
-    #[arg(long, default_value_t = FitSettings::default().epochs_max)]
-    epochs_max: usize,
+    /// Train so many artifacts, each with the next seed, and print the mean and spread of their figures;
+    /// the first is written.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=20))]
+    seeds: u64,
+    /// Passes over the table.
+    #[arg(long, default_value_t = FitSettings::default().epochs)]
+    epochs: usize,
     /// The artifact's name; made of its checksum by default.
     #[arg(long, default_value_t = String::new())]
     version: String,
@@ -130,21 +139,27 @@ fn main() -> Result<()> {
 }
 
 fn fit(asked: FitArgs) -> Result<()> {
-    let settings = FitSettings {
-        seed: asked.seed,
-        epochs_max: asked.epochs_max,
-        version: asked.version,
-        ..FitSettings::default()
-    };
-    let figures = make::artifact(
-        &asked.table.data,
-        &asked.table.encoder()?,
-        &asked.table.cut(),
-        &settings,
-        &asked.out,
-    )?;
-    print!("{figures}");
-    println!("\nwrote {}", asked.out.display());
+    let encoder = asked.table.encoder()?;
+    let kept = asked.table.vectors.as_deref();
+    let materials = Materials::read(&asked.table.data, &encoder, kept)?;
+    let mut spread = Spread::default();
+    for further in 0..asked.seeds {
+        let settings = FitSettings {
+            seed: asked.seed.wrapping_add(further),
+            epochs: asked.epochs,
+            version: asked.version.clone(),
+            ..FitSettings::default()
+        };
+        let out = (further == 0).then_some(asked.out.as_path());
+        let figures = make::artifact(&materials, &encoder, &asked.table.cut(), &settings, out)?;
+        spread.add(&figures);
+        if let Some(out) = out {
+            println!("{figures}\nwrote {}", out.display());
+        }
+    }
+    if asked.seeds > 1 {
+        print!("{spread}");
+    }
     Ok(())
 }
 
@@ -155,7 +170,7 @@ fn evaluate(asked: EvaluateArgs) -> Result<()> {
         None => Predictor::shipped(&encoder)?,
     };
     let data = Dataset::read(&asked.table.data)?;
-    let inputs = encode_prompts(&data, &encoder)?;
+    let inputs = encode_exits(&data, &encoder, asked.table.vectors.as_deref())?;
     let figures = judge::judge(&data, &inputs, &asked.table.cut(), Some(&predictor))
         .with_context(|| asked.table.data.display().to_string())?;
     match asked.format {

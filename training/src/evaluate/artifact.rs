@@ -26,10 +26,16 @@ pub struct TokenFigures {
 }
 
 impl Figures {
-    /// The name of the artifact's row.
+    /// The name of the artifact's row for the first exit.
     pub const ARTIFACT: &'static str = "router artifact (exit 0)";
 
-    /// Measures an artifact.
+    /// The name of the artifact's row for an exit.
+    pub fn artifact_row(exit: u8) -> String {
+        format!("router artifact (exit {exit})")
+    }
+
+    /// Measures an artifact at the exit of these inputs; the figures of tokens are those of the last exit
+    /// that was measured.
     ///
     /// # Errors
     /// [`MetricError`] when nothing is held out.
@@ -42,13 +48,13 @@ impl Figures {
     ) -> Result<(), MetricError> {
         let (train, held_out) = labels;
         let quality = |it: &Label| {
-            let latent = predictor.latent_of(inputs.row(it.prompt as usize));
+            let latent = predictor.latent_of(inputs.exit, inputs.row(it.prompt as usize));
             let (head, _) =
                 predictor.heads(data.models.get(usize::from(it.model)).map(String::as_str));
             head.estimate(&latent, 0.0).mean.get() as f32
         };
         let predicted: Vec<f32> = held_out.par_iter().map(quality).collect();
-        self.judge(Self::ARTIFACT, data, held_out, &predicted)?;
+        self.judge(&Self::artifact_row(inputs.exit), data, held_out, &predicted)?;
         self.tokens = tokens(predictor, data, inputs, train, held_out)?;
         Ok(())
     }
@@ -70,7 +76,7 @@ fn tokens(
     }
     let truth: Vec<f32> = known.iter().map(|(_, tokens)| *tokens).collect();
     let foretell = |(label, _): &(&Label, f32)| {
-        let latent = predictor.latent_of(inputs.row(label.prompt as usize));
+        let latent = predictor.latent_of(inputs.exit, inputs.row(label.prompt as usize));
         let name = data.models.get(usize::from(label.model)).map(String::as_str);
         let (_, head) = predictor.heads(name);
         let tokens = LogNormal { mu: head.mu(&latent), sigma: head.sigma, cap: 1e6 };
