@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use pointsman::api::proto::pointsman_admin_client::PointsmanAdminClient;
 use pointsman::api::proto::{
-    AvailabilityState, DeploymentAvailability, FailureClass, Limit, ListAvailabilityRequest,
+    AvailabilityState, DeploymentAvailability, FailureClass, ListAvailabilityRequest,
     ListModelsRequest, RankRequest, RouteRequest, Sampling,
 };
 use pointsman::dispatch::BreakerSettings;
@@ -84,10 +84,9 @@ async fn a_dead_primary_is_left_alone_while_it_is_open() {
         assert_eq!((answer.served_model.as_str(), answer.attempts.len()), ("middle", 1));
         let decision = answer.decision.unwrap();
         assert_eq!(decision.ranking[0].model, "middle");
-        let [shut] = decision.excluded.as_slice() else { panic!("one is excluded") };
-        assert_eq!(shut.deployment, deployment("best"));
-        assert_eq!(shut.reasons[0].limit(), Limit::Unavailable);
-        assert!(shut.reasons[0].message.contains("after overloaded"), "{shut:?}");
+        let last = decision.ranking.last().unwrap();
+        assert_eq!((decision.ranking.len(), last.model.as_str()), (ROWS.len(), "best"));
+        assert!(last.shut.as_ref().unwrap().contains("after overloaded"), "{last:?}");
     }
     assert_eq!(calls(&house, "best"), before);
     let best = of(&house, "best").await;
@@ -99,7 +98,6 @@ async fn a_dead_primary_is_left_alone_while_it_is_open() {
     assert!(models[0].deployments[0].unavailable.as_ref().unwrap().contains("shut"));
     // Every decision can be made again from its record, whoever was shut then.
     let records = records(&house);
-    assert!(records.iter().any(|it| !it.excluded.is_empty()));
     for record in records {
         assert_eq!(differences(&record), []);
     }
@@ -160,9 +158,10 @@ async fn what_a_deployment_refused_once_it_is_not_asked_again() {
     assert_eq!((first.attempts.len(), first.attempts[0].failure()), (2, unsupported));
     let again = house.client.route(warm(2)).await.unwrap().into_inner();
     assert_eq!((again.served_model.as_str(), again.attempts.len()), ("middle", 1));
-    let excluded = &again.decision.unwrap().excluded[0];
-    assert_eq!(excluded.deployment, deployment("best"));
-    assert!(excluded.reasons[0].message.contains("unsupported"), "{excluded:?}");
+    let decision = again.decision.unwrap();
+    let last = decision.ranking.last().unwrap();
+    assert_eq!(last.deployment, deployment("best"));
+    assert!(last.shut.as_ref().unwrap().contains("unsupported"), "{last:?}");
     // Without the parameter it is asked; it has one refusal left, of which nothing follows.
     for (number, wanted) in [(3, "middle"), (4, "best")] {
         let plain = house.client.route(ask(&prompt(number))).await.unwrap().into_inner();

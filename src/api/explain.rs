@@ -28,12 +28,21 @@ fn explain_ranking(ranking: &Ranking) -> String {
             expected.cost_usd.mean(),
             expected.latency_s.mean() * 1_000.0,
             it.utility,
-            if it.deployment.last_resort { " (last resort)" } else { "" },
+            standing(it),
         )
     };
     let lines: String = ranking.entries.iter().enumerate().take(LINES_MAX).map(line).collect();
     let more = rest(ranking.entries.len());
     format!("{lines}{more}{}", excluded_lines(&ranking.excluded))
+}
+
+/// Why it stands where it does, where that is not its utility.
+fn standing(of: &Ranked) -> String {
+    match &of.shut {
+        Some(why) => format!(" ({why}: only when nobody else is left)"),
+        None if of.deployment.last_resort => " (last resort)".to_owned(),
+        None => String::new(),
+    }
 }
 
 fn excluded_lines(excluded: &[Excluded]) -> String {

@@ -85,7 +85,8 @@ fn decision(verdict: Result<Ranking, Refusal>) -> Decision {
 pub(super) fn decided() -> Decision {
     let deployment = Arc::clone(&fleet().deployments()[0]);
     let prediction = prediction(&deployment);
-    let entry = Ranked { deployment, prediction, utility: 0.4, propensity: Probability::ONE };
+    let entry =
+        Ranked { deployment, prediction, utility: 0.4, propensity: Probability::ONE, shut: None };
     decision(Ok(Ranking { entries: vec![entry], excluded: vec![], seed: 1 }))
 }
 

@@ -106,6 +106,7 @@ fn ranked(of: &Ranked) -> proto::RankedCandidate {
         prediction: Some(prediction(&of.prediction)),
         utility: of.utility,
         propensity: of.propensity.get(),
+        shut: of.shut.as_ref().map(ToString::to_string),
     }
 }
 

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep};
 use super::billing::tokens_of;
 use super::health::{Admission, PROBE_RECHECK};
 use super::next::{Left, Retry, Skipped, Step, Tried, next_step};
-use super::timing::{Awaited, Backoff};
+use super::timing::{Awaited, Backoff, SHUT_WAIT_MAX};
 use super::{COME_BACK_AFTER, ChainEnd, ChainFailure, Dispatched, Plan};
 use crate::domain::{Again, Attempt, Timeouts, Usd};
 use crate::providers::CallFailure;
@@ -30,6 +30,8 @@ pub(super) struct Chain<'a> {
     backoff: Backoff,
     tried: Vec<Tried>,
     shut: Vec<FoundShut>,
+    /// How long nobody was called, for want of anyone who could be.
+    waited: Duration,
     /// Who asked to be left alone, and until when, on the health's clock.
     asked: Vec<(usize, Duration)>,
     awaited: Awaited,
@@ -57,8 +59,8 @@ pub(super) struct Success<'a, T> {
 #[derive(Debug, Clone, Copy)]
 struct FoundShut {
     at: usize,
-    /// When to ask for it again, on the health's clock; `None` when that was done, in vain.
-    again: Option<Duration>,
+    /// When to ask for it again, on the health's clock.
+    again: Duration,
 }
 
 impl<'a> Chain<'a> {
@@ -69,7 +71,7 @@ impl<'a> Chain<'a> {
         let backoff = Backoff::new(seed);
         let (tried, shut, asked, attempts) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let under_way = Vec::new();
-        let (set_aside, begun) = (None, 0);
+        let (set_aside, begun, waited) = (None, 0, Duration::ZERO);
         Self {
             plan,
             walk,
@@ -77,6 +79,7 @@ impl<'a> Chain<'a> {
             tried,
             shut,
             asked,
+            waited,
             awaited,
             begun,
             under_way,
@@ -113,8 +116,8 @@ impl<'a> Chain<'a> {
     where
         F: Future<Output = Result<T, CallFailure>>,
     {
-        // Ends: each round adds to `tried`, where nobody is more than twice, finds someone shut, who
-        // is asked for once more, waits for a probe, or finds the time gone and stops.
+        // Ends: each round adds to `tried`, where nobody is more than twice; or finds someone shut, who is
+        // asked for again after a pause, of which there is only so much; or finds the time gone.
         loop {
             let (at, pause, longest) = match self.step() {
                 Step::Try { at, pause, timeout } => (at, pause, timeout),
@@ -122,6 +125,9 @@ impl<'a> Chain<'a> {
             };
             if !pause.is_zero() {
                 sleep(pause).await;
+                if self.shut.iter().any(|it| it.at == at) {
+                    self.waited += pause;
+                }
             }
             let longest = longest.min(self.time_left());
             if longest.is_zero() || !self.is_admitted(at) {
@@ -137,7 +143,8 @@ impl<'a> Chain<'a> {
     /// budget the next candidate comes instead.
     fn step(&self) -> Step {
         let now = self.plan.health.now();
-        let wait = |it: &FoundShut| it.again.map(|again| again.saturating_sub(now));
+        let spare = SHUT_WAIT_MAX.saturating_sub(self.waited);
+        let wait = |it: &FoundShut| Some(it.again.saturating_sub(now)).filter(|it| *it <= spare);
         let skipped: Vec<_> =
             self.shut.iter().map(|it| Skipped { at: it.at, wait: wait(it) }).collect();
         let (left, fallback) = (self.left(), &self.plan.policy.fallback);
@@ -164,9 +171,9 @@ impl<'a> Chain<'a> {
                 self.shut.retain(|it| it.at != at);
                 return true;
             }
-            Admission::Shut { until } => before.is_none().then_some(until),
-            Admission::Probed => Some(now + PROBE_RECHECK),
-            Admission::Ramped => Some(now),
+            Admission::Shut { until } => until,
+            Admission::Probed => now + PROBE_RECHECK,
+            Admission::Ramped => now,
         };
         self.shut.retain(|it| it.at != at);
         self.shut.push(FoundShut { at, again });

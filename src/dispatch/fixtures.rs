@@ -68,7 +68,7 @@ fn ranked(at: usize, figures: &Figures) -> Ranked {
     let prediction = prediction(deployment.id.clone(), figures);
     let propensity = if at == 0 { Probability::ONE } else { Probability::ZERO };
     let utility = -(at as f64);
-    Ranked { deployment: Arc::new(deployment), prediction, utility, propensity }
+    Ranked { deployment: Arc::new(deployment), prediction, utility, propensity, shut: None }
 }
 
 fn prediction(deployment: DeploymentId, figures: &Figures) -> Prediction {

@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use super::ChainFailure;
-use super::timing::{RETRY_AFTER_MAX, SHUT_WAIT_MAX, Turn, attempt_limit, median, share};
+use super::timing::{RETRY_AFTER_MAX, Turn, attempt_limit, median, share};
 use crate::domain::{Again, FailureClass, Next, Probability, Usd};
 use crate::ranking::{FallbackPolicy, Ranked};
 
@@ -45,7 +45,7 @@ pub(super) struct Tried {
 pub(super) struct Skipped {
     /// The candidate's place.
     pub(super) at: usize,
-    /// How long until it may be asked for again; `None` when it was waited for in vain.
+    /// How long until it may be asked for again; `None` when that is too long to wait.
     pub(super) wait: Option<Duration>,
 }
 
@@ -107,8 +107,14 @@ pub(super) fn next_step(
     if let Some(at) = open.iter().find(|it| shortfall(walk[**it], left).is_none()) {
         return attempt(*at, Duration::ZERO);
     }
-    let waits = skipped.iter().filter(|it| shut.contains(&it.at));
-    let waits = waits.filter_map(|it| Some((it.at, it.wait.filter(|it| *it <= SHUT_WAIT_MAX)?)));
+    // Nobody is left who can be called now and was not: those who are shut, and second calls that were
+    // passed over because the breaker had opened meanwhile.
+    let later = called_once(walk, tried, left);
+    let waits = skipped.iter().filter(|it| shut.contains(&it.at) || later.contains(&it.at));
+    let waits = waits.filter_map(|it| Some((it.at, it.wait?)));
+    let passed_over = tried.iter().filter(|it| later.contains(&it.at) && !is_skipped(it.at));
+    let passed_over = passed_over.filter_map(|it| Some((it.at, pause_before_again(it)?)));
+    let waits = waits.chain(passed_over);
     let soonest = waits.min_by_key(|(_, wait)| *wait);
     match soonest.filter(|(at, wait)| fits_after(walk[*at], *wait, left)) {
         Some((at, pause)) => attempt(at, pause),
@@ -137,20 +143,33 @@ fn ends_chain(class: FailureClass, policy: &FallbackPolicy) -> Option<ChainFailu
 
 /// The last candidate once more, if it failed for the first time and in a way that may pass.
 fn again(walk: &[&Ranked], tried: &[Tried], left: Left) -> Option<(usize, Duration)> {
-    let last = tried.last().filter(|_| left.retry == Retry::Allowed)?;
-    let pause = match last.class.handling().again {
-        Again::Never => return None,
-        Again::AtOnce => Duration::ZERO,
-        Again::AfterBackoff => last.pause?,
-        Again::AfterRetryAfter => last.pause.filter(|it| *it <= RETRY_AFTER_MAX)?,
-    };
-    let first_time = tried.iter().filter(|it| it.at == last.at).count() == 1;
+    let last = tried.last()?;
+    let pause = pause_before_again(last)?;
     let fits = fits_after(walk.get(last.at)?, pause, left);
-    (first_time && fits).then_some((last.at, pause))
+    (fits && called_once(walk, tried, left).contains(&last.at)).then_some((last.at, pause))
+}
+
+/// Those who were called once and failed in a way that may pass, in the order of their calls.
+fn called_once(walk: &[&Ranked], tried: &[Tried], left: Left) -> Vec<usize> {
+    let once = |at: usize| tried.iter().filter(|it| it.at == at).count() == 1;
+    let may = |it: &&Tried| it.at < walk.len() && once(it.at) && pause_before_again(it).is_some();
+    let allowed = left.retry == Retry::Allowed;
+    tried.iter().filter(|_| allowed).filter(may).map(|it| it.at).collect()
+}
+
+/// The pause before a deployment that failed may be called once more, where its class allows that.
+fn pause_before_again(failed: &Tried) -> Option<Duration> {
+    match failed.class.handling().again {
+        Again::Never => None,
+        Again::AtOnce => Some(Duration::ZERO),
+        Again::AfterBackoff => failed.pause,
+        Again::AfterRetryAfter => failed.pause.filter(|it| *it <= RETRY_AFTER_MAX),
+    }
 }
 
 /// Those never called, whose window is larger than every one that was too small; in order, except
-/// that those of a provider that is at fault go behind the others, and last resorts stay last.
+/// that those of a provider that is at fault go behind the others, last resorts behind these, and those
+/// that were shut when they were ranked stay last.
 pub(super) fn untried(walk: &[&Ranked], tried: &[Tried]) -> Vec<usize> {
     let too_small = tried.iter().filter(|it| it.class.handling().next == Next::LargerWindow);
     let floor = too_small.filter_map(|it| walk.get(it.at)).map(|it| window(it)).max();
@@ -158,7 +177,11 @@ pub(super) fn untried(walk: &[&Ranked], tried: &[Tried]) -> Vec<usize> {
     let large = move |at: &usize| floor.is_none_or(|it| window(walk[*at]) > it);
     let mut untried: Vec<usize> = (0..walk.len()).filter(fresh).filter(large).collect();
     // Stable: equals keep their order.
-    untried.sort_by_key(|at| (walk[*at].deployment.last_resort, shares_fate(walk, tried, *at)));
+    let rank = |at: &usize| {
+        let it = walk[*at];
+        (it.shut.is_some(), it.deployment.last_resort, shares_fate(walk, tried, *at))
+    };
+    untried.sort_by_key(rank);
     untried
 }
 

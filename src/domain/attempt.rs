@@ -52,6 +52,15 @@ pub struct Seam {
 const FORCED: &str = "forced: ";
 
 impl Attempt {
+    /// The detail of a call that was ended because one beside it answered first.
+    pub const LOST: &str = "another answer came first";
+
+    /// Whether it was ended because one beside it answered first: it says nothing of the answer that
+    /// it would have given.
+    pub fn is_hedge_loser(&self) -> bool {
+        self.detail.as_deref() == Some(Self::LOST)
+    }
+
     /// Notes that somebody asked for this failure.
     pub fn mark_forced(&mut self, fault: Fault) {
         self.detail = Some(format!("{FORCED}{fault}"));

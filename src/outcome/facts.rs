@@ -43,6 +43,13 @@ pub struct CandidateFacts {
     pub speed: Speed,
     /// Whether it goes to the end of every ranking.
     pub last_resort: bool,
+    /// Its name in the router's training, so that another artifact can predict for it; records from
+    /// before it was kept have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub learned_as: Option<String>,
+    /// What its mean quality was believed to be; as above.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quality_prior: Option<Probability>,
     /// Why it could not be called, if so.
     pub unavailable: Option<Unavailable>,
     /// What was expected of it.
@@ -133,6 +140,8 @@ impl CandidateFacts {
             billing: deployment.billing,
             speed: deployment.speed,
             last_resort: deployment.last_resort,
+            learned_as: deployment.model.learned_as.clone(),
+            quality_prior: deployment.model.quality_prior.as_ref().map(|it| it.value),
             unavailable,
             prediction,
         }

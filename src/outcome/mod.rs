@@ -9,6 +9,7 @@ mod facts;
 mod feedback;
 mod log;
 mod privacy;
+mod reader;
 mod record;
 mod replay;
 #[cfg(test)]
@@ -22,6 +23,7 @@ pub use facts::{CandidateFacts, Choice, ExcludedFacts, RankedFacts};
 pub use feedback::{Feedback, FeedbackKind, FeedbackReceipt};
 pub use log::{LogSettings, OutcomeLog};
 pub use privacy::{PromptPrivacy, RecordedPrompt};
+pub use reader::{Logged, OutcomeReader};
 pub use record::{OutcomeRecord, RECORD_VERSION};
-pub use replay::{Difference, differences, replay};
+pub use replay::{Difference, differences, replay, replay_with};
 pub use store::OutcomeError;

@@ -9,8 +9,9 @@ use std::sync::Arc;
 
 use super::facts::{CandidateFacts, Choice};
 use super::record::OutcomeRecord;
-use crate::catalog::{Deployment, Model, Source};
+use crate::catalog::{Deployment, Model, QualityPrior, Source};
 use crate::domain::{DeploymentId, Price, Timeouts, Usd};
+use crate::prediction::Prediction;
 use crate::ranking::{Availability, Candidate, Ranking, Refusal, rank};
 
 /// A way in which a recomputed decision is not the logged one.
@@ -52,15 +53,27 @@ pub enum Difference {
 /// # Errors
 /// The [`Refusal`], when the decision was to refuse.
 pub fn replay(record: &OutcomeRecord) -> Result<Ranking, Refusal> {
+    replay_with(record, |_, facts| facts.prediction.clone())
+}
+
+/// Ranks the record's candidates as they would have been with other predictions.
+///
+/// # Errors
+/// The [`Refusal`], when nobody passes with these.
+pub fn replay_with(
+    record: &OutcomeRecord,
+    predict: impl Fn(&Deployment, &CandidateFacts) -> Prediction,
+) -> Result<Ranking, Refusal> {
     let mut availability = Availability::default();
     for facts in &record.candidates {
         if let Some(why) = &facts.unavailable {
             availability.mark(facts.deployment.clone(), why.clone());
         }
     }
-    let candidate = |facts: &CandidateFacts| Candidate {
-        deployment: Arc::new(deployment(facts)),
-        prediction: facts.prediction.clone(),
+    let candidate = |facts: &CandidateFacts| {
+        let deployment = Arc::new(deployment(facts));
+        let prediction = predict(&deployment, facts);
+        Candidate { deployment, prediction }
     };
     let candidates = record.candidates.iter().map(candidate).collect();
     rank(candidates, &record.policy, &record.need, &availability, record.seed)
@@ -122,8 +135,12 @@ fn deployment(facts: &CandidateFacts) -> Deployment {
         released: String::new(),
         source: Source { page: String::new(), as_of: String::new() },
         served_by: std::collections::BTreeMap::new(),
-        learned_as: None,
-        quality_prior: None,
+        learned_as: facts.learned_as.clone(),
+        quality_prior: facts.quality_prior.map(|value| QualityPrior {
+            value,
+            source: String::new(),
+            as_of: String::new(),
+        }),
         speed: facts.speed,
     };
     Deployment {

@@ -90,21 +90,29 @@ impl OutcomeStore for SqliteStore {
         });
         let row = row.map_err(|source| failure(&self.path, source))?;
         let Some((found, json, [features, embedding])) = row else { return Ok(None) };
-        if !(i64::from(RECORD_VERSION_MIN)..=i64::from(RECORD_VERSION)).contains(&found) {
-            return Err(OutcomeError::RecordVersion { decision, found });
-        }
-        let parsed = serde_json::from_str::<OutcomeRecord>(&json);
-        let unreadable = |error: serde_json::Error| OutcomeError::Unreadable {
-            decision,
-            column: error.column(),
-        };
-        Ok(Some(OutcomeRecord { features, embedding, ..parsed.map_err(unreadable)? }))
+        decoded(decision, found, &json, [features, embedding]).map(Some)
     }
 
     fn count(&self) -> Result<u64, OutcomeError> {
         let count = self.connection.query_row("SELECT count(*) FROM outcome", [], |it| it.get(0));
         count.map(i64::cast_unsigned).map_err(|source| failure(&self.path, source))
     }
+}
+
+/// A record from its row: the version, the JSON, features and embedding.
+pub(super) fn decoded(
+    decision: DecisionId,
+    version: i64,
+    json: &str,
+    [features, embedding]: [Vec<f32>; 2],
+) -> Result<OutcomeRecord, OutcomeError> {
+    if !(i64::from(RECORD_VERSION_MIN)..=i64::from(RECORD_VERSION)).contains(&version) {
+        return Err(OutcomeError::RecordVersion { decision, found: version });
+    }
+    let parsed = serde_json::from_str::<OutcomeRecord>(json);
+    let parsed =
+        parsed.map_err(|error| OutcomeError::Unreadable { decision, column: error.column() });
+    Ok(OutcomeRecord { features, embedding, ..parsed? })
 }
 
 fn configure(connection: &Connection) -> rusqlite::Result<()> {
@@ -114,7 +122,7 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "foreign_keys", "on")
 }
 
-fn failure(path: &Path, source: rusqlite::Error) -> OutcomeError {
+pub(super) fn failure(path: &Path, source: rusqlite::Error) -> OutcomeError {
     let code = source.sqlite_error_code();
     let (path, source) = (path.to_owned(), Arc::new(source));
     match code {
@@ -192,7 +200,7 @@ fn blob(vector: &[f32]) -> Vec<u8> {
     vector.iter().flat_map(|it| it.to_le_bytes()).collect()
 }
 
-fn vector(blob: &[u8]) -> Vec<f32> {
+pub(super) fn vector(blob: &[u8]) -> Vec<f32> {
     blob.as_chunks::<4>().0.iter().map(|it| f32::from_le_bytes(*it)).collect()
 }
 

@@ -47,12 +47,12 @@ impl QualityHead<'_> {
         QualityEstimate { mean: Probability::clamped(mean), spread }
     }
 
-    fn logit(&self, latent: &[f32; HEAD]) -> f64 {
+    pub(super) fn logit(&self, latent: &[f32; HEAD]) -> f64 {
         f64::from(dot(self.mean, latent))
     }
 
     /// `z' C z`, from the packed lower triangle.
-    fn variance(&self, latent: &[f32; HEAD]) -> f64 {
+    pub(super) fn variance(&self, latent: &[f32; HEAD]) -> f64 {
         let mut at = 0;
         let mut sum = 0.0_f64;
         for (row, value) in latent.iter().enumerate() {

@@ -6,6 +6,7 @@
 //! the artifact is trained (the `pointsman-training` crate, which calls this very code to judge it).
 
 mod artifact;
+mod belief;
 mod forecast;
 mod head;
 mod live;
@@ -17,11 +18,12 @@ mod tests;
 mod trunk;
 
 pub use artifact::{Artifact, MANIFEST_FILE, WEIGHTS_FILE};
+pub use belief::Belief;
 pub use forecast::{Forecast, LogNormal, Prediction, QualityEstimate};
 pub use head::{HEAD, QualityHead, TokensHead, packed_len, with_one};
 pub use live::{LiveStats, SpeedSample};
 pub use manifest::{
     ArtifactError, DataFacts, FORMAT_VERSION, FORMAT_VERSION_MIN, Figures, LearnedModel, Manifest,
 };
-pub use predictor::{Predictor, Prompt};
+pub use predictor::{Digest, Predictor, Prompt};
 pub use trunk::{LATENT, Trunk};

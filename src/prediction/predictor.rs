@@ -16,6 +16,7 @@ use super::live::LiveStats;
 use super::manifest::{ArtifactError, Manifest};
 use super::trunk::{LATENT, Trunk};
 use crate::catalog::{Deployment, Model};
+use crate::domain::Probability;
 use crate::encoder::{Encoded, Encoder};
 use crate::features::Features;
 
@@ -31,10 +32,14 @@ pub struct Prompt<'a> {
 }
 
 /// A prompt after the trunk, as the heads see it.
-struct Digest {
-    latent: [f32; HEAD],
-    input_tokens: f64,
-    max_output_tokens: u64,
+#[derive(Debug, Clone, Copy)]
+pub struct Digest {
+    /// The abilities it asks for, with a 1 for the intercept.
+    pub latent: [f32; HEAD],
+    /// Its size in tokens.
+    pub input_tokens: f64,
+    /// The most output tokens; `u64::MAX` where the caller did not say.
+    pub max_output_tokens: u64,
 }
 
 /// A loaded artifact, ready to predict.
@@ -142,7 +147,8 @@ impl Predictor {
         (quality, TokensHead { mean, sigma: f64::from(it.tokens_sigma[row]) })
     }
 
-    fn predict_one(
+    /// What one deployment would do, its latency being `latency_factor` times what it is believed to be.
+    pub fn predict_one(
         &self,
         deployment: &Deployment,
         digest: &Digest,
@@ -180,11 +186,17 @@ impl Predictor {
         }
     }
 
+    /// How far the prior's intercept moves, in log odds, so that a model's mean quality over everyday
+    /// prompts is `quality`.
+    pub fn prior_shift(&self, quality: Probability) -> f64 {
+        self.prior_shift.to(quality.get())
+    }
+
     /// How far the prior's intercept moves so that a model's mean quality is what its entry says.
     pub(super) fn shift(&self, model: &Model) -> f64 {
         let learned = model.learned_as.as_ref().is_some_and(|it| self.rows.contains_key(it));
         match &model.quality_prior {
-            Some(prior) if !learned => self.prior_shift.to(prior.value.get()),
+            Some(prior) if !learned => self.prior_shift(prior.value),
             Some(_) | None => 0.0,
         }
     }

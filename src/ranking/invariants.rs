@@ -27,16 +27,12 @@ pub fn no_limit_is_broken(ranking: &Ranking, policy: &Policy, need: &Need) -> bo
         .all(|it| rank::exclusions(&it.deployment, &it.prediction, policy, need, &open).is_empty())
 }
 
-/// Last resorts stand at the end, and within each part utility never rises (unless the caller
-/// gave the order). Those that are shut stand by when they open first of all.
-pub fn order_follows_utility(
-    ranking: &Ranking,
-    policy: &Policy,
-    availability: &Availability,
-) -> bool {
+/// Those that are shut stand at the end, by when they open; before them last resorts; and within each
+/// part utility never rises (unless the caller gave the order).
+pub fn order_follows_utility(ranking: &Ranking, policy: &Policy) -> bool {
     ranking.entries.windows(2).all(|pair| {
         let [a, b] = pair else { return true };
-        let opens = |it: &Ranked| rank::opens_in_ms(availability.of(&it.deployment.id));
+        let opens = |it: &Ranked| rank::opens_in_ms(it.shut.as_ref());
         match opens(a).cmp(&opens(b)) {
             Ordering::Less => return true,
             Ordering::Greater => return false,
@@ -53,12 +49,13 @@ pub fn order_follows_utility(
     })
 }
 
-/// Whoever is unavailable is not ranked; except that those who are only shut are ranked when nobody
-/// else is.
-pub fn nobody_unavailable_is_ranked(ranking: &Ranking, availability: &Availability) -> bool {
-    let why = |it: &Ranked| availability.of(&it.deployment.id);
-    let none = ranking.entries.iter().all(|it| why(it).is_none());
-    none || ranking.entries.iter().all(|it| matches!(why(it), Some(Unavailable::Shut { .. })))
+/// Whoever is unavailable is not ranked, except those who are only shut: they stand behind all others,
+/// and say so.
+pub fn unavailable_ones_stand_behind(ranking: &Ranking, availability: &Availability) -> bool {
+    let told = |it: &Ranked| it.shut.as_ref() == availability.of(&it.deployment.id);
+    let fine = |it: &Ranked| matches!(it.shut, None | Some(Unavailable::Shut { .. })) && told(it);
+    let behind = ranking.entries.is_sorted_by_key(|it| it.shut.is_some());
+    behind && ranking.entries.iter().all(fine)
 }
 
 /// The propensities sum to one.

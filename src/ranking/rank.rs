@@ -24,8 +24,8 @@ pub struct Candidate {
 
 /// Orders the candidates that pass every hard limit, best first.
 ///
-/// When everyone who passes all other limits is shut, they are ordered by when they may be called
-/// again: whoever dispatches may wait for the first.
+/// Who passes all other limits and is only shut stands behind everybody else, by when it may be called
+/// again: whoever dispatches may wait for it when nobody else is left.
 ///
 /// Utility is `quality - cost / worth - latency / worth` at the expected values. Ties are broken by
 /// `seed`, so that equal deployments share the load and a decision can still be replayed.
@@ -48,18 +48,17 @@ pub fn rank(
         if reasons.is_empty() {
             let utility = utility(&prediction, policy);
             let propensity = Probability::ZERO;
-            entries.push(Ranked { deployment, prediction, utility, propensity });
+            entries.push(Ranked { deployment, prediction, utility, propensity, shut: None });
         } else {
             excluded.push(Excluded { deployment: deployment.id.clone(), reasons, prediction });
         }
     }
-    if entries.is_empty() {
-        (entries, excluded) = only_shut(excluded, &all, policy);
-    }
+    let (shut, excluded) = only_shut(excluded, &all, policy);
+    entries.extend(shut);
     if entries.is_empty() {
         return Err(Refusal { excluded });
     }
-    let opens = |it: &Ranked| opens_in_ms(availability.of(&it.deployment.id));
+    let opens = |it: &Ranked| opens_in_ms(it.shut.as_ref());
     entries.sort_by(|a, b| {
         opens(a).cmp(&opens(b)).then_with(|| order(a, b, &policy.candidates.order, seed))
     });
@@ -69,8 +68,8 @@ pub fn rank(
     let ranking = Ranking { entries, excluded, seed };
     debug_assert!(invariants::everyone_is_accounted_for(&ranking, total));
     debug_assert!(invariants::no_limit_is_broken(&ranking, policy, need));
-    debug_assert!(invariants::nobody_unavailable_is_ranked(&ranking, availability));
-    debug_assert!(invariants::order_follows_utility(&ranking, policy, availability));
+    debug_assert!(invariants::unavailable_ones_stand_behind(&ranking, availability));
+    debug_assert!(invariants::order_follows_utility(&ranking, policy));
     Ok(ranking)
 }
 
@@ -85,10 +84,14 @@ fn only_shut(
         matches!(why, Unavailable::Shut { .. })
     });
     let ranked = |it: Excluded| {
+        let shut = match it.reasons.into_iter().next() {
+            Some(Exclusion::Unavailable(why)) => Some(why),
+            _ => None,
+        };
         let deployment = all.iter().find(|of| of.id == it.deployment)?;
         let utility = utility(&it.prediction, policy);
         let (deployment, propensity) = (Arc::clone(deployment), Probability::ZERO);
-        Some(Ranked { deployment, prediction: it.prediction, utility, propensity })
+        Some(Ranked { deployment, prediction: it.prediction, utility, propensity, shut })
     };
     (shut.into_iter().filter_map(ranked).collect(), excluded)
 }

@@ -23,13 +23,15 @@ pub struct Ranked {
     pub utility: f64,
     /// The chance with which this policy puts it first.
     pub propensity: Probability,
+    /// Why it is called only when nobody else is left: it is shut. It stands behind all that are not.
+    pub shut: Option<Unavailable>,
 }
 
 /// The order in which deployments are tried; never empty.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ranking {
-    /// Everyone eligible, best first, last resorts at the end. When all who would be eligible are
-    /// shut, these, by when they may be called again.
+    /// Everyone eligible, best first, last resorts at the end; behind them those who would be eligible
+    /// and are shut, by when they may be called again.
     pub entries: Vec<Ranked>,
     /// Everyone else.
     pub excluded: Vec<Excluded>,

@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use pointsman::prediction::Manifest;
 
 use crate::controls::TaskMeans;
-use crate::evaluate::{ControlRow, Figures};
+use crate::evaluate::{ControlRow, Figures, at_exit};
 
 /// Writes the card.
 pub fn card(manifest: &Manifest, figures: &Figures) -> String {
@@ -98,7 +98,9 @@ fn write_limits(out: &mut String) -> std::fmt::Result {
 }
 
 fn write_sources(out: &mut String, figures: &Figures, exits: &[u8]) -> std::fmt::Result {
-    let names: Vec<String> = exits.iter().map(|it| Figures::artifact_row(*it)).collect();
+    let deepest = exits.last().copied().unwrap_or(0);
+    let names: Vec<String> =
+        exits.iter().map(|it| at_exit(Figures::ARTIFACT, *it, deepest)).collect();
     for name in &names {
         writeln!(out, "\n{name}, by source:\n\n| source | labels | models | AUC | Brier | ECE |")?;
         writeln!(out, "|---|---|---|---|---|---|")?;

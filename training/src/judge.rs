@@ -9,8 +9,9 @@ use pointsman::prediction::Predictor;
 
 use crate::controls::{Control, Knn, Pair, Ridge, Vectors};
 use crate::dataset::Dataset;
-use crate::evaluate::Figures;
+use crate::evaluate::{Figures, at_exit};
 use crate::fit::Inputs;
+use crate::metrics::Bootstrap;
 use crate::split::{Cut, Split};
 
 /// Measures the controls and, where given, an artifact.
@@ -19,21 +20,36 @@ use crate::split::{Cut, Split};
 /// When nothing is held out.
 pub fn judge(
     data: &Dataset,
-    inputs: &[Inputs],
+    inputs: &Inputs,
     cut: &Cut,
     predictor: Option<&Predictor>,
 ) -> Result<Figures> {
+    judge_with(data, inputs, cut, predictor, Bootstrap::default())
+}
+
+/// As [`judge`], with intervals drawn otherwise.
+///
+/// # Errors
+/// When nothing is held out.
+pub fn judge_with(
+    data: &Dataset,
+    inputs: &Inputs,
+    cut: &Cut,
+    predictor: Option<&Predictor>,
+    boot: Bootstrap,
+) -> Result<Figures> {
     let (train, held_out) = Split::new(&data.prompts, cut).labels(data);
-    let mut figures = Figures::new(data, cut, &held_out);
+    let mut figures = Figures::new(data, cut, &held_out).with_bootstrap(boot);
     figures
         .judge_plain_controls(data, &train, &held_out)
         .context("the table has too few questions to hold some out")?;
-    for inputs in inputs {
+    let deepest = inputs.exits.last().map_or(0, |it| it.exit);
+    for inputs in &inputs.exits {
         let embeddings = inputs.embeddings();
         let vectors = || Vectors::new(&embeddings, data.prompts.len(), WIDTH);
         let predicted = |it: &dyn Control| {
             let pairs: Vec<Pair> = held_out.iter().map(Pair::from).collect();
-            (format!("{} (exit {})", it.name(), inputs.exit), it.predict(&pairs))
+            (at_exit(it.name(), inputs.exit, deepest), it.predict(&pairs))
         };
         let controls = [
             predicted(&Knn::fit(data, &train, vectors()?)),
@@ -44,9 +60,7 @@ pub fn judge(
         }
     }
     if let Some(predictor) = predictor {
-        for inputs in inputs.iter().filter(|it| predictor.exits().contains(&it.exit)) {
-            figures.judge_artifact(predictor, data, inputs, (&train, &held_out))?;
-        }
+        figures.judge_artifact(predictor, data, inputs, (&train, &held_out))?;
     }
     Ok(figures)
 }

@@ -5,6 +5,7 @@
 //! parts are cut by question text (see [`split`]). Not here: anything that serves requests.
 
 pub mod card;
+pub mod choose;
 pub mod controls;
 pub mod dataset;
 pub mod encoder;
@@ -13,6 +14,9 @@ pub mod fit;
 pub mod judge;
 pub mod make;
 pub mod metrics;
+pub mod newcomer;
+pub mod offpolicy;
 pub mod progress;
+pub mod report;
 pub mod seeds;
 pub mod split;

@@ -9,13 +9,18 @@ use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use pointsman::encoder::Encoder;
 use pointsman::prediction::Predictor;
+use pointsman_training::choose::Pool;
 use pointsman_training::dataset::Dataset;
 use pointsman_training::encoder::Origin;
-use pointsman_training::fit::{FitSettings, encode_exits};
+use pointsman_training::fit::{FitSettings, encode_prompts_kept};
 use pointsman_training::make::Materials;
+use pointsman_training::metrics::Bootstrap;
+use pointsman_training::newcomer::{AddModelArgs, HoldoutArgs};
+use pointsman_training::offpolicy::{OpeArgs, PromoteArgs};
+use pointsman_training::report::{Job, Options, Report, html};
 use pointsman_training::seeds::Spread;
 use pointsman_training::split::Cut;
-use pointsman_training::{encoder, judge, make};
+use pointsman_training::{encoder, make, report};
 
 /// Trains and judges Pointsman's router artifacts.
 #[derive(Parser)]
@@ -33,6 +38,16 @@ enum Command {
     Fit(FitArgs),
     /// Judges an artifact and the controls on held-out questions of a labelled table.
     Evaluate(EvaluateArgs),
+    /// Trains routers on folds of a labelled table and judges what their choices cost and yield.
+    Frontier(FrontierArgs),
+    /// Adds a model to an artifact from a few labels, without training.
+    AddModel(AddModelArgs),
+    /// Trains without some models and measures how few labels bring each of them back.
+    Holdout(HoldoutArgs),
+    /// Tells from an outcome log what an artifact would have earned.
+    Ope(OpeArgs),
+    /// Lets an artifact take another's place, if it is surely better.
+    Promote(PromoteArgs),
 }
 
 #[derive(Args)]
@@ -96,9 +111,48 @@ struct EvaluateArgs {
     /// The artifact's folder; the one in this program by default.
     #[arg(long)]
     artifact: Option<PathBuf>,
+    /// Another artifact's folder: paired differences of every figure are printed.
+    #[arg(long)]
+    against: Option<PathBuf>,
+    #[command(flatten)]
+    report: ReportArgs,
+}
+
+#[derive(Args)]
+struct FrontierArgs {
+    #[command(flatten)]
+    table: TableArgs,
+    /// Each question is chosen on by routers trained on the other folds.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(2..=50))]
+    folds: u64,
+    /// Seeds every draw of the training.
+    #[arg(long, default_value_t = FitSettings::default().seed)]
+    seed: u64,
+    #[command(flatten)]
+    report: ReportArgs,
+}
+
+#[derive(Args)]
+struct ReportArgs {
     /// How to print the figures.
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
+    /// Writes the figures to a JSON file as well.
+    #[arg(long)]
+    json: Option<PathBuf>,
+    /// Writes a page with plots that needs nothing else.
+    #[arg(long)]
+    html: Option<PathBuf>,
+    /// A pool to choose on, may be repeated: routerbench, api, mixed, or one's own as
+    /// `source+source:model,model`. All three by default.
+    #[arg(long, value_parser = pool)]
+    pool: Vec<Pool>,
+    /// How often questions are resampled for the intervals.
+    #[arg(long, default_value_t = Bootstrap::default().draws)]
+    draws: usize,
+    /// Another seed draws other intervals and breaks ties otherwise.
+    #[arg(long, default_value_t = Bootstrap::default().seed)]
+    bootstrap_seed: u64,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -107,6 +161,12 @@ enum Format {
     Table,
     /// For programs.
     Json,
+}
+
+fn pool(text: &str) -> Result<Pool, String> {
+    let shipped = Pool::shipped().into_iter().find(|it| it.name == text);
+    let known = || "routerbench, api, mixed or `source+source:model,model` is needed".to_owned();
+    shipped.or_else(|| Pool::parse(text)).ok_or_else(known)
 }
 
 fn share(text: &str) -> Result<f64, String> {
@@ -127,6 +187,29 @@ impl TableArgs {
     }
 }
 
+impl ReportArgs {
+    fn options(&self, table: &TableArgs) -> Options {
+        let pools = if self.pool.is_empty() { Pool::shipped() } else { self.pool.clone() };
+        let boot = Bootstrap { draws: self.draws, seed: self.bootstrap_seed };
+        Options { cut: table.cut(), boot, pools }
+    }
+
+    fn show(&self, report: &Report) -> Result<()> {
+        let json = || serde_json::to_string_pretty(report);
+        match self.format {
+            Format::Table => print!("{report}"),
+            Format::Json => println!("{}", json()?),
+        }
+        if let Some(path) = &self.json {
+            std::fs::write(path, json()?).with_context(|| path.display().to_string())?;
+        }
+        if let Some(path) = &self.html {
+            std::fs::write(path, html(report)).with_context(|| path.display().to_string())?;
+        }
+        Ok(())
+    }
+}
+
 fn main() -> Result<()> {
     match Cli::parse().command {
         Command::Encoder(asked) => {
@@ -135,6 +218,11 @@ fn main() -> Result<()> {
         }
         Command::Fit(asked) => fit(asked),
         Command::Evaluate(asked) => evaluate(asked),
+        Command::Frontier(asked) => frontier(asked),
+        Command::AddModel(asked) => asked.run(),
+        Command::Holdout(asked) => asked.run(),
+        Command::Ope(asked) => asked.run(),
+        Command::Promote(asked) => asked.run(),
     }
 }
 
@@ -169,13 +257,24 @@ fn evaluate(asked: EvaluateArgs) -> Result<()> {
         Some(folder) => Predictor::open(folder, &encoder)?,
         None => Predictor::shipped(&encoder)?,
     };
+    let against = asked.against.as_ref().map(|it| Predictor::open(it, &encoder)).transpose()?;
+    let options = asked.report.options(&asked.table);
     let data = Dataset::read(&asked.table.data)?;
-    let inputs = encode_exits(&data, &encoder, asked.table.vectors.as_deref())?;
-    let figures = judge::judge(&data, &inputs, &asked.table.cut(), Some(&predictor))
+    let inputs = encode_prompts_kept(&data, &encoder, asked.table.vectors.as_deref())?;
+    let job = Job { data: &data, inputs: &inputs, encoder: &encoder, options: &options };
+    let report = report::evaluate(job, &predictor, against.as_ref())
         .with_context(|| asked.table.data.display().to_string())?;
-    match asked.format {
-        Format::Table => print!("{figures}"),
-        Format::Json => println!("{}", serde_json::to_string_pretty(&figures)?),
-    }
-    Ok(())
+    asked.report.show(&report)
+}
+
+fn frontier(asked: FrontierArgs) -> Result<()> {
+    let encoder = asked.table.encoder()?;
+    let options = asked.report.options(&asked.table);
+    let settings = FitSettings { seed: asked.seed, ..FitSettings::default() };
+    let data = Dataset::read(&asked.table.data)?;
+    let inputs = encode_prompts_kept(&data, &encoder, asked.table.vectors.as_deref())?;
+    let job = Job { data: &data, inputs: &inputs, encoder: &encoder, options: &options };
+    let report = report::frontier(job, asked.folds as usize, &settings)
+        .with_context(|| asked.table.data.display().to_string())?;
+    asked.report.show(&report)
 }

@@ -13,7 +13,7 @@ use pointsman::prediction::{self, Artifact, MANIFEST_FILE, Predictor, WEIGHTS_FI
 use crate::card::card;
 use crate::dataset::Dataset;
 use crate::evaluate::Figures;
-use crate::fit::{FitSettings, Inputs, encode_exits, fit};
+use crate::fit::{FitSettings, Inputs, encode_prompts_kept, fit};
 use crate::judge::judge;
 use crate::split::{Cut, Split};
 
@@ -25,17 +25,17 @@ pub const CARD_FILE: &str = "model-card.md";
 pub struct Materials {
     data: Dataset,
     /// At every exit of the encoder.
-    inputs: Vec<Inputs>,
+    inputs: Inputs,
 }
 
 impl Materials {
-    /// Reads a table and encodes its prompts. `vectors`: see [`encode_exits`].
+    /// Reads a table and encodes its prompts. `vectors`: see [`encode_prompts_kept`].
     ///
     /// # Errors
     /// When the table cannot be read.
     pub fn read(table: &Path, encoder: &Encoder, vectors: Option<&Path>) -> Result<Self> {
         let data = Dataset::read(table)?;
-        let inputs = encode_exits(&data, encoder, vectors)?;
+        let inputs = encode_prompts_kept(&data, encoder, vectors)?;
         Ok(Self { data, inputs })
     }
 }
@@ -54,8 +54,7 @@ pub fn artifact(
     let split = Split::new(&data.prompts, cut);
     let mut artifact = fit(data, inputs, &split, encoder, settings)?;
     let figures = judge(data, inputs, cut, Some(&Predictor::new(artifact.clone())))?;
-    let deepest = inputs.last().map_or(0, |it| it.exit);
-    artifact.manifest.figures = measured(&figures, deepest);
+    artifact.manifest.figures = measured(&figures);
     if let Some(out) = out {
         write(&artifact, &figures, out)?;
     }
@@ -63,9 +62,8 @@ pub fn artifact(
 }
 
 /// The figures at the exit at which prompts are read as a rule.
-fn measured(figures: &Figures, deepest: u8) -> prediction::Figures {
-    let name = Figures::artifact_row(deepest);
-    let row = figures.rows.iter().find(|it| it.name == name);
+fn measured(figures: &Figures) -> prediction::Figures {
+    let row = figures.rows.iter().find(|it| it.name == Figures::ARTIFACT);
     let quality = row.map(|it| it.quality).unwrap_or_default();
     prediction::Figures {
         auc: quality.auc.unwrap_or_default(),
@@ -77,13 +75,21 @@ fn measured(figures: &Figures, deepest: u8) -> prediction::Figures {
 }
 
 fn write(artifact: &Artifact, figures: &Figures, out: &Path) -> Result<()> {
+    save(artifact, &card(&artifact.manifest, figures), out)
+}
+
+/// Writes an artifact and its card to a folder, which is made where there is none.
+///
+/// # Errors
+/// When a file cannot be written.
+pub fn save(artifact: &Artifact, card: &str, out: &Path) -> Result<()> {
     std::fs::create_dir_all(out).with_context(|| out.display().to_string())?;
     let mut manifest = serde_json::to_string_pretty(&artifact.manifest)?;
     manifest.push('\n');
     let files = [
         (WEIGHTS_FILE, artifact.weights()?),
         (MANIFEST_FILE, manifest.into_bytes()),
-        (CARD_FILE, card(&artifact.manifest, figures).into_bytes()),
+        (CARD_FILE, card.as_bytes().to_vec()),
     ];
     for (name, bytes) in files {
         let (place, beside) = (out.join(name), out.join(format!(".{name}.part")));

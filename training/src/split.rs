@@ -1,9 +1,11 @@
-//! Cuts a table into what is learned on and what is judged on, by question text.
+//! Cuts a table into what is learned on and what is judged on, by question text; once, or in folds.
 //!
 //! In: the table's prompts, the share to hold out, a seed. Out: [`Split`], one bit per prompt.
 //! Invariant: prompts that ask the same question fall in the same part, whatever source they stand
 //! in and whatever tools stand beside them; the part of a question depends on nothing but its text,
-//! the seed and the share. Not here: folds for cross-fitting.
+//! the seed and the share.
+
+use std::collections::HashMap;
 
 use pointsman::domain::Text;
 use serde::{Deserialize, Serialize};
@@ -40,6 +42,12 @@ impl Split {
         Self { held_out: held_out.collect() }
     }
 
+    /// Holds out fold `at` (from 0) of `of`: over all folds every question is held out once.
+    pub fn fold(prompts: &[Text], seed: &str, at: usize, of: usize) -> Self {
+        let fold = |it: &Text| (position(it.as_str(), seed) * of as f64) as usize;
+        Self { held_out: prompts.iter().map(|it| fold(it) == at).collect() }
+    }
+
     /// Whether a prompt is held out. Prompts that are not in the table are not.
     pub fn is_held_out(&self, prompt: u32) -> bool {
         self.held_out.get(prompt as usize).copied().unwrap_or_default()
@@ -49,6 +57,16 @@ impl Split {
     pub fn labels(&self, data: &Dataset) -> (Vec<Label>, Vec<Label>) {
         data.labels.iter().copied().partition(|it| !self.is_held_out(it.prompt))
     }
+}
+
+/// The question that each prompt asks, as a number from 0 counted up in the order of the prompts.
+pub fn questions(prompts: &[Text]) -> Vec<u32> {
+    let mut seen: HashMap<String, u32> = HashMap::new();
+    let mut number = |it: &Text| {
+        let next = seen.len() as u32;
+        *seen.entry(normalised(question(it.as_str()))).or_insert(next)
+    };
+    prompts.iter().map(&mut number).collect()
 }
 
 /// Where a question lies in [0, 1), evenly spread over questions.
@@ -99,6 +117,18 @@ mod tests {
         assert_ne!(one, parts(&texts, 0.15, "two"));
         assert!(parts(&texts, 0.0, "one").iter().all(|it| !it));
         assert!(parts(&texts, 1.0, "one").iter().all(|it| *it));
+    }
+
+    #[test]
+    fn folds_hold_every_question_out_once() {
+        let texts: Vec<Text> = (0..500).map(|it| Text::from(format!("question {it}"))).collect();
+        let folds: Vec<Split> = (0..5).map(|it| Split::fold(&texts, "s", it, 5)).collect();
+        for prompt in 0..500 {
+            assert_eq!(folds.iter().filter(|it| it.is_held_out(prompt)).count(), 1);
+        }
+        assert!(folds.iter().all(|it| it.held_out.iter().filter(|it| **it).count() > 60));
+        let same = [Text::from("What is 2+2?"), Text::from("why"), Text::from("what is 2 2")];
+        assert_eq!(questions(&same), [0, 1, 0]);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use pointsman::prediction::{Predictor, WEIGHTS_FILE};
 use pointsman_training::dataset::Dataset;
 use pointsman_training::encoder::{Origin, make as make_encoder};
 use pointsman_training::evaluate::Figures;
-use pointsman_training::fit::{FitSettings, encode_exits};
+use pointsman_training::fit::{FitSettings, encode_prompts_kept};
 use pointsman_training::make::{CARD_FILE, Materials, artifact};
 use pointsman_training::split::Cut;
 
@@ -78,8 +78,8 @@ fn a_table_becomes_an_artifact_that_serves_and_repeats() {
         row.map(|it| it.quality).expect("a row")
     };
     let constant = quality("constant per model").brier.expect("a figure");
-    for exit in [0, 3] {
-        let own = quality(&Figures::artifact_row(exit));
+    for name in [Figures::ARTIFACT, "router artifact (exit 0)"] {
+        let own = quality(name);
         assert!(own.auc.expect("a figure") > 0.8, "{figures}");
         assert!(own.brier.expect("a figure") < 0.7 * constant, "{figures}");
     }
@@ -112,7 +112,7 @@ fn kept_vectors_of_another_table_are_not_used() {
     let encode = |prompt: &str| {
         std::fs::write(&data, format!("prompt,model,quality\n{prompt},m,1\n")).expect("written");
         let data = Dataset::read(&data).expect("a table");
-        encode_exits(&data, &encoder, Some(&kept)).expect("encoded")
+        encode_prompts_kept(&data, &encoder, Some(&kept)).expect("encoded")
     };
     let (one, other) = (encode("one"), encode("other"));
     assert_ne!(one, other);

@@ -137,6 +137,7 @@ fn ranked(of: &Ranked) -> Value {
         "prediction": prediction(&of.prediction),
         "utility": of.utility,
         "propensity": of.propensity.get(),
+        "shut": of.shut.as_ref().map(ToString::to_string),
     })
 }
 

@@ -47,7 +47,7 @@ pub(in crate::dispatch) struct Facts {
 }
 
 /// Why a call was dropped that another one beside it made needless.
-pub(super) const LOST: Option<&str> = Some("another answer came first");
+pub(super) const LOST: Option<&str> = Some(Attempt::LOST);
 /// A call is dropped for no reason of its own when its caller leaves.
 pub(super) const LEFT: Option<&str> = None;
 

@@ -87,6 +87,17 @@ impl Collector {
         DataError::Value { file: self.file(), row, column, problem }
     }
 
+    /// An error at a value of one model's columns in a wide table.
+    pub(super) fn wrong_of(
+        &self,
+        row: u64,
+        column: Column,
+        model: &str,
+        problem: Problem,
+    ) -> DataError {
+        self.wrong(row, column, problem).of_model(model)
+    }
+
     /// Checks and keeps the row with the number `row`.
     pub(super) fn push(&mut self, row: u64, found: &Row<'_>) -> Result<(), DataError> {
         let at = |column| move |problem| (column, problem);

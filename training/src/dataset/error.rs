@@ -194,6 +194,20 @@ pub enum DataError {
         /// What is wrong.
         problem: Problem,
     },
+    /// A wrong value of one model in a wide table.
+    #[error("{file}, row {row}, column {column} of model {model}: {problem}")]
+    WideValue {
+        /// The file.
+        file: String,
+        /// The row.
+        row: u64,
+        /// What the column holds.
+        column: Column,
+        /// The model, as the header names it.
+        model: String,
+        /// What is wrong.
+        problem: Problem,
+    },
     /// More distinct values than ids.
     #[error("{file}, row {row}: more than {max} {what}")]
     TooMany {
@@ -212,6 +226,20 @@ pub enum DataError {
         /// The file.
         file: String,
     },
+}
+
+impl DataError {
+    /// The same error, told of a model's columns in a wide table.
+    pub(super) fn of_model(self, name: &str) -> Self {
+        match self {
+            Self::Value { file, row, column, problem }
+                if matches!(column, Column::Quality | Column::CostUsd) =>
+            {
+                Self::WideValue { file, row, column, model: name.to_owned(), problem }
+            }
+            other => other,
+        }
+    }
 }
 
 impl Column {
@@ -242,6 +270,22 @@ impl Column {
             Self::CostUsd => "cost_usd",
             Self::LatencyS => "latency_s",
             Self::TokensEst => "tokens_est",
+        }
+    }
+
+    /// Another name that it may have in a CSV file, as in `prompt,model,score,cost,latency`.
+    pub fn alias(self) -> Option<&'static str> {
+        match self {
+            Self::Quality => Some("score"),
+            Self::CostUsd => Some("cost"),
+            Self::LatencyS => Some("latency"),
+            Self::Source
+            | Self::Task
+            | Self::Prompt
+            | Self::Model
+            | Self::InputTokens
+            | Self::OutputTokens
+            | Self::TokensEst => None,
         }
     }
 

@@ -2,7 +2,9 @@
 //!
 //! In: a Parquet, CSV or JSON-lines file (told by its extension) with the columns `prompt`, `model`
 //! and `quality`, and optionally `source`, `task`, `input_tokens`, `output_tokens`, `cost_usd`,
-//! `latency_s`, `tokens_est`; other columns (`prompt_id` too) are not read. Out: [`Dataset`].
+//! `latency_s`, `tokens_est`; other columns (`prompt_id` too) are not read. A CSV file may also be
+//! `prompt,model,score[,cost,latency]`, or wide as RouterBench's: `prompt`, and per model its score in
+//! `NAME` and its cost in `NAME|total_cost`. Out: [`Dataset`].
 //! Invariant: every id in a label is an index into its list, and every number is in its range.
 //! Not here: what a prompt's text means (see [`prompt`]) and who learns from it ([`crate::split`]).
 
@@ -12,6 +14,7 @@ mod error;
 mod jsonl;
 mod parquet;
 pub mod prompt;
+mod wide;
 
 use std::fs::File;
 use std::io::Read;

@@ -168,3 +168,41 @@ fn a_parquet_column_of_a_wrong_type_is_refused() {
     assert!(matches!(Dataset::read(&path), Err(DataError::Parquet { .. })));
     assert!(matches!(Dataset::read(&path.join("x.csv")), Err(DataError::Unreadable { .. })));
 }
+
+#[test]
+fn a_wide_table_gives_a_label_per_model() {
+    let csv = "sample_id,prompt,eval_name,m-a,m-b,m-a|model_response,m-a|total_cost,m-b|total_cost\n\
+        1,p,t,0.5,1,yes,0.25,0.5\n2,q,t,,0,no,,0.125\n";
+    let (_folder, path) = write("wide.csv", csv);
+    let data = Dataset::read(&path).unwrap();
+    assert_eq!((data.prompts.len(), &data.models[..]), (2, &["m-a".into(), "m-b".into()][..]));
+    let found: Vec<_> =
+        data.labels.iter().map(|it| (it.prompt, it.model, it.quality, it.cost_usd)).collect();
+    let wanted = [(0, 0, 0.5, Some(0.25)), (0, 1, 1.0, Some(0.5)), (1, 1, 0.0, Some(0.125))];
+    assert_eq!(found, wanted);
+    assert_eq!(data.tasks, ["t"]);
+    let rows = "prompt,m,m|total_cost\np,1,0.1\np2,1,0.1\n";
+    let wide = |row: &str| error("wide.csv", &format!("{rows}{row}\n"));
+    let cases = [
+        (wide("p,2,0.1"), "wide.csv, row 3, column quality of model m: 2 is not between 0 and 1"),
+        (wide("p,good,0.1"), "wide.csv, row 3, column quality of model m: it is not a number"),
+        (wide("p,1,dear"), "wide.csv, row 3, column cost_usd of model m: it is not a number"),
+        (wide(",1,0.1"), "wide.csv, row 3, column prompt: a value is needed"),
+    ];
+    for (found, wanted) in cases {
+        assert_eq!(found, wanted);
+    }
+    // Without a prompt, or with a column `model`, it is a long table that lacks something.
+    assert!(error("x.csv", "m,m|total_cost\n1,1\n").contains("no column prompt"));
+    assert!(error("x.csv", "prompt,model,m,m|total_cost\n").contains("no column quality"));
+}
+
+#[test]
+fn other_names_of_columns_are_understood() {
+    let csv = "prompt,model,score,cost,latency\np,m,0.5,0.25,1.5\n";
+    let (_folder, path) = write("few.csv", csv);
+    let label = Dataset::read(&path).unwrap().labels[0];
+    assert_eq!((label.quality, label.cost_usd, label.latency_s), (0.5, Some(0.25), Some(1.5)));
+    let wrong = error("few.csv", "prompt,model,score\np,m,0.5\np,m,7\n");
+    assert_eq!(wrong, "few.csv, row 2, column quality: 7 is not between 0 and 1");
+}

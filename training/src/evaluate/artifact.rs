@@ -3,14 +3,15 @@
 //! In: a [`Predictor`], the prompts' inputs, held-out labels. Out: a row of the report, and how well
 //! output tokens are foretold. Invariant: nothing is computed here that serving computes otherwise.
 
-use pointsman::prediction::{LogNormal, Predictor};
+use pointsman::prediction::{HEAD, Predictor};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::Figures;
+use super::forecasts::{ForecastFigures, Forecasts, Parts, Quantity};
+use super::{Figures, Intervals, ModelRow};
 use crate::dataset::{Dataset, Label};
 use crate::fit::Inputs;
-use crate::metrics::{MetricError, interval_coverage, quantile, relative_errors};
+use crate::metrics::{Figure, MetricError};
 
 /// How well output tokens are foretold.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -23,19 +24,16 @@ pub struct TokenFigures {
     pub model_median_relative_error: f64,
     /// Share of them inside the central 90 % interval.
     pub coverage_90: f64,
+    /// Share of them inside the central 50 % interval.
+    #[serde(default)]
+    pub coverage_50: f64,
 }
 
 impl Figures {
-    /// The name of the artifact's row for the first exit.
-    pub const ARTIFACT: &'static str = "router artifact (exit 0)";
+    /// The name of the artifact's row, at the deepest exit that it was trained for; see [`at_exit`].
+    pub const ARTIFACT: &'static str = "router artifact";
 
-    /// The name of the artifact's row for an exit.
-    pub fn artifact_row(exit: u8) -> String {
-        format!("router artifact (exit {exit})")
-    }
-
-    /// Measures an artifact at the exit of these inputs; the figures of tokens are those of the last exit
-    /// that was measured.
+    /// Measures an artifact: its quality at every exit, the rest at the deepest.
     ///
     /// # Errors
     /// [`MetricError`] when nothing is held out.
@@ -47,66 +45,88 @@ impl Figures {
         labels: (&[Label], &[Label]),
     ) -> Result<(), MetricError> {
         let (train, held_out) = labels;
-        let quality = |it: &Label| {
-            let latent = predictor.latent_of(inputs.exit, inputs.row(it.prompt as usize));
-            let (head, _) =
-                predictor.heads(data.models.get(usize::from(it.model)).map(String::as_str));
-            head.estimate(&latent, 0.0).mean.get() as f32
-        };
-        let predicted: Vec<f32> = held_out.par_iter().map(quality).collect();
-        self.judge(&Self::artifact_row(inputs.exit), data, held_out, &predicted)?;
-        self.tokens = tokens(predictor, data, inputs, train, held_out)?;
+        let deepest = predictor.exits().last().copied().unwrap_or(0);
+        for shallow in inputs.of(predictor).filter(|it| it.exit < deepest) {
+            let latent = |prompt| shallow.latent(predictor, prompt);
+            let predicted = qualities(predictor, data, held_out, latent);
+            let name = at_exit(Self::ARTIFACT, shallow.exit, deepest);
+            self.judge(&name, data, held_out, &predicted)?;
+        }
+        let predicted = predictions(predictor, data, inputs, held_out);
+        self.judge(Self::ARTIFACT, data, held_out, &predicted)?;
+        self.judge_models(data, held_out, &predicted)?;
+        let questions = self.questions.clone();
+        let parts = Parts { data, inputs, questions: &questions, train, held_out };
+        for quantity in [Quantity::OutputTokens, Quantity::Latency] {
+            let found = Forecasts::new(quantity, predictor, &parts)?;
+            let count = self.question_count();
+            self.forecasts.extend(found.map(|it| it.figures(count, &self.bootstrap)));
+        }
+        let tokens = self.forecasts.iter().find(|it| it.quantity == Quantity::OutputTokens);
+        self.tokens = tokens.map(TokenFigures::from);
         Ok(())
     }
 }
 
-fn tokens(
+/// The name of a row at an exit: the deepest one, at which prompts are read as a rule, is not named.
+pub fn at_exit(name: &str, exit: u8, deepest: u8) -> String {
+    if exit == deepest { name.to_owned() } else { format!("{name} (exit {exit})") }
+}
+
+/// The artifact's expected quality of each label, at the deepest exit that it was trained for.
+pub fn predictions(
     predictor: &Predictor,
     data: &Dataset,
     inputs: &Inputs,
-    train: &[Label],
-    held_out: &[Label],
-) -> Result<Option<TokenFigures>, MetricError> {
-    let known: Vec<(&Label, f32)> = held_out
-        .iter()
-        .filter_map(|it| it.output_tokens.map(|tokens| (it, tokens.max(1) as f32)))
-        .collect();
-    if known.is_empty() {
-        return Ok(None);
-    }
-    let truth: Vec<f32> = known.iter().map(|(_, tokens)| *tokens).collect();
-    let foretell = |(label, _): &(&Label, f32)| {
-        let latent = predictor.latent_of(inputs.exit, inputs.row(label.prompt as usize));
-        let name = data.models.get(usize::from(label.model)).map(String::as_str);
-        let (_, head) = predictor.heads(name);
-        let tokens = LogNormal { mu: head.mu(&latent), sigma: head.sigma, cap: 1e6 };
-        // Answers have whole tokens, one at least: the interval is rounded outwards.
-        let interval = (tokens.quantile(0.05).floor() as f32, tokens.quantile(0.95).ceil() as f32);
-        (tokens.quantile(0.5) as f32, interval)
-    };
-    let foretold: Vec<(f32, (f32, f32))> = known.par_iter().map(foretell).collect();
-    let (medians, intervals): (Vec<f32>, Vec<(f32, f32)>) = foretold.into_iter().unzip();
-    let own = model_medians(data, train)?;
-    let plain: Vec<f32> = known.iter().map(|(it, _)| own[usize::from(it.model)]).collect();
-    Ok(Some(TokenFigures {
-        labels: known.len(),
-        median_relative_error: quantile(&relative_errors(&truth, &medians)?, 0.5)?,
-        model_median_relative_error: quantile(&relative_errors(&truth, &plain)?, 0.5)?,
-        coverage_90: interval_coverage(&truth, &intervals)?,
-    }))
+    labels: &[Label],
+) -> Vec<f32> {
+    qualities(predictor, data, labels, |it| inputs.latent(predictor, it))
 }
 
-/// The median of each model's output tokens over the training rows; 1 where it has none.
-fn model_medians(data: &Dataset, train: &[Label]) -> Result<Vec<f32>, MetricError> {
-    let mut rows: Vec<Vec<f64>> = vec![Vec::new(); data.models.len()];
-    for label in train {
-        if let Some(tokens) = label.output_tokens {
-            rows[usize::from(label.model)].push(f64::from(tokens.max(1)));
+fn qualities(
+    predictor: &Predictor,
+    data: &Dataset,
+    labels: &[Label],
+    latent: impl Fn(usize) -> [f32; HEAD] + Sync,
+) -> Vec<f32> {
+    let quality = |it: &Label| {
+        let latent = latent(it.prompt as usize);
+        let (head, _) = predictor.heads(data.models.get(usize::from(it.model)).map(String::as_str));
+        head.estimate(&latent, 0.0).mean.get() as f32
+    };
+    labels.par_iter().map(quality).collect()
+}
+
+impl From<&ForecastFigures> for TokenFigures {
+    fn from(it: &ForecastFigures) -> Self {
+        let of = |it: &Figure| it.value.unwrap_or_default();
+        Self {
+            labels: it.labels,
+            median_relative_error: of(&it.error),
+            model_median_relative_error: of(&it.plain_error),
+            coverage_90: of(&it.coverage_90),
+            coverage_50: of(&it.coverage_50),
         }
     }
-    let median = |it: &Vec<f64>| match it.is_empty() {
-        true => Ok(1.0),
-        false => quantile(it, 0.5).map(|it| it as f32),
-    };
-    rows.iter().map(median).collect()
+}
+
+impl Figures {
+    /// Fills the rows per model.
+    fn judge_models(
+        &mut self,
+        data: &Dataset,
+        held_out: &[Label],
+        predicted: &[f32],
+    ) -> Result<(), MetricError> {
+        let card = self.scorecard(held_out, predicted)?;
+        let drawn = self.bootstrap.figures(self.question_count(), |weights| {
+            card.per_model(weights).into_iter().flat_map(|it| it.values()).collect()
+        });
+        let row = |(model, drawn): (u16, &[Figure])| ModelRow {
+            model: data.models.get(usize::from(model)).cloned().unwrap_or_default(),
+            intervals: Intervals::of(drawn),
+        };
+        self.per_model = card.models().into_iter().zip(drawn.chunks_exact(3)).map(row).collect();
+        Ok(())
+    }
 }

@@ -5,15 +5,19 @@
 //! [`crate::controls`]); quality-cost frontiers.
 
 mod artifact;
+mod forecasts;
 mod table;
 
-pub use artifact::TokenFigures;
+pub use artifact::{TokenFigures, at_exit, predictions};
+pub use forecasts::{ForecastFigures, Forecasts, Parts, Quantity};
 use serde::{Deserialize, Serialize};
 
 use crate::controls::{Constant, Control, LengthLogistic, Pair, TaskMeans};
 use crate::dataset::{Dataset, Label};
-use crate::metrics::{MetricError, Quality, mean_over_sources, per_source};
-use crate::split::Cut;
+use crate::metrics::{
+    Bootstrap, Figure, MetricError, Quality, Scorecard, mean_over_sources, per_source,
+};
+use crate::split::{Cut, questions};
 
 /// What a table of labels says about predictors.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -28,8 +32,48 @@ pub struct Figures {
     pub rows: Vec<ControlRow>,
     /// One row per predictor and source.
     pub per_source: Vec<SourceRow>,
+    /// The artifact's figures per model, means over the sources where the model counts.
+    #[serde(default)]
+    pub per_model: Vec<ModelRow>,
     /// How well the artifact foretells output tokens, where the table tells them.
     pub tokens: Option<TokenFigures>,
+    /// Output tokens and latency with intervals, where the table tells them.
+    #[serde(default)]
+    pub forecasts: Vec<ForecastFigures>,
+    /// The question of each prompt of the table: what intervals are resampled by.
+    #[serde(skip)]
+    questions: Vec<u32>,
+    /// How intervals are drawn.
+    #[serde(skip)]
+    bootstrap: Bootstrap,
+}
+
+/// 95 % intervals of the three measures.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Intervals {
+    /// Of the AUC.
+    pub auc: Figure,
+    /// Of the Brier score.
+    pub brier: Figure,
+    /// Of the expected calibration error, centred on its value.
+    pub ece: Figure,
+}
+
+impl Intervals {
+    /// From three figures in the order AUC, Brier, ECE.
+    fn of(figures: &[Figure]) -> Self {
+        let at = |it: usize| figures.get(it).copied().unwrap_or_default();
+        Self { auc: at(0), brier: at(1), ece: at(2).centred() }
+    }
+}
+
+/// The artifact on one model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ModelRow {
+    /// The model.
+    pub model: String,
+    /// Its figures.
+    pub intervals: Intervals,
 }
 
 /// One predictor, over all sources.
@@ -40,6 +84,9 @@ pub struct ControlRow {
     /// Means over sources.
     #[serde(flatten)]
     pub quality: Quality,
+    /// Their intervals.
+    #[serde(default)]
+    pub intervals: Intervals,
 }
 
 /// One predictor in one source.
@@ -56,6 +103,9 @@ pub struct SourceRow {
     /// The measures; AUC and Brier are means over those models.
     #[serde(flatten)]
     pub quality: Quality,
+    /// Their intervals.
+    #[serde(default)]
+    pub intervals: Intervals,
 }
 
 impl Figures {
@@ -67,8 +117,36 @@ impl Figures {
             held_out_labels: held_out.len(),
             rows: Vec::new(),
             per_source: Vec::new(),
+            per_model: Vec::new(),
             tokens: None,
+            forecasts: Vec::new(),
+            questions: questions(&data.prompts),
+            bootstrap: Bootstrap::default(),
         }
+    }
+
+    /// The same with another bootstrap.
+    #[must_use]
+    pub fn with_bootstrap(self, bootstrap: Bootstrap) -> Self {
+        Self { bootstrap, ..self }
+    }
+
+    /// The question of each prompt.
+    pub fn questions(&self) -> &[u32] {
+        &self.questions
+    }
+
+    /// How many questions there are: as many weights does a [`Scorecard`] need.
+    pub fn question_count(&self) -> usize {
+        self.questions.iter().max().map_or(0, |it| *it as usize + 1)
+    }
+
+    /// The predictions, sorted for a bootstrap.
+    ///
+    /// # Errors
+    /// [`MetricError`], as [`Self::judge`].
+    pub fn scorecard(&self, labels: &[Label], predicted: &[f32]) -> Result<Scorecard, MetricError> {
+        Scorecard::new(labels, predicted, &self.questions)
     }
 
     /// Measures one predictor: `predicted` is in the order of `held_out`.
@@ -83,15 +161,23 @@ impl Figures {
         predicted: &[f32],
     ) -> Result<(), MetricError> {
         let sources = per_source(held_out, predicted)?;
+        let card = self.scorecard(held_out, predicted)?;
+        let drawn = self.bootstrap.figures(self.question_count(), |weights| {
+            let each = card.per_source(weights).into_iter();
+            each.chain([card.overall(weights)]).flat_map(|it| it.values()).collect()
+        });
+        let mut intervals = drawn.chunks_exact(3).map(Intervals::of);
         let name = name.to_owned();
-        self.per_source.extend(sources.iter().map(|it| SourceRow {
+        self.per_source.extend(sources.iter().zip(&mut intervals).map(|(it, drawn)| SourceRow {
             name: name.clone(),
             source: data.sources.get(usize::from(it.source)).cloned().unwrap_or_default(),
             labels: it.rows,
             models: it.models,
             quality: it.quality,
+            intervals: drawn,
         }));
-        self.rows.push(ControlRow { name, quality: mean_over_sources(&sources) });
+        let intervals = intervals.next().unwrap_or_default();
+        self.rows.push(ControlRow { name, quality: mean_over_sources(&sources), intervals });
         Ok(())
     }
 

@@ -17,7 +17,7 @@ use rayon::prelude::*;
 
 use super::FitSettings;
 use super::heads::{Evidence, Heads, believe};
-use super::inputs::{INPUT, Inputs};
+use super::inputs::{ExitInputs, INPUT, Inputs};
 use super::network::{Network, TrunkVars};
 use super::speed::latency_sigma;
 use super::targets::{TargetRow, rows};
@@ -35,7 +35,7 @@ const REFERENCE: usize = 512;
 /// When there are too few labels to learn from.
 pub fn fit(
     dataset: &Dataset,
-    inputs: &[Inputs],
+    inputs: &Inputs,
     split: &Split,
     encoder: &Encoder,
     settings: &FitSettings,
@@ -47,12 +47,12 @@ pub fn fit(
     let validation = rows(dataset, |it| !held_out(it) && inner.is_held_out(it as u32));
     ensure!(train_rows.len() >= 20, "{} prompts are too few to learn from", train_rows.len());
     let mut trunks: Vec<Trunk> =
-        inputs.iter().map(|it| scale(it, &train_rows, settings.hidden)).collect();
-    let pairs = trunks.iter().zip(inputs);
+        inputs.exits.iter().map(|it| scale(it, &train_rows, settings.hidden)).collect();
+    let pairs = trunks.iter().zip(&inputs.exits);
     let standard: Vec<Vec<f32>> = pairs.map(|(trunk, it)| standardised(trunk, it)).collect();
     let token_scale = token_scale(&train_rows, dataset.models.len());
     let log_odds = log_odds(&train_rows, dataset.models.len());
-    let network = Network::new(inputs.len(), settings.hidden, &log_odds, &mut draws)?;
+    let network = Network::new(inputs.exits.len(), settings.hidden, &log_odds, &mut draws)?;
     let lessons = Lessons {
         inputs: &standard,
         train: &train_rows,
@@ -84,7 +84,7 @@ pub fn fit(
 }
 
 /// Mean and spread of every input over the training prompts; a constant input is switched off.
-fn scale(inputs: &Inputs, rows: &[TargetRow], hidden: usize) -> Trunk {
+fn scale(inputs: &ExitInputs, rows: &[TargetRow], hidden: usize) -> Trunk {
     let count = rows.len().max(1) as f64;
     let mut mean = vec![0.0_f64; INPUT];
     let mut square = vec![0.0_f64; INPUT];
@@ -106,7 +106,7 @@ fn scale(inputs: &Inputs, rows: &[TargetRow], hidden: usize) -> Trunk {
     }
 }
 
-fn standardised(trunk: &Trunk, inputs: &Inputs) -> Vec<f32> {
+fn standardised(trunk: &Trunk, inputs: &ExitInputs) -> Vec<f32> {
     let rows = inputs.rows.chunks_exact(INPUT);
     rows.flat_map(|it| trunk.standardise(&it[..WIDTH], &it[WIDTH..])).collect()
 }
@@ -170,10 +170,10 @@ fn reference(rows: &[TargetRow], latents: &[[f32; LATENT]], draws: &mut ChaCha8R
 fn manifest(
     dataset: &Dataset,
     encoder: &Encoder,
-    inputs: &[Inputs],
+    inputs: &Inputs,
     settings: &FitSettings,
 ) -> Manifest {
-    let exits: Vec<u8> = inputs.iter().map(|it| it.exit).collect();
+    let exits: Vec<u8> = inputs.exits.iter().map(|it| it.exit).collect();
     let mut models: Vec<LearnedModel> = dataset
         .models
         .iter()

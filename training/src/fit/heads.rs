@@ -7,7 +7,7 @@
 
 use anyhow::{Context, Result};
 use nalgebra::{DMatrix, DVector};
-use pointsman::prediction::{HEAD, LATENT};
+use pointsman::prediction::{HEAD, LATENT, QualityHead, packed_len, with_one};
 
 use super::network::Network;
 use super::targets::TargetRow;
@@ -18,6 +18,8 @@ const PRIOR_VARIANCE_MIN: f64 = 0.05;
 const PRIOR_LABELS_MIN: usize = 300;
 /// Weight of the pooled deviation of log tokens, in rows.
 const SIGMA_WEIGHT: f64 = 20.0;
+/// Scales of the quality weights that are tried.
+const TEMPERATURES: [f32; 9] = [0.85, 0.9, 0.95, 1.0, 1.03, 1.06, 1.1, 1.15, 1.2];
 /// Where the normal distribution reaches 0.95.
 const NORMAL_95: f64 = 1.644_853_6;
 /// A model whose few validation answers are all of one length is not that sure.
@@ -78,7 +80,35 @@ pub(crate) fn believe(network: &Network, evidence: &Evidence<'_>) -> Result<Head
         let sigma = if known { sigmas[model] as f32 } else { heads.prior_tokens_sigma };
         heads.tokens_sigma.push(sigma);
     }
+    calibrate(&mut heads, evidence);
     Ok(heads)
+}
+
+/// Scales the quality weights, models' and prior's, so that the beliefs, doubt included, fit the
+/// validation rows best: one temperature for all, since more would fit chance.
+fn calibrate(heads: &mut Heads, evidence: &Evidence<'_>) {
+    let loss = |scale: f32| -> f64 {
+        let scaled: Vec<f32> = heads.quality_mean.iter().map(|it| it * scale).collect();
+        let models = scaled.chunks_exact(HEAD);
+        let models: Vec<QualityHead<'_>> = models
+            .zip(heads.quality_covariance.chunks_exact(packed_len()))
+            .map(|(mean, covariance)| QualityHead { mean, covariance })
+            .collect();
+        let both = evidence.latents.iter().flat_map(|it| {
+            evidence.validation.iter().map(move |row| (row, with_one(&it[row.prompt])))
+        });
+        both.flat_map(|(row, latent)| row.labels.iter().map(move |label| (label, latent)))
+            .map(|((model, quality, _), latent)| {
+                let p = models[*model].estimate(&latent, 0.0).mean.get().clamp(1e-6, 1.0 - 1e-6);
+                let q = f64::from(*quality);
+                -(q * p.ln() + (1.0 - q) * (1.0 - p).ln())
+            })
+            .sum()
+    };
+    let losses: Vec<(f32, f64)> = TEMPERATURES.iter().map(|it| (*it, loss(*it))).collect();
+    let best = losses.iter().min_by(|a, b| a.1.total_cmp(&b.1)).map_or(1.0, |it| it.0);
+    heads.quality_mean.iter_mut().for_each(|it| *it *= best);
+    heads.prior_quality_mean.iter_mut().for_each(|it| *it *= best);
 }
 
 /// `[32, M]` and `[M]` as one vector of 33 per model.
@@ -183,11 +213,11 @@ fn extended(latent: &[f32; LATENT]) -> DVector<f64> {
     DVector::from_iterator(HEAD, latent.iter().map(|it| f64::from(*it)).chain([1.0]))
 }
 
-fn inverse(matrix: &DMatrix<f64>) -> Option<DMatrix<f64>> {
+pub(crate) fn inverse(matrix: &DMatrix<f64>) -> Option<DMatrix<f64>> {
     matrix.clone().cholesky().map(|it| it.inverse())
 }
 
-fn packed(matrix: &DMatrix<f64>) -> Vec<f32> {
+pub(crate) fn packed(matrix: &DMatrix<f64>) -> Vec<f32> {
     let cells = (0..HEAD).flat_map(|row| (0..=row).map(move |column| (row, column)));
     cells.map(|cell| matrix[cell] as f32).collect()
 }

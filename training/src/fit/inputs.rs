@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 use pointsman::domain::sha256_hex;
 use pointsman::encoder::{Encoder, Exit, WIDTH};
 use pointsman::features::{self, COUNT, FEATURE_SCHEMA};
+use pointsman::prediction::{HEAD, LATENT, Predictor, with_one};
 use rayon::prelude::*;
 
 use crate::dataset::{Dataset, prompt::request};
@@ -23,14 +24,14 @@ const STAMP: usize = 64;
 /// What the network sees of every prompt at one exit: vector, then features, not standardised;
 /// `[P, D]`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Inputs {
+pub struct ExitInputs {
     /// The exit's number.
     pub exit: u8,
     /// Row-major floats.
     pub rows: Vec<f32>,
 }
 
-impl Inputs {
+impl ExitInputs {
     /// One prompt's floats.
     pub fn row(&self, prompt: usize) -> &[f32] {
         &self.rows[prompt * INPUT..(prompt + 1) * INPUT]
@@ -40,13 +41,74 @@ impl Inputs {
     pub fn embeddings(&self) -> Vec<f32> {
         self.rows.chunks_exact(INPUT).flat_map(|it| &it[..WIDTH]).copied().collect()
     }
+
+    /// A prompt as an artifact sees it that was trained for this exit.
+    pub fn latent(&self, predictor: &Predictor, prompt: usize) -> [f32; HEAD] {
+        predictor.latent_of(self.exit, self.row(prompt))
+    }
 }
 
-/// Encodes every prompt at one exit, just as the service would.
+/// The same at every exit of the encoder, the first one first.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Inputs {
+    /// One for each exit, ascending.
+    pub exits: Vec<ExitInputs>,
+}
+
+impl Inputs {
+    /// A prompt as an artifact sees it that has time: at the deepest exit that it was trained for.
+    pub fn latent(&self, predictor: &Predictor, prompt: usize) -> [f32; HEAD] {
+        let known = self.of(predictor).last();
+        known.map_or_else(|| with_one(&[0.0; LATENT]), |it| it.latent(predictor, prompt))
+    }
+
+    /// Those that an artifact was trained for.
+    pub fn of(&self, predictor: &Predictor) -> impl Iterator<Item = &ExitInputs> {
+        self.exits.iter().filter(|it| predictor.exits().contains(&it.exit))
+    }
+
+    /// The vectors of the deepest exit, `[P, 384]`.
+    pub fn embeddings(&self) -> Vec<f32> {
+        self.exits.last().map(ExitInputs::embeddings).unwrap_or_default()
+    }
+}
+
+/// Encodes every prompt at every exit of the encoder, just as the service would.
 ///
 /// # Errors
 /// When the tokenizer refuses a text.
-pub fn encode_prompts(dataset: &Dataset, encoder: &Encoder, exit: Exit) -> Result<Inputs> {
+pub fn encode_prompts(dataset: &Dataset, encoder: &Encoder) -> Result<Inputs> {
+    let deep = (encoder.number(Exit::Last) > 0).then_some(Exit::Last);
+    let exits = [Exit::First].into_iter().chain(deep);
+    let exits = exits.map(|it| encode(dataset, encoder, it)).collect::<Result<_>>()?;
+    Ok(Inputs { exits })
+}
+
+/// As [`encode_prompts`]; `kept` is a file to take the vectors from, or to keep them in if they are not
+/// there or are of something else.
+///
+/// # Errors
+/// When the tokenizer refuses a text, or the file cannot be written.
+pub fn encode_prompts_kept(
+    dataset: &Dataset,
+    encoder: &Encoder,
+    kept: Option<&Path>,
+) -> Result<Inputs> {
+    let Some(path) = kept else { return encode_prompts(dataset, encoder) };
+    let last = encoder.number(Exit::Last);
+    let exits: Vec<u8> = if last > 0 { vec![0, last] } else { vec![0] };
+    let stamp = stamp(dataset, encoder, &exits);
+    if let Some(found) = read(path, &stamp, dataset.prompts.len(), &exits) {
+        return Ok(found);
+    }
+    let all = encode_prompts(dataset, encoder)?;
+    let floats = all.exits.iter().flat_map(|it| &it.rows).flat_map(|it| it.to_le_bytes());
+    let bytes: Vec<u8> = stamp.bytes().chain(floats).collect();
+    std::fs::write(path, bytes).with_context(|| path.display().to_string())?;
+    Ok(all)
+}
+
+fn encode(dataset: &Dataset, encoder: &Encoder, exit: Exit) -> Result<ExitInputs> {
     let number = encoder.number(exit);
     let job =
         if number == 0 { "reading the prompts at exit 0" } else { "reading the prompts deeply" };
@@ -59,34 +121,7 @@ pub fn encode_prompts(dataset: &Dataset, encoder: &Encoder, exit: Exit) -> Resul
         Ok([encoded.embedding.as_slice(), features.as_slice()].concat())
     });
     let rows = each.collect::<Result<Vec<Vec<f32>>>>()?;
-    Ok(Inputs { exit: number, rows: rows.concat() })
-}
-
-/// Encodes every prompt at every exit that the encoder has, the first one first. `kept`: a file to take
-/// the vectors from, or to keep them in if they are not there or are of something else.
-///
-/// # Errors
-/// When the tokenizer refuses a text, or the file cannot be written.
-pub fn encode_exits(
-    dataset: &Dataset,
-    encoder: &Encoder,
-    kept: Option<&Path>,
-) -> Result<Vec<Inputs>> {
-    let deep = (encoder.number(Exit::Last) > 0).then_some(Exit::Last);
-    let exits: Vec<Exit> = [Exit::First].into_iter().chain(deep).collect();
-    let numbers: Vec<u8> = exits.iter().map(|it| encoder.number(*it)).collect();
-    let stamp = stamp(dataset, encoder, &numbers);
-    if let Some(found) = kept.and_then(|it| read(it, &stamp, dataset.prompts.len(), &numbers)) {
-        return Ok(found);
-    }
-    let all: Vec<Inputs> =
-        exits.iter().map(|it| encode_prompts(dataset, encoder, *it)).collect::<Result<_>>()?;
-    if let Some(path) = kept {
-        let floats = all.iter().flat_map(|it| &it.rows).flat_map(|it| it.to_le_bytes());
-        let bytes: Vec<u8> = stamp.bytes().chain(floats).collect();
-        std::fs::write(path, bytes).with_context(|| path.display().to_string())?;
-    }
-    Ok(all)
+    Ok(ExitInputs { exit: number, rows: rows.concat() })
 }
 
 /// Tells vectors of one table, encoder and schema from all others.
@@ -95,7 +130,7 @@ fn stamp(dataset: &Dataset, encoder: &Encoder, exits: &[u8]) -> String {
     sha256_hex(format!("{} {encoder} {FEATURE_SCHEMA} {exits:?}", dataset.digest).as_bytes())
 }
 
-fn read(path: &Path, stamp: &str, prompts: usize, exits: &[u8]) -> Option<Vec<Inputs>> {
+fn read(path: &Path, stamp: &str, prompts: usize, exits: &[u8]) -> Option<Inputs> {
     let bytes = std::fs::read(path).ok()?;
     let (found, floats) = bytes.split_at_checked(STAMP)?;
     let size = prompts * INPUT;
@@ -105,7 +140,7 @@ fn read(path: &Path, stamp: &str, prompts: usize, exits: &[u8]) -> Option<Vec<In
     let (floats, _) = floats.as_chunks::<4>();
     let of = |(at, exit): (usize, &u8)| {
         let rows = &floats[at * size..(at + 1) * size];
-        Inputs { exit: *exit, rows: rows.iter().map(|it| f32::from_le_bytes(*it)).collect() }
+        ExitInputs { exit: *exit, rows: rows.iter().map(|it| f32::from_le_bytes(*it)).collect() }
     };
-    Some(exits.iter().enumerate().map(of).collect())
+    Some(Inputs { exits: exits.iter().enumerate().map(of).collect() })
 }

@@ -13,7 +13,8 @@ mod targets;
 mod train;
 
 pub use assemble::fit;
-pub use inputs::{Inputs, encode_exits, encode_prompts};
+pub(crate) use heads::{inverse, packed};
+pub use inputs::{ExitInputs, Inputs, encode_prompts, encode_prompts_kept};
 
 /// How a training run goes.
 #[derive(Debug, Clone, PartialEq)]

@@ -4,14 +4,24 @@
 //! error, never a rank or a part of a mean; every measure agrees with a naive reference. Not here:
 //! who predicts (see [`crate::controls`]) and how figures are shown ([`crate::evaluate`]).
 
+mod arena;
+mod bootstrap;
 mod calibration;
+mod frontier;
 mod groups;
+mod pairs;
 mod ranks;
+mod scorecard;
 mod tokens;
 
+pub use arena::arena_score;
+pub use bootstrap::{Bootstrap, Figure};
 pub use calibration::{ECE_BINS, brier, ece};
+pub use frontier::{Hull, Point};
 pub use groups::{GROUP_ROWS_MIN, Quality, SourceQuality, mean_over_sources, per_source};
+pub use pairs::{Call, PairCurve, apgr, cpt};
 pub use ranks::{POSITIVE_FROM, auc};
+pub use scorecard::{Scorecard, Scores};
 pub use tokens::{interval_coverage, quantile, relative_errors};
 
 /// Why a measure has no value.

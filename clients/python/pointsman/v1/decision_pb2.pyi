@@ -89,20 +89,22 @@ class Decision(_message.Message):
     def __init__(self, id: _Optional[str] = ..., artifact_version: _Optional[str] = ..., encoder_exit: _Optional[int] = ..., ranking: _Optional[_Iterable[_Union[RankedCandidate, _Mapping]]] = ..., excluded: _Optional[_Iterable[_Union[ExcludedCandidate, _Mapping]]] = ..., seed: _Optional[int] = ..., decide_us: _Optional[float] = ..., explanation: _Optional[str] = ...) -> None: ...
 
 class RankedCandidate(_message.Message):
-    __slots__ = ("deployment", "model", "provider", "prediction", "utility", "propensity")
+    __slots__ = ("deployment", "model", "provider", "prediction", "utility", "propensity", "shut")
     DEPLOYMENT_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     PROVIDER_FIELD_NUMBER: _ClassVar[int]
     PREDICTION_FIELD_NUMBER: _ClassVar[int]
     UTILITY_FIELD_NUMBER: _ClassVar[int]
     PROPENSITY_FIELD_NUMBER: _ClassVar[int]
+    SHUT_FIELD_NUMBER: _ClassVar[int]
     deployment: str
     model: str
     provider: str
     prediction: Prediction
     utility: float
     propensity: float
-    def __init__(self, deployment: _Optional[str] = ..., model: _Optional[str] = ..., provider: _Optional[str] = ..., prediction: _Optional[_Union[Prediction, _Mapping]] = ..., utility: _Optional[float] = ..., propensity: _Optional[float] = ...) -> None: ...
+    shut: str
+    def __init__(self, deployment: _Optional[str] = ..., model: _Optional[str] = ..., provider: _Optional[str] = ..., prediction: _Optional[_Union[Prediction, _Mapping]] = ..., utility: _Optional[float] = ..., propensity: _Optional[float] = ..., shut: _Optional[str] = ...) -> None: ...
 
 class ExcludedCandidate(_message.Message):
     __slots__ = ("deployment", "reasons", "prediction")

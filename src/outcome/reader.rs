@@ -1,0 +1,187 @@
+//! The outcome log read from end to end, with what was said of every decision.
+//!
+//! In: the path of a log that a server may be writing at the same time. Out: every [`Logged`]
+//! decision in the order of arrival, one in memory at a time. Invariant: the file is opened to be
+//! read and is never changed. Not here: what is learned from it (the training crate).
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::feedback::FeedbackKind;
+use super::record::OutcomeRecord;
+use super::schema::SCHEMA_VERSION;
+use super::sqlite::{decoded, failure, vector};
+use super::store::OutcomeError;
+use crate::domain::{DecisionId, Probability};
+
+/// A decision, and the scores that came for it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Logged {
+    /// The decision.
+    pub record: OutcomeRecord,
+    /// Every score, in the order of kinds and then of keys.
+    pub scores: Vec<(FeedbackKind, Probability)>,
+}
+
+impl Logged {
+    /// What its answer was worth: the mean of the scores of the surest kind that there is. A person
+    /// who says so comes before a known answer, that before a judge, and behaviour last.
+    pub fn score(&self) -> Option<Probability> {
+        let surest = [
+            FeedbackKind::Explicit,
+            FeedbackKind::ExactMatch,
+            FeedbackKind::Judge,
+            FeedbackKind::Implicit,
+        ];
+        surest.into_iter().find_map(|kind| {
+            let of: Vec<f64> =
+                self.scores.iter().filter(|it| it.0 == kind).map(|it| it.1.get()).collect();
+            let mean = of.iter().sum::<f64>() / of.len() as f64;
+            (!of.is_empty()).then(|| Probability::clamped(mean))
+        })
+    }
+}
+
+/// A log that is only read.
+pub struct OutcomeReader {
+    path: PathBuf,
+    connection: Connection,
+}
+
+impl OutcomeReader {
+    /// Opens a log.
+    ///
+    /// # Errors
+    /// [`OutcomeError`], which names the file, when there is none or it is not one of this version.
+    pub fn open(path: &Path) -> Result<Self, OutcomeError> {
+        let failed = |source| failure(path, source);
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
+        let found: i64 =
+            connection.pragma_query_value(None, "user_version", |it| it.get(0)).map_err(failed)?;
+        if found > SCHEMA_VERSION as i64 {
+            return Err(OutcomeError::NewerSchema { path: path.to_owned(), found });
+        }
+        Ok(Self { path: path.to_owned(), connection })
+    }
+
+    /// Hands every decision to `visit`; one that cannot be read as an error, after which the next
+    /// ones follow.
+    ///
+    /// # Errors
+    /// [`OutcomeError::Database`] and `Damaged` when the file itself cannot be read on.
+    pub fn for_each(
+        &self,
+        mut visit: impl FnMut(Result<Logged, OutcomeError>),
+    ) -> Result<(), OutcomeError> {
+        let failed = |source| failure(&self.path, source);
+        // One transaction, so that scores and decisions are of one moment.
+        let moment = self.connection.unchecked_transaction().map_err(failed)?;
+        let mut scores = scores(&moment).map_err(failed)?;
+        let sql = "SELECT decision, record_version, record, features, embedding FROM outcome \
+                   ORDER BY at_unix_ms, decision";
+        let mut statement = moment.prepare(sql).map_err(failed)?;
+        let mut rows = statement.query([]).map_err(failed)?;
+        while let Some(row) = rows.next().map_err(failed)? {
+            let read = || -> rusqlite::Result<_> {
+                let vectors =
+                    [vector(row.get_ref(3)?.as_blob()?), vector(row.get_ref(4)?.as_blob()?)];
+                let (decision, json) = (row.get::<_, String>(0)?, row.get::<_, String>(2)?);
+                Ok((decision, row.get::<_, i64>(1)?, json, vectors))
+            };
+            let (id, version, json, vectors) = read().map_err(failed)?;
+            // Ids are written by this program alone; one that is none has no record of it either.
+            let Some(decision) = DecisionId::parse(&id) else { continue };
+            let scores = scores.remove(&id).unwrap_or_default();
+            let record = decoded(decision, version, &json, vectors);
+            visit(record.map(|record| Logged { record, scores }));
+        }
+        Ok(())
+    }
+}
+
+type Scores = HashMap<String, Vec<(FeedbackKind, Probability)>>;
+
+fn scores(connection: &Connection) -> rusqlite::Result<Scores> {
+    let sql = "SELECT decision, kind, score FROM feedback ORDER BY decision, kind, idempotency_key";
+    let mut statement = connection.prepare(sql)?;
+    let mut rows = statement.query([])?;
+    let mut found = Scores::new();
+    while let Some(row) = rows.next()? {
+        let (decision, kind, score) =
+            (row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, f64>(2)?);
+        let kind = FeedbackKind::ALL.into_iter().find(|it| it.as_str() == kind);
+        // A kind of a later version says nothing here.
+        if let (Some(kind), Ok(score)) = (kind, Probability::new(score)) {
+            found.entry(decision).or_default().push((kind, score));
+        }
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::feedback::Feedback;
+    use super::super::samples;
+    use super::super::sqlite::SqliteStore;
+    use super::super::store::{OutcomeStore, Write};
+    use super::*;
+
+    fn write(path: &Path, records: &[OutcomeRecord], scores: &[(FeedbackKind, f64)]) {
+        let mut store = SqliteStore::open(path).unwrap();
+        let outcomes = records.iter().map(|it| Write::Outcome(Box::new(it.clone())));
+        let feedback = scores.iter().map(|(kind, score)| Write::Feedback {
+            feedback: Feedback {
+                decision: records[0].decision,
+                score: Probability::clamped(*score),
+                kind: *kind,
+                comment: None,
+                idempotency_key: Some(score.to_string()),
+            },
+            at_unix_ms: 1,
+        });
+        store.write(outcomes.chain(feedback).collect()).into_iter().for_each(|it| {
+            it.unwrap();
+        });
+    }
+
+    fn read(path: &Path) -> Vec<Result<Logged, OutcomeError>> {
+        let mut found = Vec::new();
+        OutcomeReader::open(path).unwrap().for_each(|it| found.push(it)).unwrap();
+        found
+    }
+
+    #[test]
+    fn decisions_come_back_in_order_with_their_scores() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("outcomes.db");
+        let early = OutcomeRecord { at_unix_ms: 5, ..samples::record() };
+        let later =
+            OutcomeRecord { version: super::super::RECORD_VERSION + 1, ..samples::record() };
+        let last = OutcomeRecord { at_unix_ms: u64::from(u32::MAX) << 20, ..samples::record() };
+        let scores = [
+            (FeedbackKind::Judge, 0.1),
+            (FeedbackKind::Explicit, 1.0),
+            (FeedbackKind::Explicit, 0.5),
+        ];
+        write(&path, &[early.clone(), later, last.clone()], &scores);
+        let found = read(&path);
+        let [Ok(first), Err(OutcomeError::RecordVersion { .. }), Ok(third)] = found.as_slice()
+        else {
+            unreachable!("{found:?}")
+        };
+        assert_eq!((&first.record, &third.record), (&early, &last));
+        assert_eq!(first.score(), Probability::new(0.75).ok());
+        assert_eq!((first.scores.len(), third.score()), (3, None));
+    }
+
+    #[test]
+    fn a_log_that_is_none_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("none.db");
+        let error = OutcomeReader::open(&path).err().unwrap().to_string();
+        assert!(error.contains("none.db") && !path.exists(), "{error}");
+    }
+}
