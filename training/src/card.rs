@@ -20,6 +20,7 @@ pub fn card(manifest: &Manifest, figures: &Figures) -> String {
 }
 
 fn write_card(out: &mut String, manifest: &Manifest, figures: &Figures) -> std::fmt::Result {
+    let deepest = manifest.exits.last().copied().unwrap_or(0);
     let exits: Vec<_> = manifest.exits.iter().map(ToString::to_string).collect();
     let exits = exits.join(" and ");
     let data = &manifest.data;
@@ -33,6 +34,12 @@ fn write_card(out: &mut String, manifest: &Manifest, figures: &Figures) -> std::
         manifest.models.len(),
         pointsman::features::COUNT,
         manifest.feature_schema
+    )?;
+    writeln!(
+        out,
+        "## Intended use\n\nTo rank language models for one request at a time, by expected quality, cost and \
+         time. A prompt is read at exit {deepest} as a rule, and at exit 0 where the encoder's queue would \
+         break the deadline; figures without an exit are those of exit {deepest}.\n"
     )?;
     writeln!(out, "## Made from\n")?;
     writeln!(
