@@ -52,8 +52,7 @@ fn cached(criterion: &mut Criterion) {
     });
 }
 
-/// The choice after the prompt was read, as `Rank` makes it. The shipped artifact was trained on
-/// exit 0, so what it predicts from a deeper vector means nothing; how long it takes is the same.
+/// The choice after the prompt was read, as `Rank` makes it.
 fn choose(
     request: &ChatRequest,
     encoded: &Encoded,

@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use super::head::{HEAD, packed_len};
-use super::manifest::{ArtifactError, FORMAT_VERSION, Manifest};
+use super::manifest::{ArtifactError, FORMAT_VERSION, FORMAT_VERSION_MIN, Manifest};
 use super::tensors::{Reader, Writer};
 use super::trunk::{LATENT, Trunk};
 use crate::domain::sha256_hex;
@@ -26,8 +26,9 @@ const SHIPPED_WEIGHTS: &[u8] = include_bytes!("../../models/default/router.safet
 pub struct Artifact {
     /// What it says of itself.
     pub manifest: Manifest,
-    /// The trunk.
-    pub trunk: Trunk,
+    /// One trunk for each of the manifest's exits, in their order; all end in the same latent space, so
+    /// that the heads are shared.
+    pub trunks: Vec<Trunk>,
     /// Mean weights of quality, `[M, 33]`.
     pub quality_mean: Vec<f32>,
     /// Their covariances, `[M, 561]`.
@@ -86,8 +87,10 @@ impl Artifact {
         let reader = Reader::new(&path, weights)?;
         let models = manifest.models.len();
         let reference = reader.axis("reference", 0);
+        let exits = manifest.exits.iter();
+        let trunks = exits.map(|it| Trunk::read(&reader, &prefix(&manifest, *it)));
         Ok(Self {
-            trunk: Trunk::read(&reader)?,
+            trunks: trunks.collect::<Result<_, _>>()?,
             quality_mean: reader.floats("quality.mean", &[models, HEAD])?,
             quality_covariance: reader.floats("quality.covariance", &[models, packed_len()])?,
             tokens_mean: reader.floats("tokens.mean", &[models, HEAD])?,
@@ -108,7 +111,9 @@ impl Artifact {
     pub fn weights(&self) -> Result<Vec<u8>, safetensors::SafeTensorError> {
         let models = self.manifest.models.len();
         let mut writer = Writer::default();
-        self.trunk.write(&mut writer);
+        for (exit, trunk) in self.manifest.exits.iter().zip(&self.trunks) {
+            trunk.write(&mut writer, &prefix(&self.manifest, *exit));
+        }
         writer.add("quality.mean", &[models, HEAD], &self.quality_mean);
         writer.add("quality.covariance", &[models, packed_len()], &self.quality_covariance);
         writer.add("tokens.mean", &[models, HEAD], &self.tokens_mean);
@@ -122,13 +127,22 @@ impl Artifact {
     }
 }
 
+/// What the names of a trunk's tensors begin with.
+fn prefix(manifest: &Manifest, exit: u8) -> String {
+    match manifest.format_version {
+        FORMAT_VERSION_MIN => "trunk".to_owned(),
+        _ => format!("trunk.{exit}"),
+    }
+}
+
 fn checked(path: &Path, json: &[u8], encoder: &Encoder) -> Result<Manifest, ArtifactError> {
     let path = path.to_owned();
     // The version alone first: a newer manifest may have fields that are unknown here.
     let broken = |source| ArtifactError::Manifest { path: path.clone(), source };
     let value: serde_json::Value = serde_json::from_slice(json).map_err(broken)?;
     let version = value.get("format_version").and_then(serde_json::Value::as_u64);
-    if let Some(found) = version.filter(|it| *it != u64::from(FORMAT_VERSION)) {
+    let known = u64::from(FORMAT_VERSION_MIN)..=u64::from(FORMAT_VERSION);
+    if let Some(found) = version.filter(|it| !known.contains(it)) {
         return Err(ArtifactError::Format {
             path,
             found: u32::try_from(found).unwrap_or(u32::MAX),
@@ -139,7 +153,10 @@ fn checked(path: &Path, json: &[u8], encoder: &Encoder) -> Result<Manifest, Arti
         let found = manifest.feature_schema;
         return Err(ArtifactError::Schema { path, found, wanted: FEATURE_SCHEMA });
     }
-    let wanted = encoder.checksum(&manifest.exits).filter(|_| manifest.exits.contains(&0));
+    let from_first =
+        manifest.exits.first() == Some(&0) && manifest.exits.is_sorted_by(|a, b| a < b);
+    let trunks = manifest.format_version > FORMAT_VERSION_MIN || manifest.exits.len() == 1;
+    let wanted = encoder.checksum(&manifest.exits).filter(|_| from_first && trunks);
     let Some(wanted) = wanted else {
         return Err(ArtifactError::Exits { path, found: manifest.exits });
     };
@@ -154,30 +171,52 @@ fn checked(path: &Path, json: &[u8], encoder: &Encoder) -> Result<Manifest, Arti
 mod tests {
     use super::*;
 
-    #[test]
-    fn exits_are_those_of_the_encoder_and_the_first_is_among_them() {
-        let encoder = Encoder::shipped().expect("the shipped encoder");
-        let check = |exits: &str, wanted: &str| {
-            let shipped = String::from_utf8_lossy(SHIPPED_MANIFEST);
-            let manifest = shipped.replacen('{', &format!("{{{exits}"), 1);
-            let read = checked(Path::new("here"), manifest.as_bytes(), &encoder);
-            let found = read.map_or_else(|it| it.to_string(), |it| format!("{:?}", it.exits));
-            assert!(found.contains(wanted), "{exits}: {found}");
-        };
-        check("", "[0]");
-        check("\"exits\": [0],", "[0]");
-        check("\"exits\": [0, 3],", "the encoder in use has");
-        for odd in ["[3]", "[0, 2]", "[]", "[0, 6]"] {
-            check(&format!("\"exits\": {odd},"), "0 must be among them");
-        }
+    fn shipped_manifest() -> serde_json::Value {
+        serde_json::from_slice(SHIPPED_MANIFEST).expect("JSON")
     }
 
     #[test]
-    fn an_artifact_of_the_first_exit_is_written_as_it_always_was() {
+    fn exits_are_those_of_the_encoder_and_the_first_is_among_them() {
         let encoder = Encoder::shipped().expect("the shipped encoder");
-        let artifact = Artifact::shipped(&encoder).expect("the shipped artifact");
-        let mut again = serde_json::to_string_pretty(&artifact.manifest).expect("JSON");
-        again.push('\n');
-        assert!(again.as_bytes() == SHIPPED_MANIFEST);
+        let check = |version: u32, exits: Option<&[u8]>, wanted: &str| {
+            let mut manifest = shipped_manifest();
+            manifest["format_version"] = version.into();
+            match exits {
+                Some(exits) => manifest["exits"] = exits.into(),
+                None => drop(manifest.as_object_mut().expect("an object").remove("exits")),
+            }
+            let json = serde_json::to_vec(&manifest).expect("JSON");
+            let read = checked(Path::new("here"), &json, &encoder);
+            let found = read.map_or_else(|it| it.to_string(), |it| format!("{:?}", it.exits));
+            assert!(found.contains(wanted), "{version} {exits:?}: {found}");
+        };
+        check(2, Some(&[0, 3]), "[0, 3]");
+        // The first exit alone reads less of the encoder, so it has another checksum.
+        check(2, Some(&[0]), "the encoder in use has");
+        check(1, None, "the encoder in use has");
+        for odd in [&[3][..], &[0, 2], &[], &[0, 6], &[3, 0], &[0, 0]] {
+            check(2, Some(odd), "0 must be the first");
+        }
+        check(1, Some(&[0, 3]), "0 must be the first");
+        check(0, Some(&[0, 3]), "this program reads 1 to 2");
+        check(3, Some(&[0, 3]), "this program reads 1 to 2");
+    }
+
+    #[test]
+    fn an_artifact_of_the_first_layout_is_still_read_and_written() {
+        let encoder = Encoder::shipped().expect("the shipped encoder");
+        let mut old = Artifact::shipped(&encoder).expect("the shipped artifact");
+        old.trunks.truncate(1);
+        old.manifest.format_version = 1;
+        old.manifest.exits = vec![0];
+        old.manifest.encoder_sha256 = encoder.checksum(&[0]).expect("an exit").to_owned();
+        let weights = old.weights().expect("weights");
+        old.manifest.weights_sha256 = sha256_hex(&weights);
+        let mut json = serde_json::to_value(&old.manifest).expect("JSON");
+        json.as_object_mut().expect("an object").remove("exits");
+        let json = serde_json::to_vec(&json).expect("JSON");
+        let again =
+            Artifact::read(Path::new("old"), &json, &weights, &encoder).expect("it is read");
+        assert!(again == old);
     }
 }

@@ -8,7 +8,10 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 /// Version of the artifact's layout; raised when an older program could not read a newer artifact.
-pub const FORMAT_VERSION: u32 = 1;
+/// 2: a trunk for each exit.
+pub const FORMAT_VERSION: u32 = 2;
+/// The oldest layout that is still read. 1: one trunk, for exit 0.
+pub const FORMAT_VERSION_MIN: u32 = 1;
 
 /// What an artifact is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -22,9 +25,9 @@ pub struct Manifest {
     pub feature_schema: u32,
     /// SHA-256, in hex, of the encoder's weights that it was trained on, as far as its exits read.
     pub encoder_sha256: String,
-    /// The encoder's exits that it was trained for; an artifact that does not say knows only 0, and
-    /// is written as it always was.
-    #[serde(default = "first_exit", skip_serializing_if = "is_first_exit")]
+    /// The encoder's exits that it was trained for, ascending, in the order of its trunks; an artifact
+    /// that does not say knows only 0.
+    #[serde(default = "first_exit")]
     pub exits: Vec<u8>,
     /// SHA-256 of its own weights, in hex.
     pub weights_sha256: String,
@@ -42,10 +45,6 @@ pub struct Manifest {
 
 fn first_exit() -> Vec<u8> {
     vec![0]
-}
-
-fn is_first_exit(exits: &[u8]) -> bool {
-    exits == [0]
 }
 
 /// A model that was seen in training.
@@ -112,7 +111,10 @@ pub enum ArtifactError {
         source: serde_json::Error,
     },
     /// An artifact of another layout.
-    #[error("{}: format_version is {found}, this program reads {FORMAT_VERSION}", path.display())]
+    #[error(
+        "{}: format_version is {found}, this program reads {FORMAT_VERSION_MIN} to {FORMAT_VERSION}",
+        path.display()
+    )]
     Format {
         /// Which file.
         path: PathBuf,
@@ -146,7 +148,7 @@ pub enum ArtifactError {
         wanted: String,
     },
     /// An artifact for exits that the encoder does not have, or without the first.
-    #[error("{}: exits is {found:?}: 0 must be among them, and the encoder must have each", path.display())]
+    #[error("{}: exits is {found:?}: 0 must be the first of them, and the encoder must have each", path.display())]
     Exits {
         /// Which file.
         path: PathBuf,
@@ -177,7 +179,7 @@ pub enum ArtifactError {
         /// Which file.
         path: PathBuf,
         /// Which tensor.
-        tensor: &'static str,
+        tensor: String,
         /// Its shape.
         wanted: String,
     },
@@ -187,6 +189,6 @@ pub enum ArtifactError {
         /// Which file.
         path: PathBuf,
         /// Which tensor.
-        tensor: &'static str,
+        tensor: String,
     },
 }

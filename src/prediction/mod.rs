@@ -22,6 +22,8 @@ pub use belief::Belief;
 pub use forecast::{Forecast, LogNormal, Prediction, QualityEstimate};
 pub use head::{HEAD, QualityHead, TokensHead, packed_len, with_one};
 pub use live::{LiveStats, SpeedSample};
-pub use manifest::{ArtifactError, DataFacts, FORMAT_VERSION, Figures, LearnedModel, Manifest};
+pub use manifest::{
+    ArtifactError, DataFacts, FORMAT_VERSION, FORMAT_VERSION_MIN, Figures, LearnedModel, Manifest,
+};
 pub use predictor::{Digest, Predictor, Prompt};
 pub use trunk::{LATENT, Trunk};

@@ -14,7 +14,7 @@ use super::forecast::{Forecast, LogNormal, Prediction};
 use super::head::{HEAD, QualityHead, TokensHead, packed_len, with_one};
 use super::live::LiveStats;
 use super::manifest::{ArtifactError, Manifest};
-use super::trunk::LATENT;
+use super::trunk::{LATENT, Trunk};
 use crate::catalog::{Deployment, Model};
 use crate::domain::Probability;
 use crate::encoder::{Encoded, Encoder};
@@ -109,16 +109,23 @@ impl Predictor {
 
     /// The abilities a prompt asks for, with a 1 for the intercept, `[33]`.
     pub fn latent(&self, features: &Features, encoded: &Encoded) -> [f32; HEAD] {
-        let trunk = &self.artifact.trunk;
+        let Some(trunk) = self.trunk(encoded.exit) else { return with_one(&[0.0; LATENT]) };
         let inputs = trunk.standardise(encoded.embedding.as_slice(), features.as_slice());
         with_one(&trunk.latent(&inputs))
     }
 
-    /// As [`Self::latent`], from the two as one row of floats.
-    pub fn latent_of(&self, row: &[f32]) -> [f32; HEAD] {
-        let trunk = &self.artifact.trunk;
+    /// As [`Self::latent`], from the two as one row of floats and the number of the encoder's exit.
+    pub fn latent_of(&self, exit: u8, row: &[f32]) -> [f32; HEAD] {
+        let Some(trunk) = self.trunk(exit) else { return with_one(&[0.0; LATENT]) };
         let (embedding, features) = row.split_at(row.len().min(crate::encoder::WIDTH));
         with_one(&trunk.latent(&trunk.standardise(embedding, features)))
+    }
+
+    /// The trunk for an exit. A prompt is read only at the artifact's own exits; for any other, the
+    /// deepest trunk that is not deeper.
+    fn trunk(&self, exit: u8) -> Option<&Trunk> {
+        let deep = self.exits().partition_point(|it| *it <= exit);
+        self.artifact.trunks.get(deep.saturating_sub(1))
     }
 
     /// The heads of a model by its name in training; the prior's for any other.

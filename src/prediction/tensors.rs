@@ -29,40 +29,36 @@ impl<'a> Reader<'a> {
     }
 
     /// A tensor of this shape, row-major.
-    pub(super) fn floats(
-        &self,
-        name: &'static str,
-        shape: &[usize],
-    ) -> Result<Vec<f32>, ArtifactError> {
+    pub(super) fn floats(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, ArtifactError> {
         let view = self.tensors.tensor(name).ok();
         let view = view.filter(|it| it.dtype() == Dtype::F32 && it.shape() == shape);
         let Some(view) = view else {
-            let wanted = format!("{shape:?}");
-            return Err(ArtifactError::Tensor { path: self.path.clone(), tensor: name, wanted });
+            let (path, tensor) = (self.path.clone(), name.to_owned());
+            return Err(ArtifactError::Tensor { path, tensor, wanted: format!("{shape:?}") });
         };
         let (chunks, _) = view.data().as_chunks::<4>();
         let floats: Vec<f32> = chunks.iter().map(|it| f32::from_le_bytes(*it)).collect();
         if floats.iter().all(|it| it.is_finite()) {
             Ok(floats)
         } else {
-            Err(ArtifactError::NotFinite { path: self.path.clone(), tensor: name })
+            Err(ArtifactError::NotFinite { path: self.path.clone(), tensor: name.to_owned() })
         }
     }
 }
 
 /// Tensors of one file, for writing; the same tensors give the same bytes.
 #[derive(Default)]
-pub(super) struct Writer(BTreeMap<&'static str, (Vec<usize>, Vec<u8>)>);
+pub(super) struct Writer(BTreeMap<String, (Vec<usize>, Vec<u8>)>);
 
 impl Writer {
-    pub(super) fn add(&mut self, name: &'static str, shape: &[usize], floats: &[f32]) {
+    pub(super) fn add(&mut self, name: impl Into<String>, shape: &[usize], floats: &[f32]) {
         let bytes = floats.iter().flat_map(|it| it.to_le_bytes()).collect();
-        self.0.insert(name, (shape.to_vec(), bytes));
+        self.0.insert(name.into(), (shape.to_vec(), bytes));
     }
 
     pub(super) fn bytes(&self) -> Result<Vec<u8>, SafeTensorError> {
         let views = self.0.iter().map(|(name, (shape, bytes))| {
-            TensorView::new(Dtype::F32, shape.clone(), bytes).map(|view| (*name, view))
+            TensorView::new(Dtype::F32, shape.clone(), bytes).map(|view| (name.as_str(), view))
         });
         safetensors::serialize(views.collect::<Result<Vec<_>, _>>()?, None)
     }

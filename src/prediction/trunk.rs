@@ -38,27 +38,32 @@ pub struct Trunk {
 const DEVIATIONS_MAX: f32 = 6.0;
 
 impl Trunk {
-    /// Reads the trunk of an artifact.
-    pub(super) fn read(reader: &Reader<'_>) -> Result<Self, ArtifactError> {
-        let hidden = reader.axis("trunk.hidden.weight", 1);
+    /// Reads the trunk of an artifact whose tensors' names begin so.
+    pub(super) fn read(reader: &Reader<'_>, prefix: &str) -> Result<Self, ArtifactError> {
+        let hidden = reader.axis(&format!("{prefix}.hidden.weight"), 1);
+        let floats =
+            |name: &str, shape: &[usize]| reader.floats(&format!("{prefix}.{name}"), shape);
         Ok(Self {
-            input_mean: reader.floats("trunk.input.mean", &[INPUT])?,
-            input_scale: reader.floats("trunk.input.scale", &[INPUT])?,
-            hidden_weight: reader.floats("trunk.hidden.weight", &[INPUT, hidden])?,
-            hidden_bias: reader.floats("trunk.hidden.bias", &[hidden])?,
-            latent_weight: reader.floats("trunk.latent.weight", &[hidden, LATENT])?,
-            latent_bias: reader.floats("trunk.latent.bias", &[LATENT])?,
+            input_mean: floats("input.mean", &[INPUT])?,
+            input_scale: floats("input.scale", &[INPUT])?,
+            hidden_weight: floats("hidden.weight", &[INPUT, hidden])?,
+            hidden_bias: floats("hidden.bias", &[hidden])?,
+            latent_weight: floats("latent.weight", &[hidden, LATENT])?,
+            latent_bias: floats("latent.bias", &[LATENT])?,
         })
     }
 
-    pub(super) fn write(&self, writer: &mut Writer) {
+    pub(super) fn write(&self, writer: &mut Writer, prefix: &str) {
         let hidden = self.hidden_bias.len();
-        writer.add("trunk.input.mean", &[INPUT], &self.input_mean);
-        writer.add("trunk.input.scale", &[INPUT], &self.input_scale);
-        writer.add("trunk.hidden.weight", &[INPUT, hidden], &self.hidden_weight);
-        writer.add("trunk.hidden.bias", &[hidden], &self.hidden_bias);
-        writer.add("trunk.latent.weight", &[hidden, LATENT], &self.latent_weight);
-        writer.add("trunk.latent.bias", &[LATENT], &self.latent_bias);
+        let mut add = |name: &str, shape: &[usize], floats: &[f32]| {
+            writer.add(format!("{prefix}.{name}"), shape, floats);
+        };
+        add("input.mean", &[INPUT], &self.input_mean);
+        add("input.scale", &[INPUT], &self.input_scale);
+        add("hidden.weight", &[INPUT, hidden], &self.hidden_weight);
+        add("hidden.bias", &[hidden], &self.hidden_bias);
+        add("latent.weight", &[hidden, LATENT], &self.latent_weight);
+        add("latent.bias", &[LATENT], &self.latent_bias);
     }
 
     /// Standardised inputs, from a vector and features.

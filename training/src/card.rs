@@ -3,11 +3,13 @@
 //! In: a manifest and [`Figures`]. Out: Markdown. Invariant: every figure comes from the report that
 //! it is given, and the command that makes it again stands beside it.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use pointsman::prediction::Manifest;
 
-use crate::evaluate::Figures;
+use crate::controls::TaskMeans;
+use crate::evaluate::{ControlRow, Figures, at_exit};
 
 /// Writes the card.
 pub fn card(manifest: &Manifest, figures: &Figures) -> String {
@@ -18,6 +20,7 @@ pub fn card(manifest: &Manifest, figures: &Figures) -> String {
 }
 
 fn write_card(out: &mut String, manifest: &Manifest, figures: &Figures) -> std::fmt::Result {
+    let deepest = manifest.exits.last().copied().unwrap_or(0);
     let exits: Vec<_> = manifest.exits.iter().map(ToString::to_string).collect();
     let exits = exits.join(" and ");
     let data = &manifest.data;
@@ -26,11 +29,17 @@ fn write_card(out: &mut String, manifest: &Manifest, figures: &Figures) -> std::
         out,
         "Predicts, for a prompt and each of {} models seen in training, the quality (0 to 1) and the \
          output tokens of the answer, both with a spread; any other model starts at a Gaussian prior \
-         over those. A small trunk reads the mean of MiniLM's embedding layer (exit 0) and {} counted \
-         features (schema {}).\n",
+         over those. For each exit, a small trunk reads the mean of MiniLM after that many of its layers \
+         (0: the embedding layer) and {} counted features (schema {}); the heads are shared.\n",
         manifest.models.len(),
         pointsman::features::COUNT,
         manifest.feature_schema
+    )?;
+    writeln!(
+        out,
+        "## Intended use\n\nTo rank language models for one request at a time, by expected quality, cost and \
+         time. A prompt is read at exit {deepest} as a rule, and at exit 0 where the encoder's queue would \
+         break the deadline; figures without an exit are those of exit {deepest}.\n"
     )?;
     writeln!(out, "## Made from\n")?;
     writeln!(
@@ -45,7 +54,7 @@ fn write_card(out: &mut String, manifest: &Manifest, figures: &Figures) -> std::
     writeln!(
         out,
         "- Encoder: `sentence-transformers/all-MiniLM-L6-v2` (Apache-2.0), in int8, \
-         read at exit {}; SHA-256 of the weights that this reads `{}`.",
+         read at exits {}; SHA-256 of the weights that this reads `{}`.",
         exits, manifest.encoder_sha256
     )?;
     writeln!(
@@ -69,7 +78,7 @@ fn write_card(out: &mut String, manifest: &Manifest, figures: &Figures) -> std::
         let (auc, brier, ece) = (number(it.auc), number(it.brier), number(it.ece));
         writeln!(out, "| {} | {auc} | {brier} | {ece} |", row.name)?;
     }
-    write_sources(out, figures)?;
+    write_sources(out, figures, &manifest.exits)?;
     if let Some(tokens) = &figures.tokens {
         writeln!(
             out,
@@ -95,13 +104,48 @@ fn write_limits(out: &mut String) -> std::fmt::Result {
     )
 }
 
-fn write_sources(out: &mut String, figures: &Figures) -> std::fmt::Result {
-    writeln!(out, "\n| source | labels | models | AUC | Brier | ECE |\n|---|---|---|---|---|---|")?;
-    for row in figures.per_source.iter().filter(|it| it.name == Figures::ARTIFACT) {
-        let it = &row.quality;
-        let (auc, brier, ece) = (number(it.auc), number(it.brier), number(it.ece));
-        let (labels, models) = (row.labels, row.models);
-        writeln!(out, "| {} | {labels} | {models} | {auc} | {brier} | {ece} |", row.source)?;
+fn write_sources(out: &mut String, figures: &Figures, exits: &[u8]) -> std::fmt::Result {
+    let deepest = exits.last().copied().unwrap_or(0);
+    let names: Vec<String> =
+        exits.iter().map(|it| at_exit(Figures::ARTIFACT, *it, deepest)).collect();
+    for name in &names {
+        writeln!(out, "\n{name}, by source:\n\n| source | labels | models | AUC | Brier | ECE |")?;
+        writeln!(out, "|---|---|---|---|---|---|")?;
+        for row in figures.per_source.iter().filter(|it| it.name == *name) {
+            let it = &row.quality;
+            let (auc, brier, ece) = (number(it.auc), number(it.brier), number(it.ece));
+            let (labels, models) = (row.labels, row.models);
+            writeln!(out, "| {} | {labels} | {models} | {auc} | {brier} | {ece} |", row.source)?;
+        }
+    }
+    write_rivals(out, figures)
+}
+
+/// AUC of everyone, source by source: where a control is better, the card shows it.
+fn write_rivals(out: &mut String, figures: &Figures) -> std::fmt::Result {
+    writeln!(
+        out,
+        "\nAUC of every predictor, by source; bold: the best that does not know the task:\n"
+    )?;
+    let sources = figures.per_source.iter().filter(|it| it.quality.auc.is_some());
+    let sources: BTreeSet<&str> = sources.map(|it| it.source.as_str()).collect();
+    let names = sources.iter().copied().collect::<Vec<_>>().join(" | ");
+    writeln!(out, "| predictor | {names} |\n|---|{}", "---|".repeat(sources.len()))?;
+    let of = |name: &str, source: &str| {
+        let mut rows = figures.per_source.iter();
+        rows.find(|it| it.name == name && it.source == source).and_then(|it| it.quality.auc)
+    };
+    let blind = |it: &&ControlRow| it.name != TaskMeans::NAME;
+    for row in &figures.rows {
+        write!(out, "| {} |", row.name)?;
+        for source in &sources {
+            let own = of(&row.name, source);
+            let rivals = figures.rows.iter().filter(blind).filter_map(|it| of(&it.name, source));
+            let best = rivals.fold(0.0, f64::max);
+            let bold = if blind(&row) && own == Some(best) { "**" } else { "" };
+            write!(out, " {bold}{}{bold} |", number(own))?;
+        }
+        writeln!(out)?;
     }
     Ok(())
 }

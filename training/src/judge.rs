@@ -7,9 +7,9 @@ use anyhow::{Context, Result};
 use pointsman::encoder::WIDTH;
 use pointsman::prediction::Predictor;
 
-use crate::controls::{Knn, Ridge, Vectors};
+use crate::controls::{Control, Knn, Pair, Ridge, Vectors};
 use crate::dataset::Dataset;
-use crate::evaluate::Figures;
+use crate::evaluate::{Figures, at_exit};
 use crate::fit::Inputs;
 use crate::metrics::Bootstrap;
 use crate::split::{Cut, Split};
@@ -43,10 +43,22 @@ pub fn judge_with(
     figures
         .judge_plain_controls(data, &train, &held_out)
         .context("the table has too few questions to hold some out")?;
-    let embeddings = inputs.embeddings();
-    let vectors = || Vectors::new(&embeddings, data.prompts.len(), WIDTH);
-    figures.judge_control(&Knn::fit(data, &train, vectors()?), data, &held_out)?;
-    figures.judge_control(&Ridge::fit(data, &train, vectors()?), data, &held_out)?;
+    let deepest = inputs.exits.last().map_or(0, |it| it.exit);
+    for inputs in &inputs.exits {
+        let embeddings = inputs.embeddings();
+        let vectors = || Vectors::new(&embeddings, data.prompts.len(), WIDTH);
+        let predicted = |it: &dyn Control| {
+            let pairs: Vec<Pair> = held_out.iter().map(Pair::from).collect();
+            (at_exit(it.name(), inputs.exit, deepest), it.predict(&pairs))
+        };
+        let controls = [
+            predicted(&Knn::fit(data, &train, vectors()?)),
+            predicted(&Ridge::fit(data, &train, vectors()?)),
+        ];
+        for (name, predicted) in controls {
+            figures.judge(&name, data, &held_out, &predicted)?;
+        }
+    }
     if let Some(predictor) = predictor {
         figures.judge_artifact(predictor, data, inputs, (&train, &held_out))?;
     }

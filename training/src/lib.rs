@@ -18,4 +18,5 @@ pub mod newcomer;
 pub mod offpolicy;
 pub mod progress;
 pub mod report;
+pub mod seeds;
 pub mod split;

@@ -12,11 +12,13 @@ use pointsman::prediction::Predictor;
 use pointsman_training::choose::Pool;
 use pointsman_training::dataset::Dataset;
 use pointsman_training::encoder::Origin;
-use pointsman_training::fit::{FitSettings, encode_prompts};
+use pointsman_training::fit::{FitSettings, encode_prompts_kept};
+use pointsman_training::make::Materials;
 use pointsman_training::metrics::Bootstrap;
 use pointsman_training::newcomer::{AddModelArgs, HoldoutArgs};
 use pointsman_training::offpolicy::{OpeArgs, PromoteArgs};
 use pointsman_training::report::{Job, Options, Report, html};
+use pointsman_training::seeds::Spread;
 use pointsman_training::split::Cut;
 use pointsman_training::{encoder, make, report};
 
@@ -75,6 +77,9 @@ struct TableArgs {
     /// A folder with encoder.safetensors and tokenizer.json; the one in this program by default.
     #[arg(long)]
     encoder: Option<PathBuf>,
+    /// A file that keeps the prompts' vectors from run to run; written if it is not there.
+    #[arg(long)]
+    vectors: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -87,9 +92,13 @@ struct FitArgs {
     /// Seeds every draw.
     #[arg(long, default_value_t = FitSettings::default().seed)]
     seed: u64,
-    /// Most passes over the table.
-    #[arg(long, default_value_t = FitSettings::default().epochs_max)]
-    epochs_max: usize,
+    /// Train so many artifacts, each with the next seed, and print the mean and spread of their figures;
+    /// the first is written.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=20))]
+    seeds: u64,
+    /// Passes over the table.
+    #[arg(long, default_value_t = FitSettings::default().epochs)]
+    epochs: usize,
     /// The artifact's name; made of its checksum by default.
     #[arg(long, default_value_t = String::new())]
     version: String,
@@ -218,21 +227,27 @@ fn main() -> Result<()> {
 }
 
 fn fit(asked: FitArgs) -> Result<()> {
-    let settings = FitSettings {
-        seed: asked.seed,
-        epochs_max: asked.epochs_max,
-        version: asked.version,
-        ..FitSettings::default()
-    };
-    let figures = make::artifact(
-        &asked.table.data,
-        &asked.table.encoder()?,
-        &asked.table.cut(),
-        &settings,
-        &asked.out,
-    )?;
-    print!("{figures}");
-    println!("\nwrote {}", asked.out.display());
+    let encoder = asked.table.encoder()?;
+    let kept = asked.table.vectors.as_deref();
+    let materials = Materials::read(&asked.table.data, &encoder, kept)?;
+    let mut spread = Spread::default();
+    for further in 0..asked.seeds {
+        let settings = FitSettings {
+            seed: asked.seed.wrapping_add(further),
+            epochs: asked.epochs,
+            version: asked.version.clone(),
+            ..FitSettings::default()
+        };
+        let out = (further == 0).then_some(asked.out.as_path());
+        let figures = make::artifact(&materials, &encoder, &asked.table.cut(), &settings, out)?;
+        spread.add(&figures);
+        if let Some(out) = out {
+            println!("{figures}\nwrote {}", out.display());
+        }
+    }
+    if asked.seeds > 1 {
+        print!("{spread}");
+    }
     Ok(())
 }
 
@@ -245,7 +260,7 @@ fn evaluate(asked: EvaluateArgs) -> Result<()> {
     let against = asked.against.as_ref().map(|it| Predictor::open(it, &encoder)).transpose()?;
     let options = asked.report.options(&asked.table);
     let data = Dataset::read(&asked.table.data)?;
-    let inputs = encode_prompts(&data, &encoder)?;
+    let inputs = encode_prompts_kept(&data, &encoder, asked.table.vectors.as_deref())?;
     let job = Job { data: &data, inputs: &inputs, encoder: &encoder, options: &options };
     let report = report::evaluate(job, &predictor, against.as_ref())
         .with_context(|| asked.table.data.display().to_string())?;
@@ -257,7 +272,7 @@ fn frontier(asked: FrontierArgs) -> Result<()> {
     let options = asked.report.options(&asked.table);
     let settings = FitSettings { seed: asked.seed, ..FitSettings::default() };
     let data = Dataset::read(&asked.table.data)?;
-    let inputs = encode_prompts(&data, &encoder)?;
+    let inputs = encode_prompts_kept(&data, &encoder, asked.table.vectors.as_deref())?;
     let job = Job { data: &data, inputs: &inputs, encoder: &encoder, options: &options };
     let report = report::frontier(job, asked.folds as usize, &settings)
         .with_context(|| asked.table.data.display().to_string())?;

@@ -13,34 +13,55 @@ use pointsman::prediction::{self, Artifact, MANIFEST_FILE, Predictor, WEIGHTS_FI
 use crate::card::card;
 use crate::dataset::Dataset;
 use crate::evaluate::Figures;
-use crate::fit::{FitSettings, encode_prompts, fit};
+use crate::fit::{FitSettings, Inputs, encode_prompts_kept, fit};
 use crate::judge::judge;
 use crate::split::{Cut, Split};
 
 /// The model card's file name.
 pub const CARD_FILE: &str = "model-card.md";
 
-/// Trains an artifact, judges it, and writes it to `out`.
+/// What an artifact is made from.
+#[derive(Debug)]
+pub struct Materials {
+    data: Dataset,
+    /// At every exit of the encoder.
+    inputs: Inputs,
+}
+
+impl Materials {
+    /// Reads a table and encodes its prompts. `vectors`: see [`encode_prompts_kept`].
+    ///
+    /// # Errors
+    /// When the table cannot be read.
+    pub fn read(table: &Path, encoder: &Encoder, vectors: Option<&Path>) -> Result<Self> {
+        let data = Dataset::read(table)?;
+        let inputs = encode_prompts_kept(&data, encoder, vectors)?;
+        Ok(Self { data, inputs })
+    }
+}
+
+/// Trains an artifact for every exit of the encoder, judges it, and writes it where `out` says.
 ///
 /// # Errors
-/// When the table cannot be read or is too small, or a file cannot be written.
+/// When the table is too small, or a file cannot be written.
 pub fn artifact(
-    table: &Path,
+    Materials { data, inputs }: &Materials,
     encoder: &Encoder,
     cut: &Cut,
     settings: &FitSettings,
-    out: &Path,
+    out: Option<&Path>,
 ) -> Result<Figures> {
-    let data = Dataset::read(table)?;
-    let inputs = encode_prompts(&data, encoder)?;
     let split = Split::new(&data.prompts, cut);
-    let mut artifact = fit(&data, &inputs, &split, encoder, settings)?;
-    let figures = judge(&data, &inputs, cut, Some(&Predictor::new(artifact.clone())))?;
+    let mut artifact = fit(data, inputs, &split, encoder, settings)?;
+    let figures = judge(data, inputs, cut, Some(&Predictor::new(artifact.clone())))?;
     artifact.manifest.figures = measured(&figures);
-    write(&artifact, &figures, out)?;
+    if let Some(out) = out {
+        write(&artifact, &figures, out)?;
+    }
     Ok(figures)
 }
 
+/// The figures at the exit at which prompts are read as a rule.
 fn measured(figures: &Figures) -> prediction::Figures {
     let row = figures.rows.iter().find(|it| it.name == Figures::ARTIFACT);
     let quality = row.map(|it| it.quality).unwrap_or_default();

@@ -37,7 +37,7 @@ fn table(path: &Path) {
 }
 
 fn settings() -> FitSettings {
-    FitSettings { hidden: 32, epochs_max: 6, ..FitSettings::default() }
+    FitSettings { hidden: 32, epochs: 6, ..FitSettings::default() }
 }
 
 fn options() -> Options {

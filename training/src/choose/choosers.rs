@@ -129,7 +129,7 @@ pub fn router(
 ) -> Chooser {
     let prices = Prices::fit(table.data.models.len(), train);
     let believe = |row: &super::PoolRow| -> Vec<(f32, f64, f64)> {
-        let latent = predictor.latent_of(table.inputs.row(row.prompt as usize));
+        let latent = table.inputs.latent(predictor, row.prompt as usize);
         let cells = test.cells[row.cells.clone()].iter();
         let one = |it: &super::Cell| {
             let label = &it.label;
@@ -186,7 +186,7 @@ mod tests {
     #[test]
     fn controls_are_named_priced_and_repeat() {
         let data = testing::dataset(300);
-        let inputs = Inputs { rows: Vec::new() };
+        let inputs = Inputs::default();
         let embeddings = crate::controls::testing::vectors(300, WIDTH);
         let table = Table { data: &data, inputs: &inputs, embeddings: &embeddings };
         let rows = PoolRows::new(&testing::pool(), &data, &(0..300).collect::<Vec<_>>());

@@ -3,7 +3,7 @@
 //! In: a [`Predictor`], the prompts' inputs, held-out labels. Out: a row of the report, and how well
 //! output tokens are foretold. Invariant: nothing is computed here that serving computes otherwise.
 
-use pointsman::prediction::Predictor;
+use pointsman::prediction::{HEAD, Predictor};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -30,10 +30,10 @@ pub struct TokenFigures {
 }
 
 impl Figures {
-    /// The name of the artifact's row.
-    pub const ARTIFACT: &'static str = "router artifact (exit 0)";
+    /// The name of the artifact's row, at the deepest exit that it was trained for; see [`at_exit`].
+    pub const ARTIFACT: &'static str = "router artifact";
 
-    /// Measures an artifact.
+    /// Measures an artifact: its quality at every exit, the rest at the deepest.
     ///
     /// # Errors
     /// [`MetricError`] when nothing is held out.
@@ -45,6 +45,13 @@ impl Figures {
         labels: (&[Label], &[Label]),
     ) -> Result<(), MetricError> {
         let (train, held_out) = labels;
+        let deepest = predictor.exits().last().copied().unwrap_or(0);
+        for shallow in inputs.of(predictor).filter(|it| it.exit < deepest) {
+            let latent = |prompt| shallow.latent(predictor, prompt);
+            let predicted = qualities(predictor, data, held_out, latent);
+            let name = at_exit(Self::ARTIFACT, shallow.exit, deepest);
+            self.judge(&name, data, held_out, &predicted)?;
+        }
         let predicted = predictions(predictor, data, inputs, held_out);
         self.judge(Self::ARTIFACT, data, held_out, &predicted)?;
         self.judge_models(data, held_out, &predicted)?;
@@ -61,15 +68,29 @@ impl Figures {
     }
 }
 
-/// The artifact's expected quality of each label.
+/// The name of a row at an exit: the deepest one, at which prompts are read as a rule, is not named.
+pub fn at_exit(name: &str, exit: u8, deepest: u8) -> String {
+    if exit == deepest { name.to_owned() } else { format!("{name} (exit {exit})") }
+}
+
+/// The artifact's expected quality of each label, at the deepest exit that it was trained for.
 pub fn predictions(
     predictor: &Predictor,
     data: &Dataset,
     inputs: &Inputs,
     labels: &[Label],
 ) -> Vec<f32> {
+    qualities(predictor, data, labels, |it| inputs.latent(predictor, it))
+}
+
+fn qualities(
+    predictor: &Predictor,
+    data: &Dataset,
+    labels: &[Label],
+    latent: impl Fn(usize) -> [f32; HEAD] + Sync,
+) -> Vec<f32> {
     let quality = |it: &Label| {
-        let latent = predictor.latent_of(inputs.row(it.prompt as usize));
+        let latent = latent(it.prompt as usize);
         let (head, _) = predictor.heads(data.models.get(usize::from(it.model)).map(String::as_str));
         head.estimate(&latent, 0.0).mean.get() as f32
     };

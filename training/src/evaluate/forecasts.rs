@@ -96,7 +96,7 @@ impl Forecasts {
         let one = |label: &Label| {
             let truth = truth(quantity, label)?;
             let model = usize::from(label.model);
-            let latent = predictor.latent_of(parts.inputs.row(label.prompt as usize));
+            let latent = parts.inputs.latent(predictor, label.prompt as usize);
             let (_, head) = predictor.heads(parts.data.models.get(model).map(String::as_str));
             let tokens = LogNormal { mu: head.mu(&latent), sigma: head.sigma, cap: 1e6 };
             let at: Box<dyn Fn(f64) -> f64> = match quantity {

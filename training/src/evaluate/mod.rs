@@ -8,7 +8,7 @@ mod artifact;
 mod forecasts;
 mod table;
 
-pub use artifact::{TokenFigures, predictions};
+pub use artifact::{TokenFigures, at_exit, predictions};
 pub use forecasts::{ForecastFigures, Forecasts, Parts, Quantity};
 use serde::{Deserialize, Serialize};
 

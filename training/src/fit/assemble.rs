@@ -13,12 +13,14 @@ use pointsman::prediction::{
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
 
 use super::FitSettings;
 use super::heads::{Evidence, Heads, believe};
-use super::network::Network;
+use super::inputs::{ExitInputs, INPUT, Inputs};
+use super::network::{Network, TrunkVars};
 use super::speed::latency_sigma;
-use super::targets::{INPUT, Inputs, TargetRow, rows};
+use super::targets::{TargetRow, rows};
 use super::train::{Lessons, train};
 use crate::dataset::Dataset;
 use crate::split::{Cut, Split};
@@ -26,7 +28,8 @@ use crate::split::{Cut, Split};
 /// How many latent vectors stand for "everyday prompts".
 const REFERENCE: usize = 512;
 
-/// Trains an artifact on the part of the data that is not held out.
+/// Trains an artifact on the part of the data that is not held out, for each exit that inputs are given
+/// for: ascending, the first one first.
 ///
 /// # Errors
 /// When there are too few labels to learn from.
@@ -43,11 +46,13 @@ pub fn fit(
     let train_rows = rows(dataset, |it| !held_out(it) && !inner.is_held_out(it as u32));
     let validation = rows(dataset, |it| !held_out(it) && inner.is_held_out(it as u32));
     ensure!(train_rows.len() >= 20, "{} prompts are too few to learn from", train_rows.len());
-    let mut trunk = scale(inputs, &train_rows, settings.hidden);
-    let standard = standardised(&trunk, inputs);
+    let mut trunks: Vec<Trunk> =
+        inputs.exits.iter().map(|it| scale(it, &train_rows, settings.hidden)).collect();
+    let pairs = trunks.iter().zip(&inputs.exits);
+    let standard: Vec<Vec<f32>> = pairs.map(|(trunk, it)| standardised(trunk, it)).collect();
     let token_scale = token_scale(&train_rows, dataset.models.len());
-    let network =
-        Network::new(settings.hidden, &log_odds(&train_rows, dataset.models.len()), &mut draws)?;
+    let log_odds = log_odds(&train_rows, dataset.models.len());
+    let network = Network::new(inputs.exits.len(), settings.hidden, &log_odds, &mut draws)?;
     let lessons = Lessons {
         inputs: &standard,
         train: &train_rows,
@@ -56,9 +61,12 @@ pub fn fit(
         source_weight: &source_weights(&train_rows, dataset.sources.len()),
     };
     train(&network, &lessons, settings, &mut draws)?;
-    fill(&mut trunk, &network)?;
-    let latents: Vec<[f32; LATENT]> =
-        standard.chunks_exact(INPUT).map(|it| trunk.latent(it)).collect();
+    trunks.iter_mut().zip(&network.trunks).try_for_each(|(to, from)| fill(to, from))?;
+    let latents: Vec<Vec<[f32; LATENT]>> = trunks
+        .iter()
+        .zip(&standard)
+        .map(|(trunk, it)| it.par_chunks_exact(INPUT).map(|it| trunk.latent(it)).collect())
+        .collect();
     let evidence = Evidence {
         latents: &latents,
         train: &train_rows,
@@ -66,16 +74,17 @@ pub fn fit(
         token_scale: &token_scale,
     };
     let heads = believe(&network, &evidence)?;
-    let reference = reference(&train_rows, &latents, &mut draws);
+    let deepest = latents.last().context("there are no inputs")?;
+    let reference = reference(&train_rows, deepest, &mut draws);
     let manifest = Manifest {
         latency_sigma: latency_sigma(dataset, |it| !held_out(it)),
-        ..manifest(dataset, encoder, settings)
+        ..manifest(dataset, encoder, inputs, settings)
     };
-    pack(manifest, trunk, heads, reference)
+    pack(manifest, trunks, heads, reference)
 }
 
 /// Mean and spread of every input over the training prompts; a constant input is switched off.
-fn scale(inputs: &Inputs, rows: &[TargetRow], hidden: usize) -> Trunk {
+fn scale(inputs: &ExitInputs, rows: &[TargetRow], hidden: usize) -> Trunk {
     let count = rows.len().max(1) as f64;
     let mut mean = vec![0.0_f64; INPUT];
     let mut square = vec![0.0_f64; INPUT];
@@ -97,7 +106,7 @@ fn scale(inputs: &Inputs, rows: &[TargetRow], hidden: usize) -> Trunk {
     }
 }
 
-fn standardised(trunk: &Trunk, inputs: &Inputs) -> Vec<f32> {
+fn standardised(trunk: &Trunk, inputs: &ExitInputs) -> Vec<f32> {
     let rows = inputs.rows.chunks_exact(INPUT);
     rows.flat_map(|it| trunk.standardise(&it[..WIDTH], &it[WIDTH..])).collect()
 }
@@ -142,7 +151,7 @@ fn source_weights(rows: &[TargetRow], sources: usize) -> Vec<f32> {
     counts.iter().map(|it| (largest / it.max(1.0)).sqrt().min(3.0)).collect()
 }
 
-fn fill(trunk: &mut Trunk, network: &Network) -> Result<()> {
+fn fill(trunk: &mut Trunk, network: &TrunkVars) -> Result<()> {
     let flat = |it: &candle_core::Var| it.flatten_all()?.to_vec1::<f32>();
     trunk.hidden_weight = flat(&network.hidden_weight)?;
     trunk.hidden_bias = flat(&network.hidden_bias)?;
@@ -158,7 +167,13 @@ fn reference(rows: &[TargetRow], latents: &[[f32; LATENT]], draws: &mut ChaCha8R
     prompts.into_iter().flat_map(|it| latents[it]).collect()
 }
 
-fn manifest(dataset: &Dataset, encoder: &Encoder, settings: &FitSettings) -> Manifest {
+fn manifest(
+    dataset: &Dataset,
+    encoder: &Encoder,
+    inputs: &Inputs,
+    settings: &FitSettings,
+) -> Manifest {
+    let exits: Vec<u8> = inputs.exits.iter().map(|it| it.exit).collect();
     let mut models: Vec<LearnedModel> = dataset
         .models
         .iter()
@@ -175,8 +190,8 @@ fn manifest(dataset: &Dataset, encoder: &Encoder, settings: &FitSettings) -> Man
         format_version: FORMAT_VERSION,
         version: settings.version.clone(),
         feature_schema: FEATURE_SCHEMA,
-        encoder_sha256: encoder.checksum(&[0]).unwrap_or_default().to_owned(),
-        exits: vec![0],
+        encoder_sha256: encoder.checksum(&exits).unwrap_or_default().to_owned(),
+        exits,
         weights_sha256: String::new(),
         models,
         data: DataFacts {
@@ -191,10 +206,15 @@ fn manifest(dataset: &Dataset, encoder: &Encoder, settings: &FitSettings) -> Man
     }
 }
 
-fn pack(manifest: Manifest, trunk: Trunk, heads: Heads, reference: Vec<f32>) -> Result<Artifact> {
+fn pack(
+    manifest: Manifest,
+    trunks: Vec<Trunk>,
+    heads: Heads,
+    reference: Vec<f32>,
+) -> Result<Artifact> {
     let mut artifact = Artifact {
         manifest,
-        trunk,
+        trunks,
         quality_mean: heads.quality_mean,
         quality_covariance: heads.quality_covariance,
         tokens_mean: heads.tokens_mean,

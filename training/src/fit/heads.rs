@@ -7,7 +7,7 @@
 
 use anyhow::{Context, Result};
 use nalgebra::{DMatrix, DVector};
-use pointsman::prediction::{HEAD, LATENT};
+use pointsman::prediction::{HEAD, LATENT, QualityHead, packed_len, with_one};
 
 use super::network::Network;
 use super::targets::TargetRow;
@@ -18,6 +18,12 @@ const PRIOR_VARIANCE_MIN: f64 = 0.05;
 const PRIOR_LABELS_MIN: usize = 300;
 /// Weight of the pooled deviation of log tokens, in rows.
 const SIGMA_WEIGHT: f64 = 20.0;
+/// Scales of the quality weights that are tried.
+const TEMPERATURES: [f32; 9] = [0.85, 0.9, 0.95, 1.0, 1.03, 1.06, 1.1, 1.15, 1.2];
+/// Where the normal distribution reaches 0.95.
+const NORMAL_95: f64 = 1.644_853_6;
+/// A model whose few validation answers are all of one length is not that sure.
+const SIGMA_MIN: f64 = 0.05;
 
 /// Means and covariances, packed as the artifact holds them.
 #[derive(Debug, Default)]
@@ -34,8 +40,8 @@ pub(crate) struct Heads {
 
 /// What the beliefs are made from.
 pub(crate) struct Evidence<'a> {
-    /// `[P, 32]`, the latent vectors of all prompts.
-    pub latents: &'a [[f32; LATENT]],
+    /// `[P, 32]`, the latent vectors of all prompts, for each exit, the deepest last.
+    pub latents: &'a [Vec<[f32; LATENT]>],
     pub train: &'a [TargetRow],
     pub validation: &'a [TargetRow],
     /// Per model: mean and standard deviation of log tokens.
@@ -74,7 +80,35 @@ pub(crate) fn believe(network: &Network, evidence: &Evidence<'_>) -> Result<Head
         let sigma = if known { sigmas[model] as f32 } else { heads.prior_tokens_sigma };
         heads.tokens_sigma.push(sigma);
     }
+    calibrate(&mut heads, evidence);
     Ok(heads)
+}
+
+/// Scales the quality weights, models' and prior's, so that the beliefs, doubt included, fit the
+/// validation rows best: one temperature for all, since more would fit chance.
+fn calibrate(heads: &mut Heads, evidence: &Evidence<'_>) {
+    let loss = |scale: f32| -> f64 {
+        let scaled: Vec<f32> = heads.quality_mean.iter().map(|it| it * scale).collect();
+        let models = scaled.chunks_exact(HEAD);
+        let models: Vec<QualityHead<'_>> = models
+            .zip(heads.quality_covariance.chunks_exact(packed_len()))
+            .map(|(mean, covariance)| QualityHead { mean, covariance })
+            .collect();
+        let both = evidence.latents.iter().flat_map(|it| {
+            evidence.validation.iter().map(move |row| (row, with_one(&it[row.prompt])))
+        });
+        both.flat_map(|(row, latent)| row.labels.iter().map(move |label| (label, latent)))
+            .map(|((model, quality, _), latent)| {
+                let p = models[*model].estimate(&latent, 0.0).mean.get().clamp(1e-6, 1.0 - 1e-6);
+                let q = f64::from(*quality);
+                -(q * p.ln() + (1.0 - q) * (1.0 - p).ln())
+            })
+            .sum()
+    };
+    let losses: Vec<(f32, f64)> = TEMPERATURES.iter().map(|it| (*it, loss(*it))).collect();
+    let best = losses.iter().min_by(|a, b| a.1.total_cmp(&b.1)).map_or(1.0, |it| it.0);
+    heads.quality_mean.iter_mut().for_each(|it| *it *= best);
+    heads.prior_quality_mean.iter_mut().for_each(|it| *it *= best);
 }
 
 /// `[32, M]` and `[M]` as one vector of 33 per model.
@@ -125,11 +159,13 @@ fn moments(weights: &[Vec<f64>], labels: &[usize]) -> (DVector<f64>, DMatrix<f64
     (mean, covariance)
 }
 
-/// Per model, the sum over its labels of `p (1 - p) z z'`.
+/// Per model, the sum over its labels of `p (1 - p) z z'`, at the deepest exit, at which prompts are
+/// read as a rule.
 fn curvatures(quality: &[Vec<f64>], evidence: &Evidence<'_>) -> Vec<DMatrix<f64>> {
     let mut all = vec![DMatrix::zeros(HEAD, HEAD); quality.len()];
+    let Some(latents) = evidence.latents.last() else { return all };
     for row in evidence.train {
-        let latent = extended(&evidence.latents[row.prompt]);
+        let latent = extended(&latents[row.prompt]);
         let square = &latent * latent.transpose();
         for (model, _, _) in &row.labels {
             let logit: f64 = quality[*model].iter().zip(latent.iter()).map(|(a, z)| a * z).sum();
@@ -140,27 +176,37 @@ fn curvatures(quality: &[Vec<f64>], evidence: &Evidence<'_>) -> Vec<DMatrix<f64>
     all
 }
 
-/// Standard deviation of log tokens around the prediction, per model and pooled; on validation rows,
-/// for on training rows it would come out too small.
+/// Spread of log tokens around the prediction, per model and pooled: conformal, so that the central
+/// 90 % interval of the log-normal holds 90 % of the validation rows. (On training rows it would come
+/// out too small; the standard deviation too large, for the tails are heavier than normal.)
 fn sigmas(tokens: &[Vec<f64>], evidence: &Evidence<'_>) -> (Vec<f64>, f64) {
-    let mut sums = vec![(0.0, 0.0); tokens.len()];
-    for row in evidence.validation {
-        let latent = extended(&evidence.latents[row.prompt]);
+    let mut misses = vec![Vec::new(); tokens.len()];
+    for (row, latents) in
+        evidence.validation.iter().flat_map(|row| evidence.latents.iter().map(move |it| (row, it)))
+    {
+        let latent = extended(&latents[row.prompt]);
         for (model, _, seen) in &row.labels {
             let Some(seen) = seen else { continue };
             let wanted: f64 = tokens[*model].iter().zip(latent.iter()).map(|(a, z)| a * z).sum();
-            let (squares, count) = &mut sums[*model];
-            *squares += (f64::from(*seen) - wanted).powi(2);
-            *count += 1.0;
+            misses[*model].push((f64::from(*seen) - wanted).abs());
         }
     }
-    let squares: f64 = sums.iter().map(|(squares, _)| squares).sum();
-    let count: f64 = sums.iter().map(|(_, count)| count).sum();
-    let pooled = if count > 0.0 { squares / count } else { 1.0 };
-    let own = |(squares, count): &(f64, f64)| {
-        ((squares + SIGMA_WEIGHT * pooled) / (count + SIGMA_WEIGHT)).sqrt()
+    let pooled = sigma_of(misses.concat()).unwrap_or(1.0);
+    let own = |it: Vec<f64>| {
+        let rows = it.len() as f64 / evidence.latents.len().max(1) as f64;
+        let own = sigma_of(it).unwrap_or(pooled);
+        (rows * own + SIGMA_WEIGHT * pooled) / (rows + SIGMA_WEIGHT)
     };
-    (sums.iter().map(own).collect(), pooled.sqrt())
+    (misses.into_iter().map(own).collect(), pooled)
+}
+
+/// The deviation of the normal distribution whose central 90 % holds 90 % of these absolute misses;
+/// split conformal prediction's rank (Vovk et al. 2005), which counts one miss more than there are.
+fn sigma_of(mut misses: Vec<f64>) -> Option<f64> {
+    misses.sort_unstable_by(f64::total_cmp);
+    let rank = (0.9 * (misses.len() + 1) as f64).ceil() as usize;
+    let at = misses.get(rank.saturating_sub(1)).or(misses.last())?;
+    Some((at / NORMAL_95).max(SIGMA_MIN))
 }
 
 fn extended(latent: &[f32; LATENT]) -> DVector<f64> {

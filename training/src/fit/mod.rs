@@ -6,6 +6,7 @@
 
 mod assemble;
 mod heads;
+mod inputs;
 mod network;
 mod speed;
 mod targets;
@@ -13,17 +14,15 @@ mod train;
 
 pub use assemble::fit;
 pub(crate) use heads::{inverse, packed};
-pub use targets::{Inputs, encode_prompts};
+pub use inputs::{ExitInputs, Inputs, encode_prompts, encode_prompts_kept};
 
 /// How a training run goes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FitSettings {
     /// Seeds every draw.
     pub seed: u64,
-    /// Most passes over the data; early stopping usually ends before.
-    pub epochs_max: usize,
-    /// Passes without a better validation loss after which training stops.
-    pub patience: usize,
+    /// Passes over the data.
+    pub epochs: usize,
     /// Width of the hidden layer.
     pub hidden: usize,
     /// Prompts per step.
@@ -34,6 +33,8 @@ pub struct FitSettings {
     pub weight_decay: f64,
     /// Share of hidden floats dropped in training.
     pub dropout: f32,
+    /// Share of inputs dropped in training.
+    pub input_dropout: f32,
     /// Weight of the token loss beside the quality loss.
     pub tokens_weight: f64,
     /// The artifact's own name; made of seed and data when empty.
@@ -44,13 +45,13 @@ impl Default for FitSettings {
     fn default() -> Self {
         Self {
             seed: 1,
-            epochs_max: 30,
-            patience: 4,
-            hidden: 256,
+            epochs: 10,
+            hidden: 512,
             batch: 256,
             learning_rate: 2e-3,
-            weight_decay: 1e-2,
-            dropout: 0.3,
+            weight_decay: 0.1,
+            dropout: 0.5,
+            input_dropout: 0.2,
             tokens_weight: 0.1,
             version: String::new(),
         }

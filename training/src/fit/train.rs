@@ -1,8 +1,8 @@
-//! The training loop: AdamW, half-cosine step size, early stopping on rows held out inside.
+//! The training loop: AdamW, half-cosine step size, a moving mean of the weights.
 //!
-//! In: standardised inputs, target rows. Out: the trained [`Network`], at its best epoch. Loss: the
-//! mean cross-entropy of quality over all labels, plus a little of the squared error of standardised
-//! log tokens.
+//! In: standardised inputs of every exit, target rows. Out: the trained [`Network`], with the mean of
+//! its weights over the last steps. Loss: the mean cross-entropy of quality over all labels, plus a
+//! little of the squared error of standardised log tokens, at every exit alike.
 
 use anyhow::Result;
 use candle_core::{Device, Tensor, Var};
@@ -13,13 +13,14 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
 use super::FitSettings;
+use super::inputs::INPUT;
 use super::network::Network;
-use super::targets::{INPUT, TargetRow};
+use super::targets::TargetRow;
 
 /// What is learned from: standardised inputs per prompt, and rows of labels.
 pub(crate) struct Lessons<'a> {
-    /// `[P, D]`, standardised.
-    pub inputs: &'a [f32],
+    /// `[P, D]`, standardised, for each exit.
+    pub inputs: &'a [Vec<f32>],
     pub train: &'a [TargetRow],
     pub validation: &'a [TargetRow],
     /// Per model: mean and standard deviation of log tokens over the training rows.
@@ -28,7 +29,7 @@ pub(crate) struct Lessons<'a> {
     pub source_weight: &'a [f32],
 }
 
-/// Trains until the validation loss stops falling.
+/// Trains; returns the validation loss.
 pub(crate) fn train(
     network: &Network,
     lessons: &Lessons<'_>,
@@ -40,28 +41,29 @@ pub(crate) fn train(
         ParamsAdamW { weight_decay: settings.weight_decay, ..ParamsAdamW::default() },
     )?;
     let mut order: Vec<&TargetRow> = lessons.train.iter().collect();
-    let mut best = Best::new(network)?;
-    let bar = bar(settings.epochs_max);
-    for epoch in 0..settings.epochs_max {
+    let mut average = Average::new(network)?;
+    let bar = bar(settings.epochs);
+    let mut last = f64::NAN;
+    for epoch in 0..settings.epochs {
         order.shuffle(draws);
         let steps = order.len().div_ceil(settings.batch);
         for (step, rows) in order.chunks(settings.batch).enumerate() {
-            let done = (epoch * steps + step) as f64 / (settings.epochs_max * steps) as f64;
+            let done = (epoch * steps + step) as f64 / (settings.epochs * steps) as f64;
             let cosine = (1.0 + (std::f64::consts::PI * done).cos()) / 2.0;
             adam.set_learning_rate(settings.learning_rate * (0.05 + 0.95 * cosine));
-            let mask = drop_mask(rows.len(), settings, draws)?;
-            let loss = loss(network, lessons, rows, settings.tokens_weight, Some(&mask))?;
+            let masks = Masks::draw(network.trunks.len(), rows.len(), settings, draws)?;
+            let loss = loss(network, lessons, rows, settings.tokens_weight, &masks)?;
             adam.backward_step(&loss)?;
+            average.take(network)?;
         }
-        let loss = validation_loss(network, lessons, settings)?;
-        tell(&bar, epoch, loss);
-        if best.is_stale(loss, network, settings.patience)? {
-            break;
+        if epoch + 1 == settings.epochs {
+            average.put(network)?;
         }
+        last = validation_loss(network, lessons, settings)?;
+        tell(&bar, epoch, last);
     }
     bar.finish();
-    best.restore(network)?;
-    Ok(best.loss)
+    Ok(last)
 }
 
 fn bar(epochs: usize) -> ProgressBar {
@@ -79,44 +81,65 @@ fn tell(bar: &ProgressBar, epoch: usize, loss: f64) {
     }
 }
 
-/// The best state so far, and how long ago it was.
-struct Best {
-    loss: f64,
-    epochs_since: usize,
+/// The moving mean of the weights: nearly as good as several networks' mean, for the price of one.
+struct Average {
+    steps: f64,
     variables: Vec<Tensor>,
 }
 
-impl Best {
+impl Average {
+    /// Share of the mean that stays at each step: the last 500 steps make up most of it.
+    const STAYS: f64 = 0.998;
+
     fn new(network: &Network) -> Result<Self> {
-        Ok(Self { loss: f64::INFINITY, epochs_since: 0, variables: copies(network)? })
+        let each = network.variables().into_iter().map(|it| it.as_detached_tensor().copy());
+        Ok(Self { steps: 0.0, variables: each.collect::<candle_core::Result<_>>()? })
     }
 
-    /// Takes an epoch's loss; whether it is time to stop.
-    fn is_stale(&mut self, loss: f64, network: &Network, patience: usize) -> Result<bool> {
-        self.epochs_since += 1;
-        if loss < self.loss {
-            *self = Self { loss, epochs_since: 0, variables: copies(network)? };
+    /// Takes the weights in; early on, what the draws at the start were is soon forgotten.
+    fn take(&mut self, network: &Network) -> Result<()> {
+        self.steps += 1.0;
+        let stays = Self::STAYS.min((1.0 + self.steps) / (10.0 + self.steps));
+        for (mean, it) in self.variables.iter_mut().zip(network.variables()) {
+            let new = it.as_detached_tensor();
+            *mean = ((&*mean * stays)? + (new * (1.0 - stays))?)?;
         }
-        Ok(self.epochs_since >= patience)
+        Ok(())
     }
 
-    fn restore(&self, network: &Network) -> Result<()> {
+    fn put(&self, network: &Network) -> Result<()> {
         let mut pairs = network.variables().into_iter().zip(&self.variables);
-        Ok(pairs.try_for_each(|(it, best)| Var::set(&it, best))?)
+        Ok(pairs.try_for_each(|(it, mean)| Var::set(&it, mean))?)
     }
 }
 
-fn copies(network: &Network) -> Result<Vec<Tensor>> {
-    let each = network.variables().into_iter().map(|it| it.as_detached_tensor().copy());
-    Ok(each.collect::<candle_core::Result<_>>()?)
+/// What is dropped in a step: for each exit, inputs and hidden floats. None where nothing is.
+#[derive(Default)]
+struct Masks {
+    inputs: Vec<Tensor>,
+    hidden: Vec<Tensor>,
 }
 
-fn drop_mask(rows: usize, settings: &FitSettings, draws: &mut ChaCha8Rng) -> Result<Tensor> {
-    let kept = 1.0 - settings.dropout;
-    let mask: Vec<f32> = (0..rows * settings.hidden)
-        .map(|_| if draws.random::<f32>() < kept { 1.0 / kept } else { 0.0 })
-        .collect();
-    Ok(Tensor::from_vec(mask, (rows, settings.hidden), &Device::Cpu)?)
+impl Masks {
+    fn draw(
+        exits: usize,
+        rows: usize,
+        settings: &FitSettings,
+        draws: &mut ChaCha8Rng,
+    ) -> Result<Self> {
+        let mut all = |width: usize, dropped: f32| -> candle_core::Result<Vec<Tensor>> {
+            (0..exits).map(|_| mask((rows, width), 1.0 - dropped, draws)).collect()
+        };
+        let inputs = all(INPUT, settings.input_dropout)?;
+        Ok(Self { inputs, hidden: all(settings.hidden, settings.dropout)? })
+    }
+}
+
+/// What is kept is scaled up, so that the sum stays what it was on average.
+fn mask(shape: (usize, usize), kept: f32, draws: &mut ChaCha8Rng) -> candle_core::Result<Tensor> {
+    let draw = |_| if draws.random::<f32>() < kept { 1.0 / kept } else { 0.0 };
+    let floats: Vec<f32> = (0..shape.0 * shape.1).map(draw).collect();
+    Tensor::from_vec(floats, shape, &Device::Cpu)
 }
 
 fn validation_loss(
@@ -127,7 +150,7 @@ fn validation_loss(
     let rows: Vec<&TargetRow> = lessons.validation.iter().collect();
     let mut sum = 0.0;
     for chunk in rows.chunks(1_024) {
-        let loss = loss(network, lessons, chunk, settings.tokens_weight, None)?;
+        let loss = loss(network, lessons, chunk, settings.tokens_weight, &Masks::default())?;
         sum += f64::from(loss.to_scalar::<f32>()?) * chunk.len() as f64;
     }
     Ok(sum / rows.len().max(1) as f64)
@@ -169,28 +192,39 @@ fn dense(lessons: &Lessons<'_>, rows: &[&TargetRow]) -> Dense {
     dense
 }
 
+/// The mean over the exits: every prompt is learned from as it is read at each of them.
 fn loss(
     network: &Network,
     lessons: &Lessons<'_>,
     rows: &[&TargetRow],
     tokens_share: f64,
-    mask: Option<&Tensor>,
+    masks: &Masks,
 ) -> Result<Tensor> {
     let shape = (rows.len(), lessons.token_scale.len());
-    let inputs: Vec<f32> = rows
-        .iter()
-        .flat_map(|it| &lessons.inputs[it.prompt * INPUT..(it.prompt + 1) * INPUT])
-        .copied()
-        .collect();
-    let inputs = Tensor::from_vec(inputs, (rows.len(), INPUT), &Device::Cpu)?;
-    let dense = dense(lessons, rows);
     let matrix = |floats: Vec<f32>| Tensor::from_vec(floats, shape, &Device::Cpu);
-    let said = network.heads(&network.latent(&inputs, mask)?)?;
-    let quality = cross_entropy(&said.quality, &matrix(dense.quality)?)?;
-    let quality = weighted_mean(&quality, &matrix(dense.quality_weight)?)?;
-    let tokens = (said.tokens - matrix(dense.tokens)?)?.sqr()?;
-    let tokens = weighted_mean(&tokens, &matrix(dense.tokens_weight)?)?;
-    Ok((quality + (tokens * tokens_share)?)?)
+    let dense = dense(lessons, rows);
+    let (quality_wanted, quality_weight) = (matrix(dense.quality)?, matrix(dense.quality_weight)?);
+    let (tokens_wanted, tokens_weight) = (matrix(dense.tokens)?, matrix(dense.tokens_weight)?);
+    let mut losses = Vec::new();
+    for (at, (trunk, inputs)) in network.trunks.iter().zip(lessons.inputs).enumerate() {
+        let floats: Vec<f32> = rows
+            .iter()
+            .flat_map(|it| &inputs[it.prompt * INPUT..(it.prompt + 1) * INPUT])
+            .copied()
+            .collect();
+        let inputs = Tensor::from_vec(floats, (rows.len(), INPUT), &Device::Cpu)?;
+        let inputs = match masks.inputs.get(at) {
+            Some(mask) => (inputs * mask)?,
+            None => inputs,
+        };
+        let said = network.heads(&trunk.latent(&inputs, masks.hidden.get(at))?)?;
+        let quality = cross_entropy(&said.quality, &quality_wanted)?;
+        let quality = weighted_mean(&quality, &quality_weight)?;
+        let tokens = (said.tokens - &tokens_wanted)?.sqr()?;
+        let tokens = weighted_mean(&tokens, &tokens_weight)?;
+        losses.push((quality + (tokens * tokens_share)?)?);
+    }
+    Ok(Tensor::stack(&losses, 0)?.mean_all()?)
 }
 
 /// `max(x, 0) - x y + ln(1 + exp(-|x|))`: no overflow for any logit.

@@ -57,8 +57,8 @@ pub struct HoldoutArgs {
     #[arg(long, default_value_t = FitSettings::default().seed)]
     seed: u64,
     /// Most passes over the table in training.
-    #[arg(long, default_value_t = FitSettings::default().epochs_max)]
-    epochs_max: usize,
+    #[arg(long, default_value_t = FitSettings::default().epochs)]
+    epochs: usize,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -115,7 +115,7 @@ impl AddModelArgs {
         let own = data.models.iter().position(|it| *it == self.name);
         ensure!(own.is_some(), "{}: no row has the model `{}`", path.display(), self.name);
         for label in data.labels.iter().filter(|it| Some(usize::from(it.model)) == own) {
-            let latent = predictor.latent_of(inputs.row(label.prompt as usize));
+            let latent = inputs.latent(predictor, label.prompt as usize);
             newcomer.lessons.push(Lesson { latent, quality: label.quality });
             if let Some(tokens) = label.output_tokens {
                 newcomer.token_lessons.push((latent, f64::from(tokens.max(1)).ln()));
@@ -159,11 +159,7 @@ impl HoldoutArgs {
             models: self.models,
             draws: self.draws,
             cut: Cut::default(),
-            fit: FitSettings {
-                seed: self.seed,
-                epochs_max: self.epochs_max,
-                ..FitSettings::default()
-            },
+            fit: FitSettings { seed: self.seed, epochs: self.epochs, ..FitSettings::default() },
         };
         let found = holdout(&data, &encoder, &settings)?;
         if self.json {

@@ -136,7 +136,7 @@ struct Judged<'a> {
 
 impl Judged<'_> {
     fn latent(&self, predictor: &Predictor, label: &Label) -> [f32; HEAD] {
-        predictor.latent_of(self.inputs.row(label.prompt as usize))
+        self.inputs.latent(predictor, label.prompt as usize)
     }
 
     /// Mean over sources.
@@ -214,7 +214,7 @@ mod tests {
             models: 1,
             draws: 1,
             cut: Cut { held_out: 0.3, ..Cut::default() },
-            fit: FitSettings { hidden: 32, epochs_max: 8, ..FitSettings::default() },
+            fit: FitSettings { hidden: 32, epochs: 8, ..FitSettings::default() },
         };
         let found = holdout(&data, &encoder, &settings).unwrap();
         let (auc, full) = found.means();

@@ -150,7 +150,7 @@ mod tests {
         let added = add(&artifact, &newcomer(&artifact, "o3-mini", 50)).unwrap();
         let models = artifact.manifest.models.len();
         assert_eq!(added.quality_mean[..models * HEAD], artifact.quality_mean);
-        assert_eq!((&added.trunk, &added.reference), (&artifact.trunk, &artifact.reference));
+        assert_eq!((&added.trunks, &added.reference), (&artifact.trunks, &artifact.reference));
         assert_eq!(added.manifest.version, format!("{}+new", artifact.manifest.version));
         let last = added.manifest.models.last().unwrap();
         assert_eq!((last.name.as_str(), last.labels, last.token_labels), ("new", 50, 50));

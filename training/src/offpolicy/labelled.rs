@@ -161,7 +161,7 @@ impl Table<'_> {
 
     /// What came of the model that an artifact would choose.
     fn choice(&self, predictor: &Predictor, prompt: u32, models: &BTreeMap<u16, Done>) -> Done {
-        let latent = predictor.latent_of(self.inputs.row(prompt as usize));
+        let latent = self.inputs.latent(predictor, prompt as usize);
         let expected = |(model, done): (&u16, &Done)| {
             let place = usize::from(*model);
             let (quality, tokens) =
@@ -181,7 +181,7 @@ impl Table<'_> {
 
     fn ece(&self, predictor: &Predictor, labels: &[Label]) -> Option<f64> {
         let quality = |it: &Label| {
-            let latent = predictor.latent_of(self.inputs.row(it.prompt as usize));
+            let latent = self.inputs.latent(predictor, it.prompt as usize);
             let name = self.data.models.get(usize::from(it.model)).map(String::as_str);
             predictor.heads(name).0.estimate(&latent, 0.0).mean.get() as f32
         };

@@ -130,11 +130,15 @@ impl Log {
     /// [`LeftOut`] where it does not count.
     pub fn add(&mut self, logged: Logged, pair: Pair<'_>, known: &Known) -> Result<(), LeftOut> {
         let chosen = chosen(&logged.record)?;
+        let exit = logged.record.encoder_exit;
+        if [pair.candidate, pair.incumbent].iter().any(|it| !it.exits().contains(&exit)) {
+            return Err(LeftOut::OtherInputs);
+        }
         let score = logged.score().ok_or(LeftOut::Unscored)?;
         let mut record = logged.record;
         record.candidates.iter_mut().for_each(|it| known.complete(it));
         let inputs = [record.embedding.as_slice(), record.features.as_slice()].concat();
-        let latent = pair.incumbent.latent_of(&inputs);
+        let latent = pair.incumbent.latent_of(record.encoder_exit, &inputs);
         let ids = &mut self.ids;
         let arms = record.candidates.iter().map(|facts| {
             let next = ids.len();
@@ -160,7 +164,7 @@ impl Log {
 
 impl Side {
     fn ask(&mut self, predictor: &Predictor, record: &OutcomeRecord, inputs: &[f32]) {
-        let latent = predictor.latent_of(inputs);
+        let latent = predictor.latent_of(record.encoder_exit, inputs);
         let predict = |deployment: &pointsman::catalog::Deployment, facts: &CandidateFacts| {
             let digest = Digest {
                 latent,

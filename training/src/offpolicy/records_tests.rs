@@ -195,7 +195,7 @@ fn on_a_table_the_better_artifact_passes_and_the_worse_is_refused() {
     for (model, name) in data.models.iter().enumerate() {
         let own = data.labels.iter().filter(|it| usize::from(it.model) == model);
         let lesson = |it: &Label| Lesson {
-            latent: ignorant.latent_of(inputs.row(it.prompt as usize)),
+            latent: inputs.latent(&ignorant, it.prompt as usize),
             quality: it.quality,
         };
         let lessons = own.map(lesson).collect();
