@@ -21,9 +21,6 @@ pub fn card(manifest: &Manifest, figures: &Figures) -> String {
 
 fn write_card(out: &mut String, manifest: &Manifest, figures: &Figures) -> std::fmt::Result {
     let deepest = manifest.exits.last().copied().unwrap_or(0);
-    let exits: Vec<_> = manifest.exits.iter().map(ToString::to_string).collect();
-    let exits = exits.join(" and ");
-    let data = &manifest.data;
     writeln!(out, "# Router artifact `{}`\n", manifest.version)?;
     writeln!(
         out,
@@ -41,27 +38,7 @@ fn write_card(out: &mut String, manifest: &Manifest, figures: &Figures) -> std::
          time. A prompt is read at exit {deepest} as a rule, and at exit 0 where the encoder's queue would \
          break the deadline; figures without an exit are those of exit {deepest}.\n"
     )?;
-    writeln!(out, "## Made from\n")?;
-    writeln!(
-        out,
-        "- {} labels on {} prompts from {} sources: {}. Table SHA-256 `{}`.",
-        data.labels,
-        data.prompts,
-        data.sources.len(),
-        data.sources.join(", "),
-        data.sha256
-    )?;
-    writeln!(
-        out,
-        "- Encoder: `sentence-transformers/all-MiniLM-L6-v2` (Apache-2.0), in int8, \
-         read at exits {}; SHA-256 of the weights that this reads `{}`.",
-        exits, manifest.encoder_sha256
-    )?;
-    writeln!(
-        out,
-        "- Seed {}; the same table, seed and program give the same bytes.\n",
-        manifest.seed
-    )?;
+    write_origin(out, manifest)?;
     writeln!(out, "## Figures\n")?;
     writeln!(
         out,
@@ -91,6 +68,33 @@ fn write_card(out: &mut String, manifest: &Manifest, figures: &Figures) -> std::
         )?;
     }
     write_limits(out)
+}
+
+fn write_origin(out: &mut String, manifest: &Manifest) -> std::fmt::Result {
+    let exits: Vec<_> = manifest.exits.iter().map(ToString::to_string).collect();
+    let exits = exits.join(" and ");
+    let data = &manifest.data;
+    writeln!(out, "## Made from\n")?;
+    writeln!(
+        out,
+        "- {} labels on {} prompts from {} sources: {}. Table SHA-256 `{}`.",
+        data.labels,
+        data.prompts,
+        data.sources.len(),
+        data.sources.join(", "),
+        data.sha256
+    )?;
+    writeln!(
+        out,
+        "- Encoder: `sentence-transformers/all-MiniLM-L6-v2` (Apache-2.0), in int8, \
+         read at exits {}; SHA-256 of the weights that this reads `{}`.",
+        exits, manifest.encoder_sha256
+    )?;
+    writeln!(
+        out,
+        "- Seed {}; the same table, seed and program give the same bytes.\n",
+        manifest.seed
+    )
 }
 
 fn write_limits(out: &mut String) -> std::fmt::Result {
