@@ -19,11 +19,8 @@ pub fn card(manifest: &Manifest, figures: &Figures) -> String {
     out
 }
 
-fn write_card(out: &mut String, manifest: &Manifest, figures: &Figures) -> std::fmt::Result {
+fn write_purpose(out: &mut String, manifest: &Manifest) -> std::fmt::Result {
     let deepest = manifest.exits.last().copied().unwrap_or(0);
-    let exits: Vec<_> = manifest.exits.iter().map(ToString::to_string).collect();
-    let exits = exits.join(" and ");
-    let data = &manifest.data;
     writeln!(out, "# Router artifact `{}`\n", manifest.version)?;
     writeln!(
         out,
@@ -40,7 +37,14 @@ fn write_card(out: &mut String, manifest: &Manifest, figures: &Figures) -> std::
         "## Intended use\n\nTo rank language models for one request at a time, by expected quality, cost and \
          time. A prompt is read at exit {deepest} as a rule, and at exit 0 where the encoder's queue would \
          break the deadline; figures without an exit are those of exit {deepest}.\n"
-    )?;
+    )
+}
+
+fn write_card(out: &mut String, manifest: &Manifest, figures: &Figures) -> std::fmt::Result {
+    let exits: Vec<_> = manifest.exits.iter().map(ToString::to_string).collect();
+    let exits = exits.join(" and ");
+    let data = &manifest.data;
+    write_purpose(out, manifest)?;
     writeln!(out, "## Made from\n")?;
     writeln!(
         out,
