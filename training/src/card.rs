@@ -19,7 +19,7 @@ pub fn card(manifest: &Manifest, figures: &Figures) -> String {
     out
 }
 
-fn write_card(out: &mut String, manifest: &Manifest, figures: &Figures) -> std::fmt::Result {
+fn write_purpose(out: &mut String, manifest: &Manifest) -> std::fmt::Result {
     let deepest = manifest.exits.last().copied().unwrap_or(0);
     writeln!(out, "# Router artifact `{}`\n", manifest.version)?;
     writeln!(
@@ -37,8 +37,35 @@ fn write_card(out: &mut String, manifest: &Manifest, figures: &Figures) -> std::
         "## Intended use\n\nTo rank language models for one request at a time, by expected quality, cost and \
          time. A prompt is read at exit {deepest} as a rule, and at exit 0 where the encoder's queue would \
          break the deadline; figures without an exit are those of exit {deepest}.\n"
+    )
+}
+
+fn write_card(out: &mut String, manifest: &Manifest, figures: &Figures) -> std::fmt::Result {
+    let exits: Vec<_> = manifest.exits.iter().map(ToString::to_string).collect();
+    let exits = exits.join(" and ");
+    let data = &manifest.data;
+    write_purpose(out, manifest)?;
+    writeln!(out, "## Made from\n")?;
+    writeln!(
+        out,
+        "- {} labels on {} prompts from {} sources: {}. Table SHA-256 `{}`.",
+        data.labels,
+        data.prompts,
+        data.sources.len(),
+        data.sources.join(", "),
+        data.sha256
     )?;
-    write_origin(out, manifest)?;
+    writeln!(
+        out,
+        "- Encoder: `sentence-transformers/all-MiniLM-L6-v2` (Apache-2.0), in int8, \
+         read at exits {}; SHA-256 of the weights that this reads `{}`.",
+        exits, manifest.encoder_sha256
+    )?;
+    writeln!(
+        out,
+        "- Seed {}; the same table, seed and program give the same bytes.\n",
+        manifest.seed
+    )?;
     writeln!(out, "## Figures\n")?;
     writeln!(
         out,
