@@ -131,6 +131,9 @@ impl<'a> Chain<'a> {
             }
             let longest = longest.min(self.time_left());
             if longest.is_zero() || !self.is_admitted(at) {
+                if self.tried.iter().any(|it| it.at == at) {
+                    self.plan.health.give_back_retry(self.plan.health.now());
+                }
                 continue;
             }
             if let Some(success) = self.attempt(at, longest, &attempt).await {

@@ -97,33 +97,6 @@ fn write_card(out: &mut String, manifest: &Manifest, figures: &Figures) -> std::
     write_limits(out)
 }
 
-fn write_origin(out: &mut String, manifest: &Manifest) -> std::fmt::Result {
-    let exits: Vec<_> = manifest.exits.iter().map(ToString::to_string).collect();
-    let exits = exits.join(" and ");
-    let data = &manifest.data;
-    writeln!(out, "## Made from\n")?;
-    writeln!(
-        out,
-        "- {} labels on {} prompts from {} sources: {}. Table SHA-256 `{}`.",
-        data.labels,
-        data.prompts,
-        data.sources.len(),
-        data.sources.join(", "),
-        data.sha256
-    )?;
-    writeln!(
-        out,
-        "- Encoder: `sentence-transformers/all-MiniLM-L6-v2` (Apache-2.0), in int8, \
-         read at exits {}; SHA-256 of the weights that this reads `{}`.",
-        exits, manifest.encoder_sha256
-    )?;
-    writeln!(
-        out,
-        "- Seed {}; the same table, seed and program give the same bytes.\n",
-        manifest.seed
-    )
-}
-
 fn write_limits(out: &mut String) -> std::fmt::Result {
     writeln!(out, "\n## Limits\n")?;
     writeln!(

@@ -173,6 +173,11 @@ impl Health {
         self.inner().retries.take(now)
     }
 
+    /// A call that [`Health::take_retry`] granted was not made.
+    pub(super) fn give_back_retry(&self, now: Duration) {
+        self.inner().retries.give_back(now);
+    }
+
     /// Takes a call beside one that is slow, of a deployment that is well, if its cost is left.
     pub(super) fn take_hedge(&self, of: &DeploymentId, expected: Usd, now: Duration) -> bool {
         let mut inner = self.inner();

@@ -46,6 +46,12 @@ impl RetryBudget {
         granted
     }
 
+    /// A retry that was taken was not made after all.
+    pub(super) fn give_back(&mut self, now: Duration) {
+        let slot = self.slot(now);
+        slot.retries = slot.retries.saturating_sub(1);
+    }
+
     /// The slot of this second, emptied if it was that of an earlier one.
     fn slot(&mut self, now: Duration) -> &mut Slot {
         let second = now.as_secs();
@@ -76,6 +82,14 @@ mod tests {
         assert_eq!(granted(&mut budget, 9, 50), 0);
         assert_eq!(granted(&mut budget, 10, 50), 10, "those of the first second are past");
         assert_eq!(granted(&mut budget, 100, 50), 10);
+    }
+
+    #[test]
+    fn what_is_given_back_can_be_taken_again() {
+        let mut budget = RetryBudget::default();
+        assert_eq!(granted(&mut budget, 0, 50), 10);
+        budget.give_back(Duration::ZERO);
+        assert_eq!(granted(&mut budget, 0, 50), 1);
     }
 
     proptest! {
