@@ -39,6 +39,8 @@ async fn main() {
 
     let (mut alone, mut routed, mut fallen) = (Vec::new(), Vec::new(), Vec::new());
     for at in 0..WARM_UP + ROUNDS {
+        // Reading a prompt for the first time is no part of a fallback: `cargo bench --bench encoder`.
+        ask(&client, &through, &body(at, &[second], "auto")).await;
         let (direct_ms, _) = ask(&client, &direct, &body(at, &[second], second)).await;
         let (routed_ms, told) = ask(&client, &through, &body(at, &[second], "auto")).await;
         assert_eq!(walk(&told), [second]);

@@ -51,8 +51,10 @@ async fn main() {
     let client = Client::builder().no_proxy().tls_certs_only([]).build().unwrap();
     let base = format!("http://{address}/v1");
 
-    let (mut direct, mut through) = (Vec::new(), Vec::new());
+    let (mut direct, mut through, mut unread) = (Vec::new(), Vec::new(), Vec::new());
     for at in 0..WARM_UP + PAIRS {
+        // Reading a prompt for the first time has its own bench, and its own line here.
+        unread.push(first_content(&client, &base, at).await);
         let alone = first_content(&client, &simulator.base_url(), at).await;
         let routed = first_content(&client, &base, at).await;
         if at >= WARM_UP {
@@ -66,6 +68,8 @@ async fn main() {
         "first content, median of {PAIRS} pairs: direct {direct:.3} ms, through us {through:.3} ms"
     );
     println!("added: {added:.3} ms (asked: at most {ADDED_MS_MAX} ms)");
+    let unread = median(unread);
+    println!("of a prompt that was never read before: {unread:.3} ms (see benches/encoder.rs)");
 
     let rows = support::ROWS.map(|it| it.name);
     let stall = Fault::Stall { after_tokens: 8 };
