@@ -1,7 +1,8 @@
 //! `pointsman.v1.PointsmanAdmin`: how the server stands, for operators.
 //!
-//! In: the health of the fleet, drills. Out: wire messages. Invariant: changes nothing but which calls
-//! are made to fail, and that only where the operator allows it. Served on the one
+//! In: the health of the fleet, drills, artifacts. Out: wire messages. Invariant: changes nothing but
+//! which calls are made to fail, and that only where the operator allows it, and which of the
+//! configured artifacts decides. Served on the one
 //! listener there is; a later issue gives it a port of its own, with callers that are asked who they
 //! are.
 
@@ -11,7 +12,7 @@ use std::time::Duration;
 use tonic::{Request, Response, Status};
 
 use super::proto::{self, pointsman_admin_server};
-use super::{drill, to_proto};
+use super::{artifact, drill, to_proto};
 use crate::dispatch::health::{Condition, Phase};
 use crate::domain::{DeploymentId, ForcedFault};
 use crate::pipeline::Pipeline;
@@ -60,6 +61,36 @@ impl pointsman_admin_server::PointsmanAdmin for Admin {
     ) -> Result<Response<proto::FaultsResponse>, Status> {
         drill::allowed(&self.pipeline)?;
         self.put(Vec::new(), Duration::ZERO)
+    }
+
+    async fn get_status(
+        &self,
+        _request: Request<proto::GetStatusRequest>,
+    ) -> Result<Response<proto::GetStatusResponse>, Status> {
+        Ok(Response::new(artifact::status(&self.pipeline.artifacts().status())))
+    }
+
+    async fn reload_artifact(
+        &self,
+        _request: Request<proto::ReloadArtifactRequest>,
+    ) -> Result<Response<proto::ReloadArtifactResponse>, Status> {
+        let artifacts = self.pipeline.artifacts();
+        artifact::reloadable(&artifacts.status())?;
+        let changed = artifacts.reload().await;
+        let now = artifacts.status();
+        let changed = changed.map_err(|it| artifact::refused(&it, &now))?;
+        let status = Some(artifact::status(&now));
+        Ok(Response::new(proto::ReloadArtifactResponse { changed, status }))
+    }
+
+    async fn rollback_artifact(
+        &self,
+        _request: Request<proto::RollbackArtifactRequest>,
+    ) -> Result<Response<proto::RollbackArtifactResponse>, Status> {
+        let artifacts = self.pipeline.artifacts();
+        artifacts.rollback().await.map_err(|_| artifact::nothing_before())?;
+        let status = Some(artifact::status(&artifacts.status()));
+        Ok(Response::new(proto::RollbackArtifactResponse { status }))
     }
 }
 

@@ -76,6 +76,8 @@ pub(super) enum Kind {
     MediaType,
     /// Failures were asked for, and the operator does not allow that.
     FaultsRefused,
+    /// An artifact is not taken, or there is none to take.
+    ArtifactRefused,
     /// The model is not served here.
     UnknownModel,
     /// The decision is not in the log.
@@ -123,6 +125,7 @@ impl Kind {
             Self::UnknownPath => (404, Code::Unimplemented),
             Self::WrongMethod => (405, Code::Unimplemented),
             Self::NoCandidate => (422, Code::FailedPrecondition),
+            Self::ArtifactRefused => (409, Code::FailedPrecondition),
             Self::Exhausted | Self::AllShut | Self::NotStored | Self::Stopping => {
                 (503, Code::Unavailable)
             }
@@ -145,6 +148,7 @@ impl Kind {
             | Self::TooLarge
             | Self::MediaType
             | Self::FaultsRefused
+            | Self::ArtifactRefused
             | Self::UnknownModel
             | Self::UnknownDecision
             | Self::UnknownPath

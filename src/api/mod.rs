@@ -5,6 +5,7 @@
 //! of a request is reported at once. Not here: providers, which this layer never names.
 
 mod admin;
+mod artifact;
 mod chat_from_proto;
 mod deadline;
 mod drill;

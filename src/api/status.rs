@@ -19,7 +19,7 @@ use crate::pipeline::{PipelineError, Routed};
 const MESSAGE_BYTES_MAX: usize = 1_024;
 /// Most bytes of one detail: 3 KiB are 4 KiB in base64.
 const DETAIL_BYTES_MAX: usize = 3_072;
-const DOMAIN: &str = "pointsman";
+pub(super) const DOMAIN: &str = "pointsman";
 const FAILURE_URL: &str = "type.googleapis.com/pointsman.v1.RouteFailure";
 
 /// A request that did not pass its checks.

@@ -78,7 +78,14 @@ fn prediction(deployment: &Deployment) -> Prediction {
 
 fn decision(verdict: Result<Ranking, Refusal>) -> Decision {
     let id = DecisionId::fresh();
-    Decision { id, artifact_version: "test".into(), encoder_exit: 0, verdict, decide_us: 1.0 }
+    Decision {
+        id,
+        artifact_version: "test".into(),
+        canary: false,
+        encoder_exit: 0,
+        verdict,
+        decide_us: 1.0,
+    }
 }
 
 /// `small@one` was chosen.

@@ -95,6 +95,7 @@ pub(super) fn decision(of: &Decision) -> proto::Decision {
         seed: of.id.seed(),
         decide_us: of.decide_us,
         explanation: None,
+        canary: of.canary,
     }
 }
 

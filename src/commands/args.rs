@@ -41,6 +41,9 @@ pub enum Command {
     /// Make calls of a running server fail, to see its fallback at work.
     #[command(subcommand)]
     Faults(FaultsCommand),
+    /// See, reload or roll back the router artifact of a running server.
+    #[command(subcommand)]
+    Artifact(ArtifactCommand),
     /// Run made-up models that misbehave on request, for staging.
     Simulate(SimulateArgs),
     /// See it work: four made-up models, a real server, no keys needed.
@@ -159,6 +162,17 @@ pub struct FaultsSetArgs {
     /// Where.
     #[command(flatten)]
     pub at: AtServer,
+}
+
+/// What of `artifact`.
+#[derive(Debug, Subcommand)]
+pub enum ArtifactCommand {
+    /// Show which artifact serves, which one was before it, and why another was refused.
+    Status(AtServer),
+    /// Load what is in the configured folders now.
+    Reload(AtServer),
+    /// Put back the artifact that served before.
+    Rollback(AtServer),
 }
 
 /// Which server.
@@ -294,6 +308,9 @@ mod tests {
         check("pointsman faults set a=sneeze", Err("sneeze"));
         check("pointsman faults list", Ok(()));
         check("pointsman faults clear --server http://b", Ok(()));
+        check("pointsman artifact status", Ok(()));
+        check("pointsman artifact rollback --server c:1", Ok(()));
+        check("pointsman artifact undo", Err("undo"));
         check("pointsman rank hi --preference cheap", Err("balanced"));
         check("pointsman rank hi --config a --server http://b", Err("cannot be used with"));
         check("pointsman simulate --models a,b --faults status:503=0.02 --script reset*3", Ok(()));

@@ -1,6 +1,6 @@
 //! A config into parts that run.
 //!
-//! In: [`Config`]. Out: encoder, predictor, [`Pipeline`], a bound listener. Invariant: everything
+//! In: [`Config`]. Out: [`Artifacts`], [`Pipeline`], a bound listener. Invariant: everything
 //! that can be wrong with files is told before the first request is taken.
 
 use std::net::SocketAddr;
@@ -12,10 +12,8 @@ use super::CommandError;
 use crate::catalog::{Catalog, Deployment, Fleet};
 use crate::config::{self, Config, Fault, Problems};
 use crate::dispatch::BreakerSettings;
-use crate::encoder::{Encoder, WEIGHTS_FILE};
 use crate::outcome::{LogSettings, OutcomeLog};
-use crate::pipeline::{FaultPolicy, Pipeline, PipelineParts};
-use crate::prediction::Predictor;
+use crate::pipeline::{ArtifactPlaces, Artifacts, FaultPolicy, Pipeline, PipelineParts};
 use crate::providers::{HttpCaller, Provider};
 use crate::ranking::Availability;
 
@@ -37,32 +35,18 @@ pub(super) fn config(file: Option<&Path>) -> Result<Config, CommandError> {
     Ok(config::from_toml(&text, &env)?)
 }
 
-/// The encoder and the predictor of a folder, or those in this binary. A folder without an encoder
-/// was trained on the one in this binary.
-pub(super) fn brain(artifact: Option<&Path>) -> Result<(Encoder, Predictor), CommandError> {
-    let Some(folder) = artifact else {
-        let encoder = Encoder::shipped()?;
-        let predictor = Predictor::shipped(&encoder)?;
-        return Ok((encoder, predictor));
-    };
-    let own = folder.join(WEIGHTS_FILE).is_file();
-    let encoder = if own { Encoder::open(folder)? } else { Encoder::shipped()? };
-    let predictor = Predictor::open(folder, &encoder)?;
-    Ok((encoder, predictor))
+/// The artifacts of these folders, or the one in this binary.
+pub(super) fn artifacts(places: &ArtifactPlaces) -> Result<Artifacts, CommandError> {
+    Ok(Artifacts::open(places.clone())?)
 }
 
 /// A pipeline; makes the outcome log's file where there is none.
-pub(super) fn pipeline(
-    brain: (Encoder, Predictor),
-    served: Served,
-) -> Result<Pipeline, CommandError> {
-    let (encoder, predictor) = brain;
+pub(super) fn pipeline(artifacts: Artifacts, served: Served) -> Result<Pipeline, CommandError> {
     let Served { fleet, availability, providers, log, faults } = served;
     let caller = HttpCaller::new(providers)?;
     let log = OutcomeLog::open(&log)?;
     let breakers = BreakerSettings::default();
-    let parts =
-        PipelineParts { fleet, availability, breakers, encoder, predictor, caller, log, faults };
+    let parts = PipelineParts { fleet, availability, breakers, artifacts, caller, log, faults };
     Ok(Pipeline::new(parts))
 }
 

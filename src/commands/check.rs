@@ -12,6 +12,7 @@ use super::args::CheckArgs;
 use super::{CommandError, assemble};
 use crate::catalog::Deployment;
 use crate::config::{Config, Problems};
+use crate::pipeline::ArtifactPlaces;
 use crate::ranking::{Availability, Unavailable};
 
 pub(super) fn check(args: &CheckArgs, out: &mut dyn Write) -> Result<ExitCode, CommandError> {
@@ -23,8 +24,8 @@ pub(super) fn check(args: &CheckArgs, out: &mut dyn Write) -> Result<ExitCode, C
         }
         Err(other) => return Err(other),
     };
-    if let Some(folder) = &config.artifact {
-        assemble::brain(Some(folder))?;
+    if config.artifacts != ArtifactPlaces::default() {
+        assemble::artifacts(&config.artifacts)?;
     }
     match args.json {
         true => writeln!(out, "{:#}", summary_json(&config))?,

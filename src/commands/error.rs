@@ -10,10 +10,8 @@ use crate::api::ServeError;
 use crate::catalog::{CatalogError, FleetError};
 use crate::config::Problems;
 use crate::domain::{InvalidName, PROMPT_BYTES_MAX, Violation};
-use crate::encoder::{EncodeError, EncoderError};
 use crate::outcome::OutcomeError;
-use crate::pipeline::PipelineError;
-use crate::prediction::ArtifactError;
+use crate::pipeline::{PipelineError, Refused};
 use crate::providers::TransportError;
 use crate::simulator::InvalidScript;
 
@@ -37,15 +35,9 @@ pub enum CommandError {
     /// A config with problems, or nothing to serve.
     #[error(transparent)]
     Config(#[from] Problems),
-    /// The encoder's files.
-    #[error("the encoder cannot be loaded")]
-    Encoder(#[from] EncoderError),
-    /// The router artifact's files.
-    #[error("the router artifact cannot be loaded")]
-    Artifact(#[from] ArtifactError),
-    /// A prompt.
-    #[error("a prompt cannot be encoded")]
-    Encode(#[from] EncodeError),
+    /// The files of an artifact.
+    #[error(transparent)]
+    Artifact(#[from] Refused),
     /// The shipped catalog.
     #[error(transparent)]
     Catalog(#[from] CatalogError),

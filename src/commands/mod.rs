@@ -1,10 +1,11 @@
-//! What a person types: `pointsman serve | check | rank | route | faults | simulate | demo`.
+//! What a person types: `pointsman serve | check | rank | route | faults | artifact | simulate | demo`.
 //!
 //! In: [`args::Cli`]. Out: an exit code, text on standard output, logs and errors on standard
 //! error. Invariant: the topmost layer: nothing imports it but `main.rs`; it puts parts together
 //! and prints, and decides nothing about requests. Keys and prompts are never printed.
 
 pub mod args;
+mod artifact;
 mod assemble;
 mod check;
 mod client;
@@ -39,6 +40,7 @@ pub async fn run(cli: Cli, out: &mut dyn Write, paint: Paint) -> Result<ExitCode
         Command::Rank(it) => rank::rank(&it, out, paint).await,
         Command::Route(it) => route::route(&it, out, paint).await,
         Command::Faults(it) => faults::faults(&it, out).await.map(|()| ExitCode::SUCCESS),
+        Command::Artifact(it) => artifact::artifact(&it, out).await.map(|()| ExitCode::SUCCESS),
         Command::Simulate(it) => simulate::simulate(&it, out).await.map(|()| ExitCode::SUCCESS),
         Command::Demo(it) => demo::demo(&it, out, paint).await.map(|()| ExitCode::SUCCESS),
     }

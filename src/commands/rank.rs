@@ -14,7 +14,7 @@ use super::verdict::{self, Screen};
 use super::{CommandError, client};
 use crate::api::{self, proto};
 use crate::domain::ChatRequest;
-use crate::pipeline::FaultPolicy;
+use crate::pipeline::{ArtifactPlaces, FaultPolicy};
 use crate::ranking::{Availability, Policy};
 
 pub(super) async fn rank(
@@ -60,7 +60,7 @@ fn ranked_here(
     let (served, policy, artifact, note) = match assemble::config(args.config.as_deref()) {
         Ok(it) => {
             let (fleet, availability, providers) = (it.fleet, it.availability, it.providers);
-            (Served { fleet, availability, providers, log, faults }, it.policy, it.artifact, None)
+            (Served { fleet, availability, providers, log, faults }, it.policy, it.artifacts.served, None)
         }
         Err(CommandError::Config(problems))
             if args.config.is_none() && assemble::is_keyless(&problems) =>
@@ -80,7 +80,8 @@ fn ranked_here(
     let policy = api::policy_for(&policy, request, &served.fleet).map_err(CommandError::Invalid)?;
     let chat = ChatRequest::from_prompt(prompt);
     chat.validate().map_err(CommandError::Invalid)?;
-    let pipeline = assemble::pipeline(assemble::brain(artifact.as_deref())?, served)?;
+    let artifacts = assemble::artifacts(&ArtifactPlaces::served_only(artifact))?;
+    let pipeline = assemble::pipeline(artifacts, served)?;
     // The first one also pays for cold caches; the second shows what a server takes.
     pipeline.rank(&chat, &policy)?;
     let decision = pipeline.rank(&chat, &policy)?;

@@ -12,19 +12,20 @@ use tokio::sync::watch;
 
 use super::args::ServeArgs;
 use super::assemble::{self, Served};
-use super::{CommandError, stop};
+use super::{CommandError, artifact, stop};
 use crate::api;
+use crate::pipeline::{Artifacts, WATCH_EVERY};
 
 pub(super) async fn serve(args: &ServeArgs, out: &mut dyn Write) -> Result<(), CommandError> {
     let config = assemble::config(args.config.as_deref())?;
-    let brain = assemble::brain(config.artifact.as_deref())?;
-    let version = brain.1.version().to_owned();
+    let artifacts = assemble::artifacts(&config.artifacts)?;
     let listen = args.listen.unwrap_or(config.listen);
     for line in &config.found {
         writeln!(out, "{line}")?;
     }
-    let place = config.artifact.as_ref().map_or("built in".into(), |it| it.display().to_string());
-    writeln!(out, "router artifact: {version} ({place})")?;
+    for line in artifact::summary(&artifacts.status()) {
+        writeln!(out, "{line}")?;
+    }
     writeln!(out, "outcomes: {}", config.log.path.display())?;
     let served = Served {
         fleet: config.fleet,
@@ -33,7 +34,7 @@ pub(super) async fn serve(args: &ServeArgs, out: &mut dyn Write) -> Result<(), C
         log: config.log,
         faults: config.faults,
     };
-    let pipeline = Arc::new(assemble::pipeline(brain, served)?);
+    let pipeline = Arc::new(assemble::pipeline(artifacts, served)?);
     let listener = assemble::bind(listen).await?;
     let address = listener.local_addr()?;
     warn_unless_loopback(address);
@@ -46,10 +47,13 @@ pub(super) async fn serve(args: &ServeArgs, out: &mut dyn Write) -> Result<(), C
         tracing::info!("stopping: requests under way may end");
         tell.send_replace(true);
     });
+    let watched = Arc::downgrade(pipeline.artifacts());
+    let watching = tokio::spawn(Artifacts::watch(watched, WATCH_EVERY));
     let told = stop::told(stopping.clone());
     let server = api::serve(listener, Arc::clone(&pipeline), config.policy, told);
     let ended = stop::drained(server, stopping, stop::DRAIN_MAX).await;
     signal.abort();
+    watching.abort();
     if ended.is_none() {
         tracing::warn!(after_s = stop::DRAIN_MAX.as_secs(), "requests under way were cut off");
     }

@@ -7,7 +7,7 @@ use super::connections::{Connections, Env};
 use super::problems::Problems;
 use super::{Config, raw, resolve};
 use crate::catalog::{Catalog, Deployment};
-use crate::pipeline::FaultPolicy;
+use crate::pipeline::{ArtifactPlaces, FaultPolicy};
 use crate::providers::{ApiKey, ProviderRow};
 use crate::ranking::Policy;
 
@@ -27,7 +27,7 @@ pub(super) fn discover(
         found: resolve::findings(&fleet, &connections),
         fleet,
         log: raw::log_default(),
-        artifact: None,
+        artifacts: ArtifactPlaces::default(),
         faults: FaultPolicy::Refused,
     })
 }

@@ -21,14 +21,13 @@ mod tests;
 mod values;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 
 use toml::Spanned;
 use toml::de::DeTable;
 
 use crate::catalog::{Catalog, Fleet};
 use crate::outcome::LogSettings;
-use crate::pipeline::FaultPolicy;
+use crate::pipeline::{ArtifactPlaces, FaultPolicy};
 use crate::providers::{Provider, ProviderRow, builtin_rows};
 use crate::ranking::{Availability, Policy};
 
@@ -50,8 +49,8 @@ pub struct Config {
     pub log: LogSettings,
     /// Whether failures may be asked for, for drills; off unless the file says otherwise.
     pub faults: FaultPolicy,
-    /// The router artifact's directory; `None`: the one in this binary.
-    pub artifact: Option<PathBuf>,
+    /// Where the artifacts that decide are.
+    pub artifacts: ArtifactPlaces,
     /// What was found, one line each, for the operator to read.
     pub found: Vec<String>,
 }

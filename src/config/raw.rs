@@ -14,7 +14,7 @@ use super::values;
 use crate::catalog::{Source, Speed};
 use crate::domain::{AbilitySet, Billing, ModelName, Price, Probability, ProviderName, Timeouts};
 use crate::outcome::{LogSettings, PromptPrivacy};
-use crate::pipeline::FaultPolicy;
+use crate::pipeline::{ArtifactPlaces, FaultPolicy};
 use crate::providers::Protocol;
 use crate::ranking::Policy;
 
@@ -29,7 +29,7 @@ pub(super) struct RawConfig {
     pub(super) providers: Vec<RawProvider>,
     pub(super) models: Vec<RawModel>,
     pub(super) log: LogSettings,
-    pub(super) artifact: Option<PathBuf>,
+    pub(super) artifacts: ArtifactPlaces,
     pub(super) faults: FaultPolicy,
 }
 
@@ -104,11 +104,7 @@ pub(super) fn read(mut root: Section<'_>) -> RawConfig {
         server.field("listen", values::listen).fill(&mut listen);
         server.done();
     }
-    let mut artifact = None;
-    if let Some(mut section) = root.section("artifact") {
-        section.field("path", values::path).fill_some(&mut artifact);
-        section.done();
-    }
+    let artifacts = artifacts(&mut root);
     let (policy, timeouts) = policy::read(root.section("policy"));
     let mut allowed = false;
     if let Some(mut section) = root.section("testing") {
@@ -122,11 +118,33 @@ pub(super) fn read(mut root: Section<'_>) -> RawConfig {
         providers: root.sections("provider").into_iter().map(provider).collect(),
         models: root.sections("model").into_iter().map(model).collect(),
         log: outcomes(root.section("outcomes")),
-        artifact,
+        artifacts,
         faults: if allowed { FaultPolicy::Allowed } else { FaultPolicy::Refused },
     };
     root.done();
     raw
+}
+
+/// `[artifact]`, and those on trial beside it.
+fn artifacts(root: &mut Section<'_>) -> ArtifactPlaces {
+    let mut places = ArtifactPlaces::default();
+    let why = "it is the folder of an artifact";
+    if let Some(mut section) = root.section("artifact") {
+        section.field("path", values::path).fill_some(&mut places.served);
+        section.done();
+    }
+    if let Some(mut section) = root.section("shadow") {
+        section.required("path", why, values::path).fill_some(&mut places.shadow);
+        section.done();
+    }
+    if let Some(mut section) = root.section("canary") {
+        let path = section.required("path", why, values::path).given();
+        let why = "the canary serves this share of the requests, 0 to 1";
+        let share = section.required("share", why, values::probability).given();
+        places.canary = path.zip(share);
+        section.done();
+    }
+    places
 }
 
 /// What [`read`] gives for an empty file.

@@ -61,7 +61,7 @@ pub(super) fn resolve(
         availability: availability(&fleet, &connections),
         fleet,
         log: raw.log,
-        artifact: raw.artifact,
+        artifacts: raw.artifacts,
         faults: raw.faults,
         found,
     })

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
+use std::path::PathBuf;
+
 use super::*;
 use crate::domain::{Ability, Probability, Usd};
 use crate::outcome::PromptPrivacy;
@@ -111,6 +113,13 @@ prompts = "full"
 
 [artifact]
 path = "models/mine"
+
+[shadow]
+path = "models/next"
+
+[canary]
+path = "models/after"
+share = 0.05
 "#;
 
 #[test]
@@ -127,7 +136,13 @@ fn a_good_file_is_resolved() {
     assert_eq!(config.policy.fallback.candidates_max, 2);
     assert_eq!(config.log.path, PathBuf::from("/var/lib/pointsman/outcomes.db"));
     assert!(matches!(config.log.prompts, PromptPrivacy::Full));
-    assert_eq!(config.artifact, Some(PathBuf::from("models/mine")));
+    let canary = (PathBuf::from("models/after"), Probability::clamped(0.05));
+    let places = ArtifactPlaces {
+        served: Some(PathBuf::from("models/mine")),
+        shadow: Some(PathBuf::from("models/next")),
+        canary: Some(canary),
+    };
+    assert_eq!(config.artifacts, places);
 }
 
 #[test]

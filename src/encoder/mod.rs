@@ -137,6 +137,11 @@ impl Encoder {
         self.checksums.get(at).filter(|_| known).map(String::as_str)
     }
 
+    /// SHA-256, in hex, of all its weights.
+    pub fn whole_checksum(&self) -> &str {
+        self.checksums.last().map_or("", String::as_str)
+    }
+
     /// What the layers are computed with on this machine.
     pub fn kernel(&self) -> &'static str {
         self.layers.as_ref().map_or("none", |it| it.kernel().name())

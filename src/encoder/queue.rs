@@ -83,8 +83,8 @@ impl EncoderQueue {
     /// A queue for these exits, those that the artifact was trained for; starts a thread if there is
     /// a deep one among them.
     /// If that cannot be started, everything is read at the first exit.
-    pub fn start(encoder: Encoder, exits: &[u8]) -> Self {
-        let (mut queue, owner) = Self::unstarted(encoder, exits);
+    pub fn start(encoder: impl Into<Arc<Encoder>>, exits: &[u8]) -> Self {
+        let (mut queue, owner) = Self::unstarted(encoder.into(), exits);
         if let Some(mut owner) = owner {
             let thread = std::thread::Builder::new().name("encoder".to_owned());
             if let Err(error) = thread.spawn(move || while owner.turn() {}) {
@@ -95,14 +95,25 @@ impl EncoderQueue {
         queue
     }
 
-    fn unstarted(encoder: Encoder, exits: &[u8]) -> (Self, Option<Owner>) {
-        let (encoder, load) = (Arc::new(encoder), Arc::new(Load::default()));
+    fn unstarted(encoder: Arc<Encoder>, exits: &[u8]) -> (Self, Option<Owner>) {
+        let load = Arc::new(Load::default());
         let last = encoder.number(Exit::Last);
         let (sender, jobs) = mpsc::channel(QUEUE_MAX);
         let deep = last > 0 && exits.contains(&last);
         let cache = ReadingCache::new(&encoder);
         let owner = Owner { encoder: Arc::clone(&encoder), jobs, load: Arc::clone(&load) };
         (Self { encoder, cache, load, jobs: deep.then_some(sender) }, deep.then_some(owner))
+    }
+
+    /// Who computes.
+    pub fn encoder(&self) -> &Arc<Encoder> {
+        &self.encoder
+    }
+
+    /// Whether it reads at the exits that these say.
+    pub fn is_for(&self, exits: &[u8]) -> bool {
+        let last = self.encoder.number(Exit::Last);
+        self.jobs.is_some() == (last > 0 && exits.contains(&last))
     }
 
     /// Reads at the first exit, here and now; tens of microseconds.

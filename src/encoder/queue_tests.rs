@@ -12,7 +12,7 @@ fn request(text: &str) -> ChatRequest {
 }
 
 fn queue() -> (EncoderQueue, Owner) {
-    let (queue, owner) = EncoderQueue::unstarted(Encoder::shipped().expect("shipped"), &[0, 3]);
+    let (queue, owner) = EncoderQueue::unstarted(Arc::new(Encoder::shipped().expect("shipped")), &[0, 3]);
     (queue, owner.expect("a deep exit"))
 }
 
@@ -123,8 +123,8 @@ fn without_time_or_room_the_first_exit_is_left() {
 #[test]
 fn only_known_exits_are_taken() {
     let encoder = || Encoder::shipped().expect("shipped");
-    assert!(EncoderQueue::unstarted(encoder(), &[0]).1.is_none());
-    assert!(EncoderQueue::unstarted(encoder(), &[0, 2]).1.is_none());
+    assert!(EncoderQueue::unstarted(Arc::new(encoder()), &[0]).1.is_none());
+    assert!(EncoderQueue::unstarted(Arc::new(encoder()), &[0, 2]).1.is_none());
     let queue = EncoderQueue::start(encoder(), &[0]);
     assert_eq!(done(pin!(queue.deep(&request("hello"), LONG))), None);
 }

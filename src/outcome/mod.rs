@@ -17,6 +17,7 @@ mod samples;
 mod schema;
 mod sqlite;
 mod store;
+mod trials;
 mod writer;
 
 pub use facts::{CandidateFacts, Choice, ExcludedFacts, RankedFacts};
@@ -27,3 +28,4 @@ pub use reader::{Logged, OutcomeReader};
 pub use record::{OutcomeRecord, RECORD_VERSION};
 pub use replay::{Difference, differences, replay, replay_with};
 pub use store::OutcomeError;
+pub use trials::{CanaryFacts, ExpectedFacts, ShadowFacts};

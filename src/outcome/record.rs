@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::facts::{CandidateFacts, ExcludedFacts, RankedFacts};
 use super::privacy::RecordedPrompt;
+use super::trials::{CanaryFacts, ShadowFacts};
 use crate::domain::{Attempt, DecisionId, DeploymentId, Seam, Usage, Usd};
 use crate::ranking::{Need, Policy};
 
@@ -81,6 +82,12 @@ pub struct OutcomeRecord {
     pub decide_us: f64,
     /// As much of the prompt as the operator lets us keep.
     pub prompt: RecordedPrompt,
+    /// Which of two artifacts decided, where one of them served a share on trial.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub canary: Option<CanaryFacts>,
+    /// What another artifact would have done, where one looked on and was in time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shadow: Option<ShadowFacts>,
 }
 
 impl OutcomeRecord {
@@ -100,7 +107,9 @@ impl OutcomeRecord {
         });
         let utilities = self.ranked.iter().map(|it| ("ranked.utility", it.utility));
         let candidates = self.candidates.iter().flat_map(CandidateFacts::numbers);
-        let mut numbers = own.into_iter().chain(attempts).chain(utilities).chain(candidates);
+        let shadow = self.shadow.iter().flat_map(ShadowFacts::numbers);
+        let all = own.into_iter().chain(attempts).chain(utilities).chain(candidates);
+        let mut numbers = all.chain(shadow);
         let number = numbers.find(|(_, it)| !it.is_finite()).map(|(name, _)| name);
         let spent = self.attempts.iter().map(|it| it.cost_usd);
         let mut amounts = spent.chain([self.cost_usd]).chain(self.policy.budget.max_cost_usd);

@@ -74,6 +74,8 @@ pub(super) fn shut(seed: u64, policy: Policy, need: Need, shut: &[usize]) -> Out
         total_ms: 812.3,
         decide_us: 431.7,
         prompt: RecordedPrompt::None,
+        canary: None,
+        shadow: None,
     }
 }
 

@@ -4,15 +4,17 @@
 //! Invariant: [`Judge::consider`] changes nothing; only [`Judge::learn`] does. Not here: the
 //! network, the log.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::artifacts::{Artifacts, Draw, Lineup, Opinion, Pending};
 use super::{Decision, PipelineError};
 use crate::catalog::Fleet;
 use crate::dispatch::{BreakerSettings, Dispatched, Health};
 use crate::domain::{Attempt, ChatRequest, DecisionId, Shape};
-use crate::encoder::{Encoded, Encoder, EncoderQueue};
+use crate::encoder::Encoded;
 use crate::features::{self, Features};
+use crate::outcome::CanaryFacts;
 use crate::prediction::{LiveStats, Prediction, Predictor, Prompt, SpeedSample};
 use crate::ranking::{Availability, Candidate, Need, Policy, Ranking, Unavailable, rank};
 
@@ -28,9 +30,17 @@ pub(super) struct Judge {
     pub(super) health: Health,
     /// Who can never be called.
     keyless: Availability,
-    encoder: EncoderQueue,
-    predictor: Predictor,
+    pub(super) artifacts: Arc<Artifacts>,
     live: Mutex<LiveStats>,
+}
+
+/// What is to be decided, and by whom.
+pub(super) struct Asked<'a> {
+    pub(super) request: &'a ChatRequest,
+    pub(super) policy: &'a Policy,
+    /// Taken when the request began.
+    pub(super) lineup: &'a Lineup,
+    pub(super) draw: Draw<'a>,
 }
 
 /// A decision, and what it was made from.
@@ -43,6 +53,10 @@ pub(super) struct Considered {
     pub(super) availability: Availability,
     /// The latency factors that the predictions hold, in the fleet's order.
     factors: Vec<f64>,
+    /// Who of two artifacts decided, where one is on trial.
+    pub(super) canary: Option<CanaryFacts>,
+    /// What another artifact makes of it, where one looks on.
+    pub(super) shadow: Option<Pending>,
 }
 
 impl Judge {
@@ -50,12 +64,11 @@ impl Judge {
         fleet: Fleet,
         keyless: Availability,
         breakers: BreakerSettings,
-        (encoder, predictor): (Encoder, Predictor),
+        artifacts: Arc<Artifacts>,
     ) -> Self {
         let ids = fleet.deployments().iter().map(|it| it.id.clone());
         let health = Health::new(ids, breakers);
-        let encoder = EncoderQueue::start(encoder, predictor.exits());
-        Self { fleet, health, keyless, encoder, predictor, live: Mutex::default() }
+        Self { fleet, health, keyless, artifacts, live: Mutex::default() }
     }
 
     /// Who cannot be called now, and why.
@@ -71,59 +84,83 @@ impl Judge {
     }
 
     /// Reads a request deeply, if what is left until its deadline leaves time for it.
-    pub(super) async fn read(&self, request: &ChatRequest, left: Duration) -> Option<Encoded> {
-        self.encoder.deep(request, reading_time(left)).await
+    pub(super) async fn read(&self, asked: &Asked<'_>, left: Duration) -> Option<Encoded> {
+        asked.lineup.served.queue.deep(asked.request, reading_time(left)).await
     }
 
     /// As [`Self::read`], by blocking.
-    pub(super) fn read_blocking(&self, request: &ChatRequest, left: Duration) -> Option<Encoded> {
-        self.encoder.deep_blocking(request, reading_time(left))
+    pub(super) fn read_blocking(&self, asked: &Asked<'_>, left: Duration) -> Option<Encoded> {
+        asked.lineup.served.queue.deep_blocking(asked.request, reading_time(left))
     }
 
     /// Predicts for everyone and ranks, from what was read since `start`; reads at the first exit
     /// where nothing was.
     pub(super) fn consider(
         &self,
-        request: &ChatRequest,
-        policy: &Policy,
+        asked: &Asked<'_>,
         (start, deep): (Instant, Option<Encoded>),
     ) -> Result<Considered, PipelineError> {
-        let id = DecisionId::fresh();
+        let (id, Asked { request, policy, lineup, draw }) = (DecisionId::fresh(), asked);
+        let (brain, canary) = lineup.acting(*draw, id.seed());
         let max_output_tokens = request.sampling.max_output_tokens;
         let need = Need { abilities: request.abilities_needed(), max_output_tokens };
         let features = features::extract(request);
         let encoded = match deep {
             Some(encoded) => encoded,
-            None => self.encoder.shallow(request)?,
+            None => brain.queue.shallow(request)?,
         };
-        let (predictions, factors) = self.predict(&features, &encoded, max_output_tokens);
-        let deployments = self.fleet.deployments().iter().cloned();
-        let candidates = deployments
-            .zip(predictions)
-            .map(|(deployment, prediction)| Candidate { deployment, prediction })
-            .collect();
+        let prompt = Prompt { features: &features, encoded: &encoded, max_output_tokens };
+        let (predictions, factors) = self.predict(&brain.predictor, &prompt);
+        let candidates = self.candidates(predictions);
         let availability = self.availability(request.shape());
         let verdict = rank(candidates, policy, &need, &availability, id.seed());
         let decision = Decision {
             id,
-            artifact_version: self.predictor.version().to_owned(),
+            artifact_version: brain.predictor.version().to_owned(),
+            canary: canary.as_ref().is_some_and(|it| it.decided),
             encoder_exit: encoded.exit,
             verdict,
             decide_us: start.elapsed().as_secs_f64() * 1e6,
         };
-        Ok(Considered { decision, features, encoded, need, availability, factors })
+        let shadow = None;
+        Ok(Considered {
+            decision,
+            features,
+            encoded,
+            need,
+            availability,
+            factors,
+            canary,
+            shadow,
+        })
     }
 
-    fn predict(
-        &self,
-        features: &Features,
-        encoded: &Encoded,
-        max_output_tokens: Option<u64>,
-    ) -> (Vec<Prediction>, Vec<f64>) {
+    /// Has the artifact that looks on judge the same request, some time soon, on its own thread.
+    pub(super) fn show(self: &Arc<Self>, asked: &Asked<'_>, considered: &mut Considered) {
+        let Some(shadow) = &asked.lineup.shadow else { return };
+        let (judge, policy) = (Arc::clone(self), asked.policy.clone());
+        let (features, encoded) = (considered.features.clone(), considered.encoded.clone());
+        let (need, availability) = (considered.need, considered.availability.clone());
+        let seed = considered.decision.id.seed();
+        considered.shadow = shadow.ask(move |brain| -> Opinion {
+            let max_output_tokens = need.max_output_tokens;
+            let prompt = Prompt { features: &features, encoded: &encoded, max_output_tokens };
+            let (predictions, _) = judge.predict(&brain.predictor, &prompt);
+            rank(judge.candidates(predictions), &policy, &need, &availability, seed)
+        });
+    }
+
+    /// The fleet, with what is expected of each.
+    fn candidates(&self, predictions: Vec<Prediction>) -> Vec<Candidate> {
+        let deployments = self.fleet.deployments().iter().cloned();
+        let pairs = deployments.zip(predictions);
+        pairs.map(|(deployment, prediction)| Candidate { deployment, prediction }).collect()
+    }
+
+    fn predict(&self, predictor: &Predictor, prompt: &Prompt<'_>) -> (Vec<Prediction>, Vec<f64>) {
         let fleet = self.fleet.deployments();
-        let prompt = Prompt { features, encoded, max_output_tokens };
         let live = self.live();
-        let predictions = self.predictor.predict(&prompt, fleet, &live);
+        let predictions = predictor.predict(prompt, fleet, &live);
         let factors = fleet.iter().map(|it| live.latency_factor(&it.id)).collect();
         (predictions, factors)
     }

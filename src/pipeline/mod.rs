@@ -5,6 +5,7 @@
 //! routed request ends in one record; [`Pipeline::rank`] calls, spends, logs and learns nothing.
 //! Not here: the wire (see [`crate::api`]), and every decision itself (see the layers).
 
+mod artifacts;
 mod consider;
 mod drills;
 mod record;
@@ -22,12 +23,16 @@ use crate::catalog::Fleet;
 use crate::dispatch::health::Condition;
 use crate::dispatch::{self, BreakerSettings, ChainEnd, ChainFailure, Dispatched};
 use crate::domain::{ChatRequest, DecisionId, ForcedFault, Shape};
-use crate::encoder::{EncodeError, Encoder};
+use crate::encoder::EncodeError;
 use crate::outcome::{Feedback, FeedbackReceipt, OutcomeError, OutcomeLog};
-use crate::prediction::Predictor;
 use crate::providers::HttpCaller;
 use crate::ranking::{Availability, Policy, Ranking, Refusal};
-use consider::Judge;
+use artifacts::Draw;
+pub use artifacts::{
+    ArtifactPlaces, Artifacts, ArtifactsStatus, Loaded, NothingBefore, Refused, Slot, SlotStatus,
+    Unfit, WATCH_EVERY,
+};
+use consider::{Asked, Judge};
 use drills::Drills;
 pub use drills::{FAULTS_TTL_DEFAULT, FAULTS_TTL_MAX, FaultPolicy, StandingFaults};
 pub use route::{RouteEvent, RoutedStream};
@@ -40,10 +45,8 @@ pub struct PipelineParts {
     pub availability: Availability,
     /// When those who fail are left alone, and for how long.
     pub breakers: BreakerSettings,
-    /// Turns prompts into embeddings.
-    pub encoder: Encoder,
-    /// Turns features and embeddings into predictions.
-    pub predictor: Predictor,
+    /// Read prompts, and predict what everyone would do with them.
+    pub artifacts: Artifacts,
     /// Calls providers.
     pub caller: HttpCaller,
     /// Keeps what became of every decision.
@@ -98,6 +101,8 @@ pub struct Decision {
     pub id: DecisionId,
     /// The router artifact that predicted.
     pub artifact_version: String,
+    /// Whether that is one on trial, which decides a share.
+    pub canary: bool,
     /// How deep the encoder read: 0 is the first exit.
     pub encoder_exit: u8,
     /// The order, or everyone's reasons.
@@ -146,11 +151,11 @@ impl Routed {
 impl Pipeline {
     /// Puts the parts together.
     pub fn new(parts: PipelineParts) -> Self {
-        let PipelineParts { fleet, availability, breakers, encoder, predictor, .. } = parts;
+        let PipelineParts { fleet, availability, breakers, artifacts, .. } = parts;
         let PipelineParts { caller, log, faults, .. } = parts;
         let drills = Drills::new(faults);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let judge = Arc::new(Judge::new(fleet, availability, breakers, (encoder, predictor)));
+        let judge = Arc::new(Judge::new(fleet, availability, breakers, Arc::new(artifacts)));
         let works = Works { judge, seats: Semaphore::new(cores), caller, log, drills };
         Self { works: Arc::new(works), tasks: TaskTracker::new() }
     }
@@ -191,7 +196,7 @@ impl Pipeline {
         Ok(RoutedStream { decision, pieces, telling })
     }
 
-    /// Chooses only: spends, logs and learns nothing. Computes on the caller's thread, and
+    /// Chooses only, always with the artifact that serves: spends, logs and learns nothing. Computes on the caller's thread, and
     /// may wait there for the encoder; milliseconds.
     ///
     /// # Errors
@@ -199,8 +204,10 @@ impl Pipeline {
     pub fn rank(&self, request: &ChatRequest, policy: &Policy) -> Result<Decision, PipelineError> {
         let judge = &self.works.judge;
         let start = std::time::Instant::now();
-        let deep = judge.read_blocking(request, policy.budget.max_latency);
-        Ok(judge.consider(request, policy, (start, deep))?.decision)
+        let lineup = judge.artifacts.now();
+        let asked = Asked { request, policy, lineup: &lineup, draw: Draw::Served };
+        let deep = judge.read_blocking(&asked, policy.budget.max_latency);
+        Ok(judge.consider(&asked, (start, deep))?.decision)
     }
 
     /// Keeps what a caller says of an answer.
@@ -223,6 +230,11 @@ impl Pipeline {
     /// Who may be asked.
     pub fn fleet(&self) -> &Fleet {
         &self.works.judge.fleet
+    }
+
+    /// What decides, to be looked at and changed.
+    pub fn artifacts(&self) -> &Arc<Artifacts> {
+        &self.works.judge.artifacts
     }
 
     /// Who cannot be called now, and why.

@@ -34,6 +34,7 @@ impl Ended<'_> {
         let fleet = judge.fleet.deployments();
         let Choice { candidates, ranked, excluded } =
             Choice::of(fleet, &considered.availability, &decision.verdict);
+        let served_by = self.dispatched.and_then(served);
         OutcomeRecord {
             version: RECORD_VERSION,
             decision: decision.id,
@@ -54,13 +55,15 @@ impl Ended<'_> {
             excluded,
             attempts: self.dispatched.map(|it| it.attempts.clone()).unwrap_or_default(),
             end: end(self.dispatched).to_owned(),
-            served: self.dispatched.and_then(served).cloned(),
+            served: served_by.cloned(),
             seams: self.dispatched.map(|it| it.seams.clone()).unwrap_or_default(),
             usage: self.dispatched.map_or_else(Usage::default, Dispatched::usage),
             cost_usd: self.dispatched.map_or(Usd::ZERO, Dispatched::cost_usd),
             total_ms: self.total_ms,
             decide_us: decision.decide_us,
             prompt: RecordedPrompt::of(&self.call.request, prompts),
+            canary: considered.canary.clone(),
+            shadow: considered.shadow.as_ref().and_then(|it| it.facts(served_by)),
         }
     }
 }

@@ -11,7 +11,8 @@ use tokio::sync::mpsc::{Receiver, Sender};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::consider::Considered;
+use super::artifacts::{Draw, Lineup};
+use super::consider::{Asked, Considered};
 use super::{Call, Decision, PipelineError, Routed, Works, record};
 use crate::dispatch::{self, ChainEvent, Dispatched, Health, Plan};
 use crate::providers::{Drill, HttpCaller};
@@ -56,6 +57,14 @@ impl RoutedStream {
         telling: oneshot::Receiver<Routed>,
     ) -> Self {
         Self { decision, pieces, telling }
+    }
+}
+
+impl Call {
+    /// What is to be decided of it. A conversation is drawn as one.
+    fn asked<'a>(&'a self, lineup: &'a Lineup) -> Asked<'a> {
+        let draw = self.session_id.as_deref().map_or(Draw::Request, Draw::Session);
+        Asked { request: &self.request, policy: &self.policy, lineup, draw }
     }
 }
 
@@ -173,12 +182,18 @@ impl Works {
         let deadline = call.policy.budget.max_latency;
         let deadline = call.deadline.map_or(deadline, |it| it.min(deadline));
         let left = deadline.saturating_sub(call.arrived.elapsed());
-        let read = (start, self.judge.read(&call.request, left).await);
+        let lineup = self.judge.artifacts.now();
+        let read = (start, self.judge.read(&call.asked(&lineup), left).await);
         // The semaphore is never closed, so an error here would only mean no bound.
         let _seat = self.seats.acquire().await.ok();
         let (judge, call) = (Arc::clone(&self.judge), Arc::clone(call));
-        tokio::task::spawn_blocking(move || judge.consider(&call.request, &call.policy, read))
-            .await?
+        let consider = move || {
+            let asked = call.asked(&lineup);
+            let mut considered = judge.consider(&asked, read)?;
+            judge.show(&asked, &mut considered);
+            Ok(considered)
+        };
+        tokio::task::spawn_blocking(consider).await?
     }
 
     /// Whether the log took it. An answer that was paid for is given even when it did not.

@@ -12,6 +12,7 @@ mod head;
 mod live;
 mod manifest;
 mod predictor;
+mod smoke;
 mod tensors;
 #[cfg(test)]
 mod tests;
@@ -26,4 +27,5 @@ pub use manifest::{
     ArtifactError, DataFacts, FORMAT_VERSION, FORMAT_VERSION_MIN, Figures, LearnedModel, Manifest,
 };
 pub use predictor::{Digest, Predictor, Prompt};
+pub use smoke::{Probes, SmokeError, smoke};
 pub use trunk::{LATENT, Trunk};

@@ -15,10 +15,8 @@ use pointsman::api::proto::pointsman_client::PointsmanClient;
 use pointsman::api::proto::{self, part};
 use pointsman::config::{self, Config};
 use pointsman::dispatch::BreakerSettings;
-use pointsman::encoder::Encoder;
 use pointsman::outcome::OutcomeLog;
-use pointsman::pipeline::{Pipeline, PipelineParts};
-use pointsman::prediction::Predictor;
+use pointsman::pipeline::{Artifacts, Pipeline, PipelineParts};
 use pointsman::providers::HttpCaller;
 use pointsman::simulator::{CallLog, OutputTokens, SimulatedModel, Simulator};
 use prost::Message as _;
@@ -102,13 +100,11 @@ pub(crate) fn pipeline_of(config: Config) -> Pipeline {
 
 /// As [`pipeline_of`], with breakers of one's own.
 pub(crate) fn pipeline_with(config: Config, breakers: BreakerSettings) -> Pipeline {
-    let encoder = Encoder::shipped().unwrap();
-    let predictor = Predictor::shipped(&encoder).unwrap();
+    let artifacts = Artifacts::open(config.artifacts.clone()).unwrap();
     let caller = HttpCaller::new(config.providers).unwrap();
     let log = OutcomeLog::open(&config.log).unwrap();
     let Config { fleet, availability, faults, .. } = config;
-    let parts =
-        PipelineParts { fleet, availability, breakers, encoder, predictor, caller, log, faults };
+    let parts = PipelineParts { fleet, availability, breakers, artifacts, caller, log, faults };
     Pipeline::new(parts)
 }
 
@@ -122,6 +118,8 @@ pub(crate) struct House {
     pub(crate) client: PointsmanClient<Channel>,
     /// The file of outcomes.
     pub(crate) store: PathBuf,
+    /// What decides; gone once the server has ended.
+    pub(crate) artifacts: std::sync::Weak<Artifacts>,
     stop: oneshot::Sender<()>,
     served: JoinHandle<Result<(), pointsman::api::ServeError>>,
     _folder: TempDir,
@@ -168,11 +166,12 @@ impl House {
         let config = config::from_toml(&text, &key).unwrap_or_else(|it| panic!("{it}"));
         let policy = config.policy.clone();
         let pipeline = Arc::new(pipeline_with(config, breakers));
+        let artifacts = Arc::downgrade(pipeline.artifacts());
         let (stop, stopped) = oneshot::channel();
         let shutdown = async move { drop(stopped.await) };
         let served = tokio::spawn(pointsman::api::serve(listener, pipeline, policy, shutdown));
         let client = PointsmanClient::new(channel(address).await);
-        Self { simulator, address, client, store, stop, served, _folder: folder }
+        Self { simulator, address, client, store, artifacts, stop, served, _folder: folder }
     }
 
     /// Rows of a table of the outcome file.

@@ -106,6 +106,9 @@ fn decided(decision: &Decision, explain: Explain) -> Map<String, Value> {
     let mut all = Map::new();
     all.insert("decision_id".into(), decision.id.to_string().into());
     all.insert("artifact_version".into(), decision.artifact_version.as_str().into());
+    if decision.canary {
+        all.insert("canary".into(), true.into());
+    }
     if explain == Explain::Yes {
         all.insert("explanation".into(), explain::explanation(decision).into());
         extend(&mut all, ranking(decision));

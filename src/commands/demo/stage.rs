@@ -23,7 +23,7 @@ use crate::commands::scratch::Scratch;
 use crate::commands::{CommandError, stop};
 use crate::domain::ProviderName;
 use crate::outcome::LogSettings;
-use crate::pipeline::{FaultPolicy, Pipeline};
+use crate::pipeline::{ArtifactPlaces, FaultPolicy, Pipeline};
 use crate::providers::{ApiKey, Provider};
 use crate::ranking::Availability;
 use crate::simulator::{Dialect, Simulator};
@@ -56,8 +56,8 @@ impl Stage {
         let log = scratch.log();
         let fleet = cast::fleet()?;
         let listeners = listeners().await?;
-        let brain = assemble::brain(None)?;
-        let artifact = brain.1.version().to_owned();
+        let artifacts = assemble::artifacts(&ArtifactPlaces::default())?;
+        let artifact = artifacts.version();
         let served = Served {
             fleet: fleet.clone(),
             availability: Availability::default(),
@@ -66,7 +66,7 @@ impl Stage {
             // Made-up models on loopback: whoever plays with it may also break it.
             faults: FaultPolicy::Allowed,
         };
-        let pipeline = Arc::new(assemble::pipeline(brain, served)?);
+        let pipeline = Arc::new(assemble::pipeline(artifacts, served)?);
         let listener = front(show.listen).await?;
         let address = listener.local_addr()?;
         let (tell, stopping) = watch::channel(false);

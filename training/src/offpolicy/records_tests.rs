@@ -103,6 +103,8 @@ impl Bench {
             total_ms: 1_000.0,
             decide_us: 1.0,
             prompt: RecordedPrompt::None,
+            canary: None,
+            shadow: None,
         };
         let score = Probability::clamped((at % 2) as f64);
         Logged { record, scores: vec![(FeedbackKind::Explicit, score)] }
