@@ -60,7 +60,12 @@ fn ranked_here(
     let (served, policy, artifact, note) = match assemble::config(args.config.as_deref()) {
         Ok(it) => {
             let (fleet, availability, providers) = (it.fleet, it.availability, it.providers);
-            (Served { fleet, availability, providers, log, faults }, it.policy, it.artifacts.served, None)
+            (
+                Served { fleet, availability, providers, log, faults },
+                it.policy,
+                it.artifacts.served,
+                None,
+            )
         }
         Err(CommandError::Config(problems))
             if args.config.is_none() && assemble::is_keyless(&problems) =>

@@ -1,15 +1,14 @@
 //! Whole files: good ones, bad ones, and ones made at random.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use proptest::prelude::*;
 
-use std::path::PathBuf;
-
 use super::*;
 use crate::domain::{Ability, Probability, Usd};
 use crate::outcome::PromptPrivacy;
-use crate::pipeline::FaultPolicy;
+use crate::pipeline::{ArtifactPlaces, FaultPolicy};
 use crate::providers::ApiKey;
 use crate::ranking::{Preference, Unavailable};
 

@@ -12,7 +12,8 @@ fn request(text: &str) -> ChatRequest {
 }
 
 fn queue() -> (EncoderQueue, Owner) {
-    let (queue, owner) = EncoderQueue::unstarted(Arc::new(Encoder::shipped().expect("shipped")), &[0, 3]);
+    let (queue, owner) =
+        EncoderQueue::unstarted(Arc::new(Encoder::shipped().expect("shipped")), &[0, 3]);
     (queue, owner.expect("a deep exit"))
 }
 

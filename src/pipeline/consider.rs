@@ -123,16 +123,7 @@ impl Judge {
             decide_us: start.elapsed().as_secs_f64() * 1e6,
         };
         let shadow = None;
-        Ok(Considered {
-            decision,
-            features,
-            encoded,
-            need,
-            availability,
-            factors,
-            canary,
-            shadow,
-        })
+        Ok(Considered { decision, features, encoded, need, availability, factors, canary, shadow })
     }
 
     /// Has the artifact that looks on judge the same request, some time soon, on its own thread.
@@ -145,7 +136,9 @@ impl Judge {
         considered.shadow = shadow.ask(move |brain| -> Opinion {
             let max_output_tokens = need.max_output_tokens;
             let prompt = Prompt { features: &features, encoded: &encoded, max_output_tokens };
-            let (predictions, _) = judge.predict(&brain.predictor, &prompt);
+            // A copy, so that requests do not wait for the lock while it predicts.
+            let live = judge.live().clone();
+            let predictions = brain.predictor.predict(&prompt, judge.fleet.deployments(), &live);
             rank(judge.candidates(predictions), &policy, &need, &availability, seed)
         });
     }

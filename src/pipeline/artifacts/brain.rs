@@ -11,6 +11,9 @@ use std::time::SystemTime;
 use crate::encoder::{self, EncodeError, Encoder, EncoderError, EncoderQueue};
 use crate::prediction::{ArtifactError, Predictor, Probes, SmokeError, smoke};
 
+/// What [`Unfit::SameVersion`] is for programs.
+pub(super) const SAME_VERSION: &str = "SAME_VERSION";
+
 /// An artifact, ready to decide.
 pub(crate) struct Brain {
     /// Reads prompts.
@@ -73,7 +76,7 @@ impl Unfit {
             },
             Self::Unread(_) | Self::Smoke(_) => "SMOKE",
             Self::ServedExits { .. } => "EXITS",
-            Self::SameVersion(_) => "SAME_VERSION",
+            Self::SameVersion(_) => SAME_VERSION,
         }
     }
 }

@@ -65,18 +65,14 @@ impl Artifacts {
     pub fn open(places: ArtifactPlaces) -> Result<Self, Refused> {
         let desk = Desk(Slot::ALL.map(|it| places.path(it).map(|it| Watched::new(Look::at(it)))));
         let served = Brain::open(places.served.as_deref(), None);
-        let served =
-            served.map_err(|it| Refused::new(Slot::Served, places.served.clone(), &it))?;
+        let served = served.map_err(|it| Refused::new(Slot::Served, places.served.clone(), &it))?;
         let lineup = Lineup { served: Arc::new(served), shadow: None, canary: None };
         let (previous, rolled_back, refused) = (None, None, [None, None, None]);
         let state = State { lineup: Arc::new(lineup), previous, rolled_back, refused };
         let (state, desk) = (RwLock::new(state), Arc::new(Mutex::new(desk)));
         let artifacts = Self { places, state, desk };
         for slot in [Slot::Shadow, Slot::Canary] {
-            match artifacts.load(slot) {
-                Err(it) if it.reason != "SAME_VERSION" => return Err(it),
-                Ok(_) | Err(_) => {}
-            }
+            artifacts.load(slot).map(drop).or_else(Refused::unless_promoted)?;
         }
         Ok(artifacts)
     }
@@ -94,7 +90,8 @@ impl Artifacts {
     /// Loads again whatever is in the folders; whether anything is another than before.
     ///
     /// # Errors
-    /// Every [`Refused`]; what was not refused has been taken all the same.
+    /// Every [`Refused`]; what was not refused has been taken all the same. One on trial that is the
+    /// served artifact itself is only left out.
     pub async fn reload(self: &Arc<Self>) -> Result<bool, Vec<Refused>> {
         let (mut changed, mut refused) = (false, Vec::new());
         let results = self.at_desk(|it, desk| {
@@ -104,7 +101,7 @@ impl Artifacts {
         for result in results.await.unwrap_or_default() {
             match result {
                 Ok(it) => changed |= it,
-                Err(it) => refused.push(it),
+                Err(it) => refused.extend(it.unless_promoted().err()),
             }
         }
         if refused.is_empty() { Ok(changed) } else { Err(refused) }
@@ -205,8 +202,11 @@ impl Artifacts {
             Err(why) => {
                 let refused = Refused::new(slot, Some(path.to_owned()), &why);
                 let (reason, still) = (refused.reason, self.version());
-                tracing::error!(%slot, path = %path.display(), reason, error = %why, served = still,
-                    "an artifact is refused; what served before goes on");
+                match refused.clone().unless_promoted() {
+                    Ok(()) => tracing::info!(%slot, served = still, "left out: it is what serves"),
+                    Err(_) => tracing::error!(%slot, path = %path.display(), reason, error = %why,
+                        served = still, "an artifact is refused; what served before goes on"),
+                }
                 self.state_mut().refused[slot as usize] = Some(refused.clone());
                 Err(refused)
             }
@@ -246,10 +246,7 @@ impl Artifacts {
     /// Lets another serve; then those on trial that do not fit beside it are looked at again.
     fn serve(&self, brain: Arc<Brain>, previous: Option<Arc<Brain>>, rolled_back: Option<String>) {
         let next = self.now().around(brain);
-        let empty = [
-            (Slot::Shadow, next.shadow.is_none()),
-            (Slot::Canary, next.canary.is_none()),
-        ];
+        let empty = [(Slot::Shadow, next.shadow.is_none()), (Slot::Canary, next.canary.is_none())];
         {
             let mut state = self.state_mut();
             (state.previous, state.rolled_back) = (previous, rolled_back);

@@ -6,7 +6,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-use super::brain::{Brain, Unfit};
+use super::brain::{Brain, SAME_VERSION, Unfit};
 use crate::domain::Probability;
 
 /// What artifacts are there for.
@@ -71,6 +71,11 @@ impl Refused {
     pub(super) fn new(slot: Slot, path: Option<PathBuf>, why: &Unfit) -> Self {
         let (reason, message) = (why.reason(), why.to_string());
         Self { slot, path, reason, message, at: SystemTime::now() }
+    }
+
+    /// Nothing where it is on trial and is what serves already, as after a promotion: no error.
+    pub(super) fn unless_promoted(self) -> Result<(), Self> {
+        if self.reason == SAME_VERSION { Ok(()) } else { Err(self) }
     }
 }
 

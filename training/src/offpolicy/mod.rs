@@ -16,6 +16,7 @@ mod records_tests;
 mod report;
 #[cfg(test)]
 mod tests;
+mod versions;
 
 pub use cli::{OpeArgs, PromoteArgs};
 pub use estimators::{
@@ -31,3 +32,4 @@ pub use outcome::cross_fitted;
 pub use promote::{previous_of, put_in_place, recover};
 pub use records::{Known, LeftOut, Log, Pair, Side};
 pub use report::{MeasureReport, Report};
+pub use versions::{Looked, Mean, Shadowed, Versions};

@@ -22,6 +22,7 @@ use pointsman::ranking::Policy;
 use serde::{Deserialize, Serialize};
 
 use super::estimators::{Arm, Measures, Row, Target};
+use super::versions::Versions;
 
 /// Why a record is no row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -78,6 +79,8 @@ pub struct Log {
     pub incumbent: Side,
     /// How many records do not count, and why.
     pub left_out: BTreeMap<LeftOut, usize>,
+    /// What came of every record, by the artifact that decided it; those that do not count, too.
+    pub versions: Versions,
     /// Deployments by their id in the rows.
     ids: HashMap<DeploymentId, usize>,
 }
@@ -119,6 +122,9 @@ impl Log {
 
     fn take(&mut self, logged: Result<Logged, OutcomeError>, pair: Pair<'_>, known: &Known) {
         let logged = logged.map_err(|_| LeftOut::Unreadable);
+        if let Ok(logged) = &logged {
+            self.versions.add(logged);
+        }
         if let Err(why) = logged.and_then(|it| self.add(it, pair, known)) {
             *self.left_out.entry(why).or_default() += 1;
         }
@@ -147,7 +153,7 @@ impl Log {
             let logged = ranked.map_or(0.0, |it| it.propensity.get());
             Arm { id, logged, guess: guess(&facts.prediction, &record.policy) }
         });
-        let row = Row {
+        let mut row = Row {
             group: group(&record),
             context: latent.iter().map(|it| f64::from(*it)).collect(),
             arms: arms.collect(),
@@ -156,9 +162,37 @@ impl Log {
         };
         self.candidate.ask(pair.candidate, &record, &inputs);
         self.incumbent.ask(pair.incumbent, &record, &inputs);
+        if let Some((other, share)) = self.other_side(&record, pair) {
+            mix(&mut row, other, share);
+        }
         self.scores.push(score.get() as f32);
         self.rows.push(row);
         Ok(())
+    }
+}
+
+impl Log {
+    /// The chances of the artifact that a canary's draw did not let decide, and how likely it was to
+    /// decide; where both artifacts of the draw are the two that are judged.
+    fn other_side(&self, record: &OutcomeRecord, pair: Pair<'_>) -> Option<(&[f64], f64)> {
+        let drawn = record.canary.as_ref()?;
+        let (other, share) = match drawn.decided {
+            true => (&drawn.incumbent, 1.0 - drawn.share.get()),
+            false => (&drawn.canary, drawn.share.get()),
+        };
+        let known = [(pair.candidate, &self.candidate), (pair.incumbent, &self.incumbent)];
+        let (_, side) = known.into_iter().find(|(it, _)| it.version() == other)?;
+        side.target.last().map(|it| (it.as_slice(), share))
+    }
+}
+
+/// Makes a row's chances those of the draw and what followed: who decided was drawn before anybody
+/// looked at the prompt, so a choice that either artifact would make had its chance (the balance
+/// heuristic: Agarwal, Basu, Schnabel and Joachims 2017, "Effective evaluation using logged bandit
+/// feedback from multiple loggers").
+fn mix(row: &mut Row, other: &[f64], share: f64) {
+    for (arm, other) in row.arms.iter_mut().zip(other) {
+        arm.logged = (1.0 - share) * arm.logged + share * other;
     }
 }
 

@@ -9,13 +9,14 @@ use pointsman::domain::{
 use pointsman::encoder::{Encoder, Exit};
 use pointsman::features::{self, FEATURE_SCHEMA};
 use pointsman::outcome::{
-    Choice, FeedbackKind, Logged, OutcomeRecord, RECORD_VERSION, RecordedPrompt,
+    CanaryFacts, Choice, ExpectedFacts, FeedbackKind, Logged, OutcomeRecord, RECORD_VERSION,
+    RecordedPrompt, ShadowFacts,
 };
-use pointsman::prediction::{Artifact, LiveStats, Predictor, Prompt, SpeedSample};
+use pointsman::prediction::{Artifact, HEAD, LiveStats, Predictor, Prompt, SpeedSample};
 use pointsman::ranking::{Availability, Candidate, Need, Policy, rank};
 
 use super::records::{Known, LeftOut, Log, Pair};
-use super::{Report, compare, gate};
+use super::{Report, Versions, compare, gate};
 use crate::controls::testing;
 use crate::dataset::{Dataset, Label};
 use crate::fit::encode_prompts;
@@ -178,6 +179,98 @@ fn who_lost_beside_the_first_choice_is_not_paid_here() {
     logged.record.attempts.push(Attempt { deployment: other, detail, ..first });
     bench.add(&mut log, logged).unwrap();
     assert_eq!(log.rows[0].reward[1], 0.001);
+}
+
+/// Another artifact of another name: it thinks one model of the fleet is always right.
+fn other(bench: &Bench) -> Predictor {
+    let mut artifact = Artifact::shipped(&bench.encoder).unwrap();
+    artifact.manifest.version = "other".into();
+    let name = bench.fleet.iter().find_map(|it| it.model.learned_as.clone()).unwrap();
+    let row = artifact.manifest.models.iter().position(|it| it.name == name).unwrap();
+    artifact.quality_mean[(row + 1) * HEAD - 1] = 25.0;
+    Predictor::new(artifact)
+}
+
+#[test]
+fn the_chances_of_a_canary_are_those_of_the_draw() {
+    let (bench, mut log) = (Bench::new(), Log::default());
+    let other = other(&bench);
+    let drawn = |decided: bool| CanaryFacts {
+        incumbent: bench.predictor.version().into(),
+        canary: "other".into(),
+        share: Probability::clamped(0.2),
+        decided,
+    };
+    let pair = Pair { candidate: &other, incumbent: &bench.predictor };
+    let known = Known::default();
+    for at in 0..12 {
+        let mut logged = bench.logged(at);
+        logged.record.canary = Some(drawn(false));
+        let even = 1.0 / logged.record.ranked.len() as f64;
+        log.add(logged, pair, &known).unwrap();
+        for (arm, chance) in log.rows[at].arms.iter().zip(&log.candidate.target[at]) {
+            assert!((arm.logged - (0.8 * even + 0.2 * chance)).abs() < 1e-12, "{at}");
+        }
+    }
+    let mut logged = bench.logged(0);
+    let even = 1.0 / logged.record.ranked.len() as f64;
+    logged.record.canary = Some(drawn(true));
+    log.add(logged, pair, &known).unwrap();
+    for (arm, chance) in log.rows[12].arms.iter().zip(&log.incumbent.target[12]) {
+        assert!((arm.logged - (0.2 * even + 0.8 * chance)).abs() < 1e-12);
+    }
+    // Of another pair, the chances are those of who decided.
+    let mut logged = bench.logged(0);
+    logged.record.canary = Some(drawn(false));
+    let pair = Pair { candidate: &bench.predictor, incumbent: &bench.predictor };
+    log.add(logged, pair, &known).unwrap();
+    assert!(log.rows[13].arms.iter().all(|it| it.logged == even));
+}
+
+#[test]
+fn versions_and_shadows_are_summed_up() {
+    let (bench, mut versions) = (Bench::new(), Versions::default());
+    for at in 0..8 {
+        let mut logged = bench.logged(at);
+        let record = &mut logged.record;
+        let expected = |facts: &pointsman::outcome::CandidateFacts, utility| ExpectedFacts {
+            deployment: facts.deployment.clone(),
+            utility: Some(utility),
+            quality: Probability::clamped(utility),
+            cost_usd: 0.5,
+            latency_s: 1.0,
+        };
+        let first = record.ranked[0].deployment.clone();
+        let served = record.candidates.iter().find(|it| it.deployment == first).unwrap();
+        record.shadow = Some(ShadowFacts {
+            version: "next".into(),
+            choice: Some(expected(&record.candidates[0], 0.75)),
+            served: Some(expected(served, 0.5)),
+        });
+        if at < 2 {
+            record.artifact_version = "trial".into();
+            let (incumbent, canary) = ("live".into(), "trial".into());
+            let share = Probability::clamped(0.25);
+            record.canary = Some(CanaryFacts { incumbent, canary, share, decided: true });
+        }
+        if at == 7 {
+            record.served = None;
+            logged.scores.clear();
+        }
+        versions.add(&logged);
+    }
+    let (trial, rest) = (versions.decided["trial"], versions.decided[bench.predictor.version()]);
+    assert_eq!((trial.decisions, trial.as_canary, trial.score.mean), (2, 2, 0.5));
+    assert_eq!((rest.decisions, rest.as_canary, rest.score.count), (6, 0, 5));
+    assert_eq!((rest.answered.mean, rest.by_first.mean), (5.0 / 6.0, 1.0));
+    let looked = versions.shadows["next"][bench.predictor.version()];
+    assert_eq!((looked.agrees.count, looked.utility.mean, looked.cost_usd.mean), (6, 0.25, 0.0));
+    assert_eq!((looked.brier.count, looked.brier.mean), (5, 0.25));
+    let text = versions.to_string();
+    for words in ["trial: 2 decisions, 2 of them as the canary", "next, looking on at 6 decisions"]
+    {
+        assert!(text.contains(words), "{words}: {text}");
+    }
 }
 
 /// One model is always right, the other never.

@@ -12,6 +12,7 @@ use super::estimators::{Cover, Estimate, Estimates, Measure, cover, difference, 
 use super::gate::{Evidence, Versus, gate};
 use super::outcome::cross_fitted;
 use super::records::{LeftOut, Log, Pair};
+use super::versions::Versions;
 use crate::metrics::ece;
 
 /// What a log says of a candidate and an incumbent.
@@ -33,6 +34,8 @@ pub struct Report {
     pub evidence: Evidence,
     /// Every reason not to promote; none is a yes.
     pub shortfalls: Vec<String>,
+    /// What came of every record, by the artifact that decided it, and what shadows made of them.
+    pub versions: Versions,
 }
 
 /// What both are worth by one measure.
@@ -77,6 +80,7 @@ impl Report {
             shortfalls: gate(&evidence).iter().map(ToString::to_string).collect(),
             measures,
             evidence,
+            versions: log.versions.clone(),
         }
     }
 }
@@ -125,6 +129,7 @@ impl fmt::Display for Report {
                 "ECE of predicted quality"
             )?;
         }
+        write!(out, "{}", self.versions)?;
         if self.shortfalls.is_empty() {
             return writeln!(out, "the promotion gate is passed");
         }

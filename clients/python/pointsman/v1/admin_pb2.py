@@ -26,31 +26,49 @@ from pointsman.v1 import decision_pb2 as pointsman_dot_v1_dot_decision__pb2
 from pointsman.v1 import policy_pb2 as pointsman_dot_v1_dot_policy__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18pointsman/v1/admin.proto\x12\x0cpointsman.v1\x1a\x1bpointsman/v1/decision.proto\x1a\x19pointsman/v1/policy.proto\"\x19\n\x17ListAvailabilityRequest\"U\n\x18ListAvailabilityResponse\x12\x39\n\x0b\x64\x65ployments\x18\x01 \x03(\x0b\x32$.pointsman.v1.DeploymentAvailability\"\xfb\x01\n\x16\x44\x65ploymentAvailability\x12\x12\n\ndeployment\x18\x01 \x01(\t\x12.\n\x05state\x18\x02 \x01(\x0e\x32\x1f.pointsman.v1.AvailabilityState\x12\x15\n\x08since_ms\x18\x03 \x01(\x04H\x00\x88\x01\x01\x12\x15\n\x08until_ms\x18\x04 \x01(\x04H\x01\x88\x01\x01\x12+\n\x07\x66\x61ilure\x18\x05 \x01(\x0e\x32\x1a.pointsman.v1.FailureClass\x12\x18\n\x0bunavailable\x18\x06 \x01(\tH\x02\x88\x01\x01\x42\x0b\n\t_since_msB\x0b\n\t_until_msB\x0e\n\x0c_unavailable\"]\n\x10SetFaultsRequest\x12)\n\x06\x66\x61ults\x18\x01 \x03(\x0b\x32\x19.pointsman.v1.ForcedFault\x12\x13\n\x06ttl_ms\x18\x02 \x01(\x04H\x00\x88\x01\x01\x42\t\n\x07_ttl_ms\"\x13\n\x11ListFaultsRequest\"\x14\n\x12\x43learFaultsRequest\"N\n\x0e\x46\x61ultsResponse\x12+\n\x06\x66\x61ults\x18\x01 \x03(\x0b\x32\x1b.pointsman.v1.StandingFault\x12\x0f\n\x07left_ms\x18\x02 \x01(\x04\"I\n\rStandingFault\x12(\n\x05\x66\x61ult\x18\x01 \x01(\x0b\x32\x19.pointsman.v1.ForcedFault\x12\x0e\n\x06struck\x18\x02 \x01(\x04*\xd9\x01\n\x11\x41vailabilityState\x12\"\n\x1e\x41VAILABILITY_STATE_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x41VAILABILITY_STATE_CLOSED\x10\x01\x12\x1b\n\x17\x41VAILABILITY_STATE_OPEN\x10\x02\x12 \n\x1c\x41VAILABILITY_STATE_HALF_OPEN\x10\x03\x12\x1e\n\x1a\x41VAILABILITY_STATE_RAMPING\x10\x04\x12\"\n\x1e\x41VAILABILITY_STATE_UNAVAILABLE\x10\x05\x32\xda\x02\n\x0ePointsmanAdmin\x12\x61\n\x10ListAvailability\x12%.pointsman.v1.ListAvailabilityRequest\x1a&.pointsman.v1.ListAvailabilityResponse\x12I\n\tSetFaults\x12\x1e.pointsman.v1.SetFaultsRequest\x1a\x1c.pointsman.v1.FaultsResponse\x12K\n\nListFaults\x12\x1f.pointsman.v1.ListFaultsRequest\x1a\x1c.pointsman.v1.FaultsResponse\x12M\n\x0b\x43learFaults\x12 .pointsman.v1.ClearFaultsRequest\x1a\x1c.pointsman.v1.FaultsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18pointsman/v1/admin.proto\x12\x0cpointsman.v1\x1a\x1bpointsman/v1/decision.proto\x1a\x19pointsman/v1/policy.proto\"\x12\n\x10GetStatusRequest\"\x17\n\x15ReloadArtifactRequest\"\x19\n\x17RollbackArtifactRequest\"\xb4\x02\n\x11GetStatusResponse\x12*\n\x06served\x18\x01 \x01(\x0b\x32\x1a.pointsman.v1.ArtifactSlot\x12.\n\x08previous\x18\x02 \x01(\x0b\x32\x1c.pointsman.v1.LoadedArtifact\x12\x18\n\x0brolled_back\x18\x03 \x01(\tH\x00\x88\x01\x01\x12*\n\x06shadow\x18\x04 \x01(\x0b\x32\x1a.pointsman.v1.ArtifactSlot\x12\x15\n\rshadow_missed\x18\x05 \x01(\x04\x12*\n\x06\x63\x61nary\x18\x06 \x01(\x0b\x32\x1a.pointsman.v1.ArtifactSlot\x12\x19\n\x0c\x63\x61nary_share\x18\x07 \x01(\x01H\x01\x88\x01\x01\x42\x0e\n\x0c_rolled_backB\x0f\n\r_canary_share\"\x85\x01\n\x0c\x41rtifactSlot\x12)\n\x03now\x18\x01 \x01(\x0b\x32\x1c.pointsman.v1.LoadedArtifact\x12\x11\n\x04path\x18\x02 \x01(\tH\x00\x88\x01\x01\x12.\n\x07refused\x18\x03 \x01(\x0b\x32\x1d.pointsman.v1.ArtifactRefusalB\x07\n\x05_path\"\x7f\n\x0eLoadedArtifact\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x11\n\x04path\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x19\n\x11loaded_at_unix_ms\x18\x03 \x01(\x04\x12\x16\n\x0e\x65ncoder_sha256\x18\x04 \x01(\t\x12\r\n\x05\x65xits\x18\x05 \x03(\rB\x07\n\x05_path\"F\n\x0f\x41rtifactRefusal\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x12\n\nat_unix_ms\x18\x03 \x01(\x04\"Z\n\x16ReloadArtifactResponse\x12\x0f\n\x07\x63hanged\x18\x01 \x01(\x08\x12/\n\x06status\x18\x02 \x01(\x0b\x32\x1f.pointsman.v1.GetStatusResponse\"K\n\x18RollbackArtifactResponse\x12/\n\x06status\x18\x01 \x01(\x0b\x32\x1f.pointsman.v1.GetStatusResponse\"\x19\n\x17ListAvailabilityRequest\"U\n\x18ListAvailabilityResponse\x12\x39\n\x0b\x64\x65ployments\x18\x01 \x03(\x0b\x32$.pointsman.v1.DeploymentAvailability\"\xfb\x01\n\x16\x44\x65ploymentAvailability\x12\x12\n\ndeployment\x18\x01 \x01(\t\x12.\n\x05state\x18\x02 \x01(\x0e\x32\x1f.pointsman.v1.AvailabilityState\x12\x15\n\x08since_ms\x18\x03 \x01(\x04H\x00\x88\x01\x01\x12\x15\n\x08until_ms\x18\x04 \x01(\x04H\x01\x88\x01\x01\x12+\n\x07\x66\x61ilure\x18\x05 \x01(\x0e\x32\x1a.pointsman.v1.FailureClass\x12\x18\n\x0bunavailable\x18\x06 \x01(\tH\x02\x88\x01\x01\x42\x0b\n\t_since_msB\x0b\n\t_until_msB\x0e\n\x0c_unavailable\"]\n\x10SetFaultsRequest\x12)\n\x06\x66\x61ults\x18\x01 \x03(\x0b\x32\x19.pointsman.v1.ForcedFault\x12\x13\n\x06ttl_ms\x18\x02 \x01(\x04H\x00\x88\x01\x01\x42\t\n\x07_ttl_ms\"\x13\n\x11ListFaultsRequest\"\x14\n\x12\x43learFaultsRequest\"N\n\x0e\x46\x61ultsResponse\x12+\n\x06\x66\x61ults\x18\x01 \x03(\x0b\x32\x1b.pointsman.v1.StandingFault\x12\x0f\n\x07left_ms\x18\x02 \x01(\x04\"I\n\rStandingFault\x12(\n\x05\x66\x61ult\x18\x01 \x01(\x0b\x32\x19.pointsman.v1.ForcedFault\x12\x0e\n\x06struck\x18\x02 \x01(\x04*\xd9\x01\n\x11\x41vailabilityState\x12\"\n\x1e\x41VAILABILITY_STATE_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x41VAILABILITY_STATE_CLOSED\x10\x01\x12\x1b\n\x17\x41VAILABILITY_STATE_OPEN\x10\x02\x12 \n\x1c\x41VAILABILITY_STATE_HALF_OPEN\x10\x03\x12\x1e\n\x1a\x41VAILABILITY_STATE_RAMPING\x10\x04\x12\"\n\x1e\x41VAILABILITY_STATE_UNAVAILABLE\x10\x05\x32\xe8\x04\n\x0ePointsmanAdmin\x12\x61\n\x10ListAvailability\x12%.pointsman.v1.ListAvailabilityRequest\x1a&.pointsman.v1.ListAvailabilityResponse\x12I\n\tSetFaults\x12\x1e.pointsman.v1.SetFaultsRequest\x1a\x1c.pointsman.v1.FaultsResponse\x12K\n\nListFaults\x12\x1f.pointsman.v1.ListFaultsRequest\x1a\x1c.pointsman.v1.FaultsResponse\x12M\n\x0b\x43learFaults\x12 .pointsman.v1.ClearFaultsRequest\x1a\x1c.pointsman.v1.FaultsResponse\x12L\n\tGetStatus\x12\x1e.pointsman.v1.GetStatusRequest\x1a\x1f.pointsman.v1.GetStatusResponse\x12[\n\x0eReloadArtifact\x12#.pointsman.v1.ReloadArtifactRequest\x1a$.pointsman.v1.ReloadArtifactResponse\x12\x61\n\x10RollbackArtifact\x12%.pointsman.v1.RollbackArtifactRequest\x1a&.pointsman.v1.RollbackArtifactResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'pointsman.v1.admin_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_AVAILABILITYSTATE']._serialized_start=760
-  _globals['_AVAILABILITYSTATE']._serialized_end=977
-  _globals['_LISTAVAILABILITYREQUEST']._serialized_start=98
-  _globals['_LISTAVAILABILITYREQUEST']._serialized_end=123
-  _globals['_LISTAVAILABILITYRESPONSE']._serialized_start=125
-  _globals['_LISTAVAILABILITYRESPONSE']._serialized_end=210
-  _globals['_DEPLOYMENTAVAILABILITY']._serialized_start=213
-  _globals['_DEPLOYMENTAVAILABILITY']._serialized_end=464
-  _globals['_SETFAULTSREQUEST']._serialized_start=466
-  _globals['_SETFAULTSREQUEST']._serialized_end=559
-  _globals['_LISTFAULTSREQUEST']._serialized_start=561
-  _globals['_LISTFAULTSREQUEST']._serialized_end=580
-  _globals['_CLEARFAULTSREQUEST']._serialized_start=582
-  _globals['_CLEARFAULTSREQUEST']._serialized_end=602
-  _globals['_FAULTSRESPONSE']._serialized_start=604
-  _globals['_FAULTSRESPONSE']._serialized_end=682
-  _globals['_STANDINGFAULT']._serialized_start=684
-  _globals['_STANDINGFAULT']._serialized_end=757
-  _globals['_POINTSMANADMIN']._serialized_start=980
-  _globals['_POINTSMANADMIN']._serialized_end=1326
+  _globals['_AVAILABILITYSTATE']._serialized_start=1649
+  _globals['_AVAILABILITYSTATE']._serialized_end=1866
+  _globals['_GETSTATUSREQUEST']._serialized_start=98
+  _globals['_GETSTATUSREQUEST']._serialized_end=116
+  _globals['_RELOADARTIFACTREQUEST']._serialized_start=118
+  _globals['_RELOADARTIFACTREQUEST']._serialized_end=141
+  _globals['_ROLLBACKARTIFACTREQUEST']._serialized_start=143
+  _globals['_ROLLBACKARTIFACTREQUEST']._serialized_end=168
+  _globals['_GETSTATUSRESPONSE']._serialized_start=171
+  _globals['_GETSTATUSRESPONSE']._serialized_end=479
+  _globals['_ARTIFACTSLOT']._serialized_start=482
+  _globals['_ARTIFACTSLOT']._serialized_end=615
+  _globals['_LOADEDARTIFACT']._serialized_start=617
+  _globals['_LOADEDARTIFACT']._serialized_end=744
+  _globals['_ARTIFACTREFUSAL']._serialized_start=746
+  _globals['_ARTIFACTREFUSAL']._serialized_end=816
+  _globals['_RELOADARTIFACTRESPONSE']._serialized_start=818
+  _globals['_RELOADARTIFACTRESPONSE']._serialized_end=908
+  _globals['_ROLLBACKARTIFACTRESPONSE']._serialized_start=910
+  _globals['_ROLLBACKARTIFACTRESPONSE']._serialized_end=985
+  _globals['_LISTAVAILABILITYREQUEST']._serialized_start=987
+  _globals['_LISTAVAILABILITYREQUEST']._serialized_end=1012
+  _globals['_LISTAVAILABILITYRESPONSE']._serialized_start=1014
+  _globals['_LISTAVAILABILITYRESPONSE']._serialized_end=1099
+  _globals['_DEPLOYMENTAVAILABILITY']._serialized_start=1102
+  _globals['_DEPLOYMENTAVAILABILITY']._serialized_end=1353
+  _globals['_SETFAULTSREQUEST']._serialized_start=1355
+  _globals['_SETFAULTSREQUEST']._serialized_end=1448
+  _globals['_LISTFAULTSREQUEST']._serialized_start=1450
+  _globals['_LISTFAULTSREQUEST']._serialized_end=1469
+  _globals['_CLEARFAULTSREQUEST']._serialized_start=1471
+  _globals['_CLEARFAULTSREQUEST']._serialized_end=1491
+  _globals['_FAULTSRESPONSE']._serialized_start=1493
+  _globals['_FAULTSRESPONSE']._serialized_end=1571
+  _globals['_STANDINGFAULT']._serialized_start=1573
+  _globals['_STANDINGFAULT']._serialized_end=1646
+  _globals['_POINTSMANADMIN']._serialized_start=1869
+  _globals['_POINTSMANADMIN']._serialized_end=2485
 # @@protoc_insertion_point(module_scope)

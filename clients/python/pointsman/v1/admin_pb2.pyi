@@ -24,6 +24,84 @@ AVAILABILITY_STATE_HALF_OPEN: AvailabilityState
 AVAILABILITY_STATE_RAMPING: AvailabilityState
 AVAILABILITY_STATE_UNAVAILABLE: AvailabilityState
 
+class GetStatusRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ReloadArtifactRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class RollbackArtifactRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class GetStatusResponse(_message.Message):
+    __slots__ = ("served", "previous", "rolled_back", "shadow", "shadow_missed", "canary", "canary_share")
+    SERVED_FIELD_NUMBER: _ClassVar[int]
+    PREVIOUS_FIELD_NUMBER: _ClassVar[int]
+    ROLLED_BACK_FIELD_NUMBER: _ClassVar[int]
+    SHADOW_FIELD_NUMBER: _ClassVar[int]
+    SHADOW_MISSED_FIELD_NUMBER: _ClassVar[int]
+    CANARY_FIELD_NUMBER: _ClassVar[int]
+    CANARY_SHARE_FIELD_NUMBER: _ClassVar[int]
+    served: ArtifactSlot
+    previous: LoadedArtifact
+    rolled_back: str
+    shadow: ArtifactSlot
+    shadow_missed: int
+    canary: ArtifactSlot
+    canary_share: float
+    def __init__(self, served: _Optional[_Union[ArtifactSlot, _Mapping]] = ..., previous: _Optional[_Union[LoadedArtifact, _Mapping]] = ..., rolled_back: _Optional[str] = ..., shadow: _Optional[_Union[ArtifactSlot, _Mapping]] = ..., shadow_missed: _Optional[int] = ..., canary: _Optional[_Union[ArtifactSlot, _Mapping]] = ..., canary_share: _Optional[float] = ...) -> None: ...
+
+class ArtifactSlot(_message.Message):
+    __slots__ = ("now", "path", "refused")
+    NOW_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_FIELD_NUMBER: _ClassVar[int]
+    now: LoadedArtifact
+    path: str
+    refused: ArtifactRefusal
+    def __init__(self, now: _Optional[_Union[LoadedArtifact, _Mapping]] = ..., path: _Optional[str] = ..., refused: _Optional[_Union[ArtifactRefusal, _Mapping]] = ...) -> None: ...
+
+class LoadedArtifact(_message.Message):
+    __slots__ = ("version", "path", "loaded_at_unix_ms", "encoder_sha256", "exits")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    LOADED_AT_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
+    ENCODER_SHA256_FIELD_NUMBER: _ClassVar[int]
+    EXITS_FIELD_NUMBER: _ClassVar[int]
+    version: str
+    path: str
+    loaded_at_unix_ms: int
+    encoder_sha256: str
+    exits: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, version: _Optional[str] = ..., path: _Optional[str] = ..., loaded_at_unix_ms: _Optional[int] = ..., encoder_sha256: _Optional[str] = ..., exits: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class ArtifactRefusal(_message.Message):
+    __slots__ = ("reason", "message", "at_unix_ms")
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    AT_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
+    reason: str
+    message: str
+    at_unix_ms: int
+    def __init__(self, reason: _Optional[str] = ..., message: _Optional[str] = ..., at_unix_ms: _Optional[int] = ...) -> None: ...
+
+class ReloadArtifactResponse(_message.Message):
+    __slots__ = ("changed", "status")
+    CHANGED_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    changed: bool
+    status: GetStatusResponse
+    def __init__(self, changed: bool = ..., status: _Optional[_Union[GetStatusResponse, _Mapping]] = ...) -> None: ...
+
+class RollbackArtifactResponse(_message.Message):
+    __slots__ = ("status",)
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    status: GetStatusResponse
+    def __init__(self, status: _Optional[_Union[GetStatusResponse, _Mapping]] = ...) -> None: ...
+
 class ListAvailabilityRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...

@@ -56,6 +56,21 @@ class PointsmanAdminStub(object):
                 request_serializer=pointsman_dot_v1_dot_admin__pb2.ClearFaultsRequest.SerializeToString,
                 response_deserializer=pointsman_dot_v1_dot_admin__pb2.FaultsResponse.FromString,
                 _registered_method=True)
+        self.GetStatus = channel.unary_unary(
+                '/pointsman.v1.PointsmanAdmin/GetStatus',
+                request_serializer=pointsman_dot_v1_dot_admin__pb2.GetStatusRequest.SerializeToString,
+                response_deserializer=pointsman_dot_v1_dot_admin__pb2.GetStatusResponse.FromString,
+                _registered_method=True)
+        self.ReloadArtifact = channel.unary_unary(
+                '/pointsman.v1.PointsmanAdmin/ReloadArtifact',
+                request_serializer=pointsman_dot_v1_dot_admin__pb2.ReloadArtifactRequest.SerializeToString,
+                response_deserializer=pointsman_dot_v1_dot_admin__pb2.ReloadArtifactResponse.FromString,
+                _registered_method=True)
+        self.RollbackArtifact = channel.unary_unary(
+                '/pointsman.v1.PointsmanAdmin/RollbackArtifact',
+                request_serializer=pointsman_dot_v1_dot_admin__pb2.RollbackArtifactRequest.SerializeToString,
+                response_deserializer=pointsman_dot_v1_dot_admin__pb2.RollbackArtifactResponse.FromString,
+                _registered_method=True)
 
 
 class PointsmanAdminServicer(object):
@@ -92,6 +107,30 @@ class PointsmanAdminServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetStatus(self, request, context):
+        """Which artifacts decide, since when, and what was refused.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReloadArtifact(self, request, context):
+        """Loads what is in the configured folders now, without waiting for the watch. Where one is refused
+        this is FAILED_PRECONDITION, ErrorInfo and PreconditionFailure say why, and what served before
+        goes on; what was not refused has been taken all the same.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RollbackArtifact(self, request, context):
+        """Puts back the artifact that served before, until a folder changes or a reload is asked for.
+        FAILED_PRECONDITION where there is none.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PointsmanAdminServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -114,6 +153,21 @@ def add_PointsmanAdminServicer_to_server(servicer, server):
                     servicer.ClearFaults,
                     request_deserializer=pointsman_dot_v1_dot_admin__pb2.ClearFaultsRequest.FromString,
                     response_serializer=pointsman_dot_v1_dot_admin__pb2.FaultsResponse.SerializeToString,
+            ),
+            'GetStatus': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetStatus,
+                    request_deserializer=pointsman_dot_v1_dot_admin__pb2.GetStatusRequest.FromString,
+                    response_serializer=pointsman_dot_v1_dot_admin__pb2.GetStatusResponse.SerializeToString,
+            ),
+            'ReloadArtifact': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReloadArtifact,
+                    request_deserializer=pointsman_dot_v1_dot_admin__pb2.ReloadArtifactRequest.FromString,
+                    response_serializer=pointsman_dot_v1_dot_admin__pb2.ReloadArtifactResponse.SerializeToString,
+            ),
+            'RollbackArtifact': grpc.unary_unary_rpc_method_handler(
+                    servicer.RollbackArtifact,
+                    request_deserializer=pointsman_dot_v1_dot_admin__pb2.RollbackArtifactRequest.FromString,
+                    response_serializer=pointsman_dot_v1_dot_admin__pb2.RollbackArtifactResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -226,6 +280,87 @@ class PointsmanAdmin(object):
             '/pointsman.v1.PointsmanAdmin/ClearFaults',
             pointsman_dot_v1_dot_admin__pb2.ClearFaultsRequest.SerializeToString,
             pointsman_dot_v1_dot_admin__pb2.FaultsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetStatus(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointsman.v1.PointsmanAdmin/GetStatus',
+            pointsman_dot_v1_dot_admin__pb2.GetStatusRequest.SerializeToString,
+            pointsman_dot_v1_dot_admin__pb2.GetStatusResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReloadArtifact(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointsman.v1.PointsmanAdmin/ReloadArtifact',
+            pointsman_dot_v1_dot_admin__pb2.ReloadArtifactRequest.SerializeToString,
+            pointsman_dot_v1_dot_admin__pb2.ReloadArtifactResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RollbackArtifact(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointsman.v1.PointsmanAdmin/RollbackArtifact',
+            pointsman_dot_v1_dot_admin__pb2.RollbackArtifactRequest.SerializeToString,
+            pointsman_dot_v1_dot_admin__pb2.RollbackArtifactResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -69,7 +69,7 @@ FAILURE_CLASS_OVER_BUDGET: FailureClass
 FAILURE_CLASS_CANCELLED: FailureClass
 
 class Decision(_message.Message):
-    __slots__ = ("id", "artifact_version", "encoder_exit", "ranking", "excluded", "seed", "decide_us", "explanation")
+    __slots__ = ("id", "artifact_version", "encoder_exit", "ranking", "excluded", "seed", "decide_us", "explanation", "canary")
     ID_FIELD_NUMBER: _ClassVar[int]
     ARTIFACT_VERSION_FIELD_NUMBER: _ClassVar[int]
     ENCODER_EXIT_FIELD_NUMBER: _ClassVar[int]
@@ -78,6 +78,7 @@ class Decision(_message.Message):
     SEED_FIELD_NUMBER: _ClassVar[int]
     DECIDE_US_FIELD_NUMBER: _ClassVar[int]
     EXPLANATION_FIELD_NUMBER: _ClassVar[int]
+    CANARY_FIELD_NUMBER: _ClassVar[int]
     id: str
     artifact_version: str
     encoder_exit: int
@@ -86,7 +87,8 @@ class Decision(_message.Message):
     seed: int
     decide_us: float
     explanation: str
-    def __init__(self, id: _Optional[str] = ..., artifact_version: _Optional[str] = ..., encoder_exit: _Optional[int] = ..., ranking: _Optional[_Iterable[_Union[RankedCandidate, _Mapping]]] = ..., excluded: _Optional[_Iterable[_Union[ExcludedCandidate, _Mapping]]] = ..., seed: _Optional[int] = ..., decide_us: _Optional[float] = ..., explanation: _Optional[str] = ...) -> None: ...
+    canary: bool
+    def __init__(self, id: _Optional[str] = ..., artifact_version: _Optional[str] = ..., encoder_exit: _Optional[int] = ..., ranking: _Optional[_Iterable[_Union[RankedCandidate, _Mapping]]] = ..., excluded: _Optional[_Iterable[_Union[ExcludedCandidate, _Mapping]]] = ..., seed: _Optional[int] = ..., decide_us: _Optional[float] = ..., explanation: _Optional[str] = ..., canary: bool = ...) -> None: ...
 
 class RankedCandidate(_message.Message):
     __slots__ = ("deployment", "model", "provider", "prediction", "utility", "propensity", "shut")
