@@ -18,7 +18,7 @@ use pointsman::api::proto::{
     Decision, GetStatusRequest, GetStatusResponse, LoadedArtifact, ReloadArtifactRequest,
     RollbackArtifactRequest,
 };
-use pointsman::simulator::Simulator;
+use pointsman::simulator::{SimulatedModel, Simulator};
 use support::{House, PATIENCE, ROWS, ask, channel, config_text, instant_models};
 use tonic::Status;
 use tonic::transport::Channel;
@@ -26,6 +26,10 @@ use tonic::transport::Channel;
 /// A server that decides with the artifact in `live`, under more config. Its models are ones that the
 /// artifact knows.
 async fn house(mill: &Mill, more: &str) -> (House, Admin) {
+    house_of(mill, more, instant_models()).await
+}
+
+async fn house_of(mill: &Mill, more: &str, models: Vec<SimulatedModel>) -> (House, Admin) {
     let live = mill.at("live");
     let config = |simulator: &Simulator, listen: SocketAddr, store: &Path| {
         let mut text = config_text(&simulator.base_url(), listen, store);
@@ -35,7 +39,7 @@ async fn house(mill: &Mill, more: &str) -> (House, Admin) {
         }
         format!("{text}[artifact]\npath = \"{}\"\n{more}", live.display())
     };
-    let house = House::with(instant_models(), config).await;
+    let house = House::with(models, config).await;
     let admin = Admin(PointsmanAdminClient::new(channel(house.address).await));
     (house, admin)
 }

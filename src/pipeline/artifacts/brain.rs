@@ -87,36 +87,26 @@ impl Brain {
     pub(super) fn open(path: Option<&Path>, before: Option<&Self>) -> Result<Self, Unfit> {
         let own = path.filter(|it| it.join(encoder::WEIGHTS_FILE).is_file());
         let known = before.filter(|it| own.is_none() && it.shipped_encoder);
-        let fresh = match (known, own) {
-            (Some(_), _) => None,
-            (None, Some(folder)) => Some(Encoder::open(folder)?),
-            (None, None) => Some(Encoder::shipped()?),
+        let encoder = match (known, own) {
+            (Some(before), _) => Arc::clone(before.encoder()),
+            (None, Some(folder)) => Arc::new(Encoder::open(folder)?),
+            (None, None) => Arc::new(Encoder::shipped()?),
         };
-        let same = |it: &&Self| match &fresh {
-            None => true,
-            Some(fresh) => fresh.whole_checksum() == it.encoder().whole_checksum(),
-        };
-        if let Some(before) = known.or(before).filter(same) {
-            let predictor = opened(path, before.encoder())?;
-            smoke(&predictor, &before.probes)?;
-            let queue = match before.queue.is_for(predictor.exits()) {
-                true => Arc::clone(&before.queue),
-                false => {
-                    let encoder = Arc::clone(before.encoder());
-                    Arc::new(EncoderQueue::start(encoder, predictor.exits()))
-                }
-            };
-            let probes = Arc::clone(&before.probes);
-            let read_by = (queue, probes, before.shipped_encoder);
-            return Ok(Self::new(path, predictor, read_by));
-        }
-        // `same` holds wherever there is no fresh one; read again rather than fail.
-        let encoder = fresh.map_or_else(Encoder::shipped, Ok)?;
+        let checksum = encoder.whole_checksum();
+        let kept = before.filter(|it| it.encoder().whole_checksum() == checksum);
+        let encoder = kept.map_or(encoder, |it| Arc::clone(it.encoder()));
         let predictor = opened(path, &encoder)?;
-        let probes = Probes::read(&encoder)?;
+        let probes = match kept {
+            Some(it) => Arc::clone(&it.probes),
+            None => Arc::new(Probes::read(&encoder)?),
+        };
         smoke(&predictor, &probes)?;
-        let queue = EncoderQueue::start(encoder, predictor.exits());
-        Ok(Self::new(path, predictor, (Arc::new(queue), Arc::new(probes), own.is_none())))
+        let shipped_encoder = kept.map_or(own.is_none(), |it| it.shipped_encoder);
+        let queue = match kept.filter(|it| it.queue.is_for(predictor.exits())) {
+            Some(it) => Arc::clone(&it.queue),
+            None => Arc::new(EncoderQueue::start(encoder, predictor.exits())),
+        };
+        Ok(Self::new(path, predictor, (queue, probes, shipped_encoder)))
     }
 
     /// Loads and checks one that is to stand beside the one that serves. A prompt is read once, so it
