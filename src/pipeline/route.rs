@@ -63,7 +63,9 @@ impl RoutedStream {
 impl Call {
     /// What is to be decided of it. A conversation is drawn as one.
     fn asked<'a>(&'a self, lineup: &'a Lineup) -> Asked<'a> {
-        let draw = self.session_id.as_deref().map_or(Draw::Request, Draw::Session);
+        // Those who send an empty name are no conversation.
+        let session = self.session_id.as_deref().filter(|it| !it.is_empty());
+        let draw = session.map_or(Draw::Request, Draw::Session);
         Asked { request: &self.request, policy: &self.policy, lineup, draw }
     }
 }

@@ -29,7 +29,8 @@ async fn a_shadow_is_written_down_and_changes_nothing() {
     mill.mint("next", "two", "small");
     let shadow = format!("[shadow]\npath = \"{}\"\n", mill.at("next").display());
     // As long as an answer takes at the least: else a busy machine has no time for the shadow's thread.
-    let slow = |it| SimulatedModel { ttft: Duration::from_millis(100), time_scale: 1.0, ..it };
+    let ttft = Duration::from_millis(100);
+    let slow = |it| SimulatedModel { ttft, tokens_per_s: 1e6, time_scale: 1.0, ..it };
     let models = instant_models().into_iter().map(slow).collect();
     let (house, mut admin) = house_of(&mill, &shadow, models).await;
     for number in 0..REQUESTS {
