@@ -25,6 +25,10 @@ pub struct Manifest {
     pub feature_schema: u32,
     /// SHA-256, in hex, of the encoder's weights that it was trained on, as far as its exits read.
     pub encoder_sha256: String,
+    /// What that encoder is called; nothing for the shipped kind, so that older programs, too, read
+    /// what they can use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoder: Option<String>,
     /// The encoder's exits that it was trained for, ascending, in the order of its trunks; an artifact
     /// that does not say knows only 0.
     #[serde(default = "first_exit")]
@@ -135,18 +139,8 @@ pub enum ArtifactError {
         wanted: u32,
     },
     /// An artifact of another encoder.
-    #[error(
-        "{}: encoder_sha256 is {found}, the encoder in use has {wanted}: train it again",
-        path.display()
-    )]
-    Encoder {
-        /// Which file.
-        path: PathBuf,
-        /// The encoder that it was trained on.
-        found: String,
-        /// The encoder in use.
-        wanted: String,
-    },
+    #[error(transparent)]
+    Encoder(Box<OtherEncoder>),
     /// An artifact for exits that the encoder does not have, or without the first.
     #[error("{}: exits is {found:?}: 0 must be the first of them, and the encoder must have each", path.display())]
     Exits {
@@ -191,4 +185,24 @@ pub enum ArtifactError {
         /// Which tensor.
         tensor: String,
     },
+}
+
+/// An artifact and an encoder that do not belong together.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{}: encoder_sha256 is {found} ({found_name}), the encoder in use has {wanted} ({wanted_name}): \
+     give it the encoder that it was trained on, or train it again",
+    path.display()
+)]
+pub struct OtherEncoder {
+    /// The manifest.
+    pub path: PathBuf,
+    /// SHA-256 of the encoder that the artifact was trained on.
+    pub found: String,
+    /// What that one is called.
+    pub found_name: String,
+    /// SHA-256 of the encoder in use, as far as the artifact's exits read.
+    pub wanted: String,
+    /// What that one is called.
+    pub wanted_name: String,
 }

@@ -24,6 +24,7 @@ pub use head::{HEAD, QualityHead, TokensHead, packed_len, with_one};
 pub use live::{LiveStats, SpeedSample};
 pub use manifest::{
     ArtifactError, DataFacts, FORMAT_VERSION, FORMAT_VERSION_MIN, Figures, LearnedModel, Manifest,
+    OtherEncoder,
 };
 pub use predictor::{Digest, Predictor, Prompt};
 pub use trunk::{LATENT, Trunk};

@@ -85,6 +85,11 @@ impl Predictor {
         &self.artifact.manifest.exits
     }
 
+    /// How many floats it predicts from: the encoder's and the features.
+    pub fn inputs(&self) -> usize {
+        self.artifact.trunks.first().map_or(0, |it| it.input_mean.len())
+    }
+
     /// What the artifact says of itself.
     pub fn manifest(&self) -> &Manifest {
         &self.artifact.manifest
@@ -117,8 +122,7 @@ impl Predictor {
     /// As [`Self::latent`], from the two as one row of floats and the number of the encoder's exit.
     pub fn latent_of(&self, exit: u8, row: &[f32]) -> [f32; HEAD] {
         let Some(trunk) = self.trunk(exit) else { return with_one(&[0.0; LATENT]) };
-        let (embedding, features) = row.split_at(row.len().min(crate::encoder::WIDTH));
-        with_one(&trunk.latent(&trunk.standardise(embedding, features)))
+        with_one(&trunk.latent(&trunk.standardise(row, &[])))
     }
 
     /// The trunk for an exit. A prompt is read only at the artifact's own exits; for any other, the

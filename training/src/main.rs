@@ -74,7 +74,8 @@ struct TableArgs {
     /// Another seed holds out other questions.
     #[arg(long, default_value_t = Cut::default().seed)]
     split_seed: String,
-    /// A folder with encoder.safetensors and tokenizer.json; the one in this program by default.
+    /// The encoder's folder: encoder.safetensors and tokenizer.json, or a BERT-shaped sentence encoder;
+    /// the one in this program by default.
     #[arg(long)]
     encoder: Option<PathBuf>,
     /// A file that keeps the prompts' vectors from run to run; written if it is not there.

@@ -72,7 +72,8 @@ struct Shared {
     /// A model's name in training, where the log does not tell it: MODEL=NAME; may be given often.
     #[arg(long, value_parser = alias)]
     learned_as: Vec<(ModelName, String)>,
-    /// A folder with encoder.safetensors and tokenizer.json; the one in this program by default.
+    /// The encoder's folder: encoder.safetensors and tokenizer.json, or a BERT-shaped sentence encoder;
+    /// the one in this program by default.
     #[arg(long)]
     encoder: Option<PathBuf>,
 }

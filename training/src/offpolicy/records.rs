@@ -12,8 +12,7 @@ use std::path::Path;
 
 use pointsman::catalog::Catalog;
 use pointsman::domain::{Attempt, DeploymentId, ModelName, Probability};
-use pointsman::encoder::WIDTH;
-use pointsman::features::{COUNT, FEATURE_SCHEMA};
+use pointsman::features::FEATURE_SCHEMA;
 use pointsman::outcome::{
     CandidateFacts, Logged, OutcomeError, OutcomeReader, OutcomeRecord, replay_with,
 };
@@ -130,14 +129,14 @@ impl Log {
     /// [`LeftOut`] where it does not count.
     pub fn add(&mut self, logged: Logged, pair: Pair<'_>, known: &Known) -> Result<(), LeftOut> {
         let chosen = chosen(&logged.record)?;
-        let exit = logged.record.encoder_exit;
-        if [pair.candidate, pair.incumbent].iter().any(|it| !it.exits().contains(&exit)) {
+        let (exit, inputs) = (logged.record.encoder_exit, inputs(&logged.record));
+        let fits = |it: &&Predictor| it.exits().contains(&exit) && it.inputs() == inputs.len();
+        if ![pair.candidate, pair.incumbent].iter().all(fits) {
             return Err(LeftOut::OtherInputs);
         }
         let score = logged.score().ok_or(LeftOut::Unscored)?;
         let mut record = logged.record;
         record.candidates.iter_mut().for_each(|it| known.complete(it));
-        let inputs = [record.embedding.as_slice(), record.features.as_slice()].concat();
         let latent = pair.incumbent.latent_of(record.encoder_exit, &inputs);
         let ids = &mut self.ids;
         let arms = record.candidates.iter().map(|facts| {
@@ -192,12 +191,14 @@ impl Side {
     }
 }
 
+/// What the trunk sees of a prompt.
+fn inputs(record: &OutcomeRecord) -> Vec<f32> {
+    [record.embedding.as_slice(), record.features.as_slice()].concat()
+}
+
 /// Who was tried first, as an index into the candidates.
 fn chosen(record: &OutcomeRecord) -> Result<usize, LeftOut> {
-    let sound = record.feature_schema == FEATURE_SCHEMA
-        && record.features.len() == COUNT
-        && record.embedding.len() == WIDTH;
-    if !sound {
+    if record.feature_schema != FEATURE_SCHEMA {
         return Err(LeftOut::OtherInputs);
     }
     let first = &record.ranked.first().ok_or(LeftOut::Refused)?.deployment;
