@@ -40,6 +40,7 @@ pub mod dispatch;
 pub mod domain;
 pub mod encoder;
 pub mod features;
+pub mod hub;
 pub mod outcome;
 pub mod pipeline;
 pub mod prediction;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+pub use super::models::args::ModelsCommand;
 use crate::ranking::Preference;
 use crate::simulator::{
     Fault, FaultRates, Flap, InvalidScript, parse_fault, parse_flap, parse_rates, parse_script,
@@ -41,6 +42,9 @@ pub enum Command {
     /// Make calls of a running server fail, to see its fallback at work.
     #[command(subcommand)]
     Faults(FaultsCommand),
+    /// Fetch and check sentence encoders other than the one in this binary.
+    #[command(subcommand)]
+    Models(ModelsCommand),
     /// Run made-up models that misbehave on request, for staging.
     Simulate(SimulateArgs),
     /// See it work: four made-up models, a real server, no keys needed.
@@ -302,6 +306,12 @@ mod tests {
         check("pointsman simulate --models a --flap 10:5", Ok(()));
         check("pointsman simulate --models a --flap ten", Err("HEALTHY:FAILING"));
         check("pointsman simulate --models a --tokens-per-s 0", Err("above zero"));
+        check("pointsman models pull BAAI/bge-small-en-v1.5 --into x --revision v1", Ok(()));
+        check("pointsman models pull a/b/c", Err("not a repository's name"));
+        check("pointsman models pull ../b", Err("not a repository's name"));
+        check("pointsman models pull a --sha256 12", Err("64"));
+        check("pointsman models pull a --from x --hub http://y", Err("cannot be used with"));
+        check("pointsman models verify", Err("FOLDER"));
         check("pointsman demo --requests 0", Err("--requests"));
         check("pointsman demo --exit --seed 3", Ok(()));
     }

@@ -4,7 +4,7 @@
 //! that can be wrong with files is told before the first request is taken.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tokio::net::TcpListener;
 
@@ -12,12 +12,15 @@ use super::CommandError;
 use crate::catalog::{Catalog, Deployment, Fleet};
 use crate::config::{self, Config, Fault, Problems};
 use crate::dispatch::BreakerSettings;
-use crate::encoder::{Encoder, WEIGHTS_FILE};
+use crate::encoder::Encoder;
 use crate::outcome::{LogSettings, OutcomeLog};
 use crate::pipeline::{FaultPolicy, Pipeline, PipelineParts};
 use crate::prediction::Predictor;
 use crate::providers::{HttpCaller, Provider};
 use crate::ranking::Availability;
+
+/// Where an artifact's folder may hold the encoder that it was trained on.
+const ENCODER_FOLDER: &str = "encoder";
 
 /// Who may be asked, how they are reached, and where it is written down.
 pub(super) struct Served {
@@ -26,6 +29,20 @@ pub(super) struct Served {
     pub(super) providers: Vec<Provider>,
     pub(super) log: LogSettings,
     pub(super) faults: FaultPolicy,
+}
+
+/// Where what was learned is; `None` stands for what is in this binary.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Learned {
+    pub(super) artifact: Option<PathBuf>,
+    pub(super) encoder: Option<PathBuf>,
+}
+
+impl Learned {
+    /// As a config has it.
+    pub(super) fn of(config: &Config) -> Self {
+        Self { artifact: config.artifact.clone(), encoder: config.encoder.clone() }
+    }
 }
 
 /// A file's config, or what the environment has keys for.
@@ -37,17 +54,23 @@ pub(super) fn config(file: Option<&Path>) -> Result<Config, CommandError> {
     Ok(config::from_toml(&text, &env)?)
 }
 
-/// The encoder and the predictor of a folder, or those in this binary. A folder without an encoder
-/// was trained on the one in this binary.
-pub(super) fn brain(artifact: Option<&Path>) -> Result<(Encoder, Predictor), CommandError> {
-    let Some(folder) = artifact else {
-        let encoder = Encoder::shipped()?;
-        let predictor = Predictor::shipped(&encoder)?;
-        return Ok((encoder, predictor));
+/// The encoder and the predictor that a config names, or those in this binary. An artifact without an
+/// encoder of its own, in its folder or in `encoder/` inside it, was trained on the one in this binary.
+pub(super) fn brain(learned: &Learned) -> Result<(Encoder, Predictor), CommandError> {
+    let Learned { artifact, encoder } = learned;
+    let beside = || {
+        let folder = artifact.as_ref()?;
+        let places = [folder.clone(), folder.join(ENCODER_FOLDER)];
+        places.into_iter().find(|it| Encoder::is_in(it))
     };
-    let own = folder.join(WEIGHTS_FILE).is_file();
-    let encoder = if own { Encoder::open(folder)? } else { Encoder::shipped()? };
-    let predictor = Predictor::open(folder, &encoder)?;
+    let encoder = match encoder.clone().or_else(beside) {
+        Some(folder) => Encoder::open(&folder)?,
+        None => Encoder::shipped()?,
+    };
+    let predictor = match artifact {
+        Some(folder) => Predictor::open(folder, &encoder)?,
+        None => Predictor::shipped(&encoder)?,
+    };
     Ok((encoder, predictor))
 }
 
@@ -90,6 +113,72 @@ pub(super) fn whole_catalog() -> Result<Fleet, CommandError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::sha256_hex;
+    use crate::encoder::{Exit, sample};
+    use crate::features::COUNT;
+    use crate::prediction::{Artifact, MANIFEST_FILE, WEIGHTS_FILE};
+
+    /// The shipped artifact, as if it had been trained on another encoder: fewer floats, other exits.
+    fn artifact_for(encoder: &Encoder, folder: &Path) {
+        let mut made = Artifact::shipped(&Encoder::shipped().unwrap()).unwrap();
+        let inputs = encoder.width() + COUNT;
+        for trunk in &mut made.trunks {
+            let hidden = trunk.hidden_bias.len();
+            trunk.input_mean.truncate(inputs);
+            trunk.input_scale.truncate(inputs);
+            trunk.hidden_weight.truncate(inputs * hidden);
+        }
+        made.manifest.exits = vec![0, encoder.number(Exit::Last)];
+        made.manifest.encoder = Some(encoder.name().to_owned());
+        made.manifest.encoder_sha256 = encoder.checksum(&made.manifest.exits).unwrap().to_owned();
+        let weights = made.weights().unwrap();
+        made.manifest.weights_sha256 = sha256_hex(&weights);
+        std::fs::write(folder.join(WEIGHTS_FILE), weights).unwrap();
+        let manifest = serde_json::to_vec(&made.manifest).unwrap();
+        std::fs::write(folder.join(MANIFEST_FILE), manifest).unwrap();
+    }
+
+    /// The words of an error and of all that is behind it.
+    fn chain(error: &dyn std::error::Error) -> String {
+        let behind = error.source().map(chain).unwrap_or_default();
+        format!("{error}: {behind}")
+    }
+
+    #[test]
+    fn an_artifact_has_the_encoder_that_it_was_trained_on_or_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let (own, other) = (folder.path().join("own"), folder.path().join("other"));
+        let inside = folder.path().join(ENCODER_FOLDER);
+        for (place, seed) in [(&own, 1), (&other, 2), (&inside, 1)] {
+            std::fs::create_dir(place).unwrap();
+            sample::write(place, seed).unwrap();
+        }
+        artifact_for(&Encoder::open(&own).unwrap(), folder.path());
+        let learned = |artifact: Option<&Path>, encoder: Option<&Path>| Learned {
+            artifact: artifact.map(Path::to_owned),
+            encoder: encoder.map(Path::to_owned),
+        };
+        let check = |artifact: Option<&Path>,
+                     encoder: Option<&Path>,
+                     wanted: Result<usize, &str>| {
+            match (brain(&learned(artifact, encoder)), wanted) {
+                (Ok((encoder, _)), Ok(width)) => assert_eq!(encoder.width(), width),
+                (Err(error), Err(part)) => {
+                    let error = chain(&error);
+                    assert!(error.contains(part), "{error}");
+                }
+                (found, _) => panic!("{found:?}"),
+            }
+        };
+        check(None, None, Ok(384));
+        check(Some(folder.path()), Some(&own), Ok(32));
+        check(Some(folder.path()), None, Ok(32));
+        check(Some(folder.path()), Some(&other), Err("(own), the encoder in use has"));
+        check(None, Some(&own), Err("(the shipped one), the encoder in use has"));
+        std::fs::remove_dir_all(&inside).unwrap();
+        check(Some(folder.path()), None, Err("(own), the encoder in use has"));
+        check(Some(folder.path()), Some(&inside), Err("tokenizer.json"));
+    }
 
     #[test]
     fn without_keys_the_whole_catalog_can_be_ranked() {

@@ -11,6 +11,7 @@ use crate::catalog::{CatalogError, FleetError};
 use crate::config::Problems;
 use crate::domain::{InvalidName, PROMPT_BYTES_MAX, Violation};
 use crate::encoder::{EncodeError, EncoderError};
+use crate::hub::HubError;
 use crate::outcome::OutcomeError;
 use crate::pipeline::PipelineError;
 use crate::prediction::ArtifactError;
@@ -55,6 +56,9 @@ pub enum CommandError {
     /// The outcome log.
     #[error("the outcome log cannot be opened")]
     Outcome(#[from] OutcomeError),
+    /// An encoder from elsewhere.
+    #[error(transparent)]
+    Hub(#[from] HubError),
     /// Choosing.
     #[error(transparent)]
     Pipeline(#[from] PipelineError),

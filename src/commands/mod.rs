@@ -1,4 +1,4 @@
-//! What a person types: `pointsman serve | check | rank | route | faults | simulate | demo`.
+//! What a person types: `pointsman serve | check | rank | route | faults | models | simulate | demo`.
 //!
 //! In: [`args::Cli`]. Out: an exit code, text on standard output, logs and errors on standard
 //! error. Invariant: the topmost layer: nothing imports it but `main.rs`; it puts parts together
@@ -11,6 +11,7 @@ mod client;
 pub mod demo;
 mod error;
 mod faults;
+mod models;
 pub mod paint;
 mod rank;
 mod route;
@@ -39,6 +40,7 @@ pub async fn run(cli: Cli, out: &mut dyn Write, paint: Paint) -> Result<ExitCode
         Command::Rank(it) => rank::rank(&it, out, paint).await,
         Command::Route(it) => route::route(&it, out, paint).await,
         Command::Faults(it) => faults::faults(&it, out).await.map(|()| ExitCode::SUCCESS),
+        Command::Models(it) => models::models(&it, out).await,
         Command::Simulate(it) => simulate::simulate(&it, out).await.map(|()| ExitCode::SUCCESS),
         Command::Demo(it) => demo::demo(&it, out, paint).await.map(|()| ExitCode::SUCCESS),
     }

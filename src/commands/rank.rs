@@ -7,7 +7,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use super::args::RankArgs;
-use super::assemble::{self, Served};
+use super::assemble::{self, Learned, Served};
 use super::paint::{Paint, Tone, time};
 use super::scratch::Scratch;
 use super::verdict::{self, Screen};
@@ -57,10 +57,11 @@ fn ranked_here(
     let log = scratch.log();
     // Nobody is called.
     let faults = FaultPolicy::Refused;
-    let (served, policy, artifact, note) = match assemble::config(args.config.as_deref()) {
+    let (served, policy, learned, note) = match assemble::config(args.config.as_deref()) {
         Ok(it) => {
+            let learned = Learned::of(&it);
             let (fleet, availability, providers) = (it.fleet, it.availability, it.providers);
-            (Served { fleet, availability, providers, log, faults }, it.policy, it.artifact, None)
+            (Served { fleet, availability, providers, log, faults }, it.policy, learned, None)
         }
         Err(CommandError::Config(problems))
             if args.config.is_none() && assemble::is_keyless(&problems) =>
@@ -73,14 +74,14 @@ fn ranked_here(
             );
             let availability = Availability::default();
             let served = Served { fleet, availability, providers: vec![], log, faults };
-            (served, Policy::default(), None, Some(note))
+            (served, Policy::default(), Learned::default(), Some(note))
         }
         Err(other) => return Err(other),
     };
     let policy = api::policy_for(&policy, request, &served.fleet).map_err(CommandError::Invalid)?;
     let chat = ChatRequest::from_prompt(prompt);
     chat.validate().map_err(CommandError::Invalid)?;
-    let pipeline = assemble::pipeline(assemble::brain(artifact.as_deref())?, served)?;
+    let pipeline = assemble::pipeline(assemble::brain(&learned)?, served)?;
     // The first one also pays for cold caches; the second shows what a server takes.
     pipeline.rank(&chat, &policy)?;
     let decision = pipeline.rank(&chat, &policy)?;

@@ -11,20 +11,20 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::args::ServeArgs;
-use super::assemble::{self, Served};
+use super::assemble::{self, Learned, Served};
 use super::{CommandError, stop};
 use crate::api;
 
 pub(super) async fn serve(args: &ServeArgs, out: &mut dyn Write) -> Result<(), CommandError> {
     let config = assemble::config(args.config.as_deref())?;
-    let brain = assemble::brain(config.artifact.as_deref())?;
-    let version = brain.1.version().to_owned();
+    let brain = assemble::brain(&Learned::of(&config))?;
+    let (encoder, version) = (brain.0.name().to_owned(), brain.1.version().to_owned());
     let listen = args.listen.unwrap_or(config.listen);
     for line in &config.found {
         writeln!(out, "{line}")?;
     }
     let place = config.artifact.as_ref().map_or("built in".into(), |it| it.display().to_string());
-    writeln!(out, "router artifact: {version} ({place})")?;
+    writeln!(out, "router artifact: {version} ({place}), encoder: {encoder}")?;
     writeln!(out, "outcomes: {}", config.log.path.display())?;
     let served = Served {
         fleet: config.fleet,

@@ -28,6 +28,7 @@ pub(super) fn discover(
         fleet,
         log: raw::log_default(),
         artifact: None,
+        encoder: None,
         faults: FaultPolicy::Refused,
     })
 }

@@ -52,6 +52,9 @@ pub struct Config {
     pub faults: FaultPolicy,
     /// The router artifact's directory; `None`: the one in this binary.
     pub artifact: Option<PathBuf>,
+    /// The encoder's directory; `None`: the one beside the artifact if there is one, else the one in this
+    /// binary.
+    pub encoder: Option<PathBuf>,
     /// What was found, one line each, for the operator to read.
     pub found: Vec<String>,
 }

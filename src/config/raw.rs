@@ -30,6 +30,7 @@ pub(super) struct RawConfig {
     pub(super) models: Vec<RawModel>,
     pub(super) log: LogSettings,
     pub(super) artifact: Option<PathBuf>,
+    pub(super) encoder: Option<PathBuf>,
     pub(super) faults: FaultPolicy,
 }
 
@@ -104,11 +105,8 @@ pub(super) fn read(mut root: Section<'_>) -> RawConfig {
         server.field("listen", values::listen).fill(&mut listen);
         server.done();
     }
-    let mut artifact = None;
-    if let Some(mut section) = root.section("artifact") {
-        section.field("path", values::path).fill_some(&mut artifact);
-        section.done();
-    }
+    let artifact = folder(root.section("artifact"));
+    let encoder = folder(root.section("encoder"));
     let (policy, timeouts) = policy::read(root.section("policy"));
     let mut allowed = false;
     if let Some(mut section) = root.section("testing") {
@@ -123,10 +121,19 @@ pub(super) fn read(mut root: Section<'_>) -> RawConfig {
         models: root.sections("model").into_iter().map(model).collect(),
         log: outcomes(root.section("outcomes")),
         artifact,
+        encoder,
         faults: if allowed { FaultPolicy::Allowed } else { FaultPolicy::Refused },
     };
     root.done();
     raw
+}
+
+/// A section with nothing but a `path`.
+fn folder(section: Option<Section<'_>>) -> Option<PathBuf> {
+    let mut section = section?;
+    let path = section.field("path", values::path).given();
+    section.done();
+    path
 }
 
 /// What [`read`] gives for an empty file.

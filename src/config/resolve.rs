@@ -62,6 +62,7 @@ pub(super) fn resolve(
         fleet,
         log: raw.log,
         artifact: raw.artifact,
+        encoder: raw.encoder,
         faults: raw.faults,
         found,
     })

@@ -111,6 +111,9 @@ prompts = "full"
 
 [artifact]
 path = "models/mine"
+
+[encoder]
+path = "encoders/other"
 "#;
 
 #[test]
@@ -128,6 +131,7 @@ fn a_good_file_is_resolved() {
     assert_eq!(config.log.path, PathBuf::from("/var/lib/pointsman/outcomes.db"));
     assert!(matches!(config.log.prompts, PromptPrivacy::Full));
     assert_eq!(config.artifact, Some(PathBuf::from("models/mine")));
+    assert_eq!(config.encoder, Some(PathBuf::from("encoders/other")));
 }
 
 #[test]

@@ -244,6 +244,10 @@ fn fit(asked: FitArgs) -> Result<()> {
         spread.add(&figures);
         if let Some(out) = out {
             println!("{figures}\nwrote {}", out.display());
+            if let Some(folder) = asked.table.encoder.as_ref().filter(|_| !encoder.is_early_exit())
+            {
+                println!("it needs its encoder: [encoder] path = \"{}\"", folder.display());
+            }
         }
     }
     if asked.seeds > 1 {

@@ -17,7 +17,7 @@ use super::cast::{self, CAST};
 use super::prompts::Prompt;
 use crate::api::{self, ServeError, proto};
 use crate::catalog::Fleet;
-use crate::commands::assemble::{self, Served};
+use crate::commands::assemble::{self, Learned, Served};
 use crate::commands::client::{self, Client};
 use crate::commands::scratch::Scratch;
 use crate::commands::{CommandError, stop};
@@ -56,7 +56,7 @@ impl Stage {
         let log = scratch.log();
         let fleet = cast::fleet()?;
         let listeners = listeners().await?;
-        let brain = assemble::brain(None)?;
+        let brain = assemble::brain(&Learned::default())?;
         let artifact = brain.1.version().to_owned();
         let served = Served {
             fleet: fleet.clone(),

@@ -15,6 +15,7 @@ mod tests;
 mod weights;
 
 use std::path::Path;
+use std::time::Instant;
 
 use candle_core::{DType, Device, Result, Tensor};
 use candle_nn::{LayerNorm, Module, VarBuilder};
@@ -32,9 +33,9 @@ pub const CONFIG_FILE: &str = "config.json";
 /// Its weights.
 pub const MODEL_FILE: &str = "model.safetensors";
 
-/// What a multiplication with a weight is thought to take before any was measured, in nanoseconds:
-/// six layers of MiniLM, 10.6 million weights, took 56 ms for 128 tokens on one core (2026, issue 5).
-const NS_PER_WEIGHT: f64 = 0.04;
+/// Tokens that are read when a model is opened, to see that it runs and how fast: a short prompt's.
+/// Models and machines differ a hundredfold, and one that is thought too slow is never asked.
+const PROBE_TOKENS: usize = 64;
 
 /// The model.
 pub(super) struct Bert {
@@ -45,6 +46,8 @@ pub(super) struct Bert {
     /// `[positions, width]`, the first type row added.
     positions: Tensor,
     norm: LayerNorm,
+    /// As measured when it was opened.
+    ns_per_token: f64,
 }
 
 impl Bert {
@@ -57,8 +60,9 @@ impl Bert {
         let weights = Weights::read(&path, &bytes, &recipe.config)?;
         let checksum = sha256_hex(format!("{recipe} {}", sha256_hex(&bytes)).as_bytes());
         drop(bytes);
-        let bert = Self::build(recipe, weights)
-            .map_err(|source| EncoderError::Model { path, source: Box::new(source) })?;
+        let built = Self::build(recipe, weights).and_then(Self::probed);
+        let bert =
+            built.map_err(|source| EncoderError::Model { path, source: Box::new(source) })?;
         Ok((bert, checksum))
     }
 
@@ -70,7 +74,17 @@ impl Bert {
         let norm = LayerNorm::new(gain, bias, recipe.config.layer_norm_eps);
         let tensors = VarBuilder::from_tensors(weights.into_tensors(), DType::F32, &Device::Cpu);
         let model = BertModel::load(tensors, &recipe.config)?;
-        Ok(Self { model, recipe, words, positions, norm })
+        Ok(Self { model, recipe, words, positions, norm, ns_per_token: 0.0 })
+    }
+
+    /// The same, after it has read something; the first time only warms caches.
+    fn probed(mut self) -> Result<Self> {
+        let ids = vec![0; PROBE_TOKENS.min(self.window())];
+        self.deep(&ids)?;
+        let start = Instant::now();
+        self.deep(&ids)?;
+        self.ns_per_token = start.elapsed().as_nanos() as f64 / ids.len() as f64;
+        Ok(self)
     }
 
     pub(super) fn depth(&self) -> usize {
@@ -91,9 +105,7 @@ impl Bert {
     }
 
     pub(super) fn ns_per_token(&self) -> f64 {
-        let (width, inner) = (self.width(), self.recipe.config.intermediate_size);
-        let weights = self.depth() * (4 * width * width + 2 * width * inner);
-        weights as f64 * NS_PER_WEIGHT
+        self.ns_per_token
     }
 
     pub(super) fn shallow(&self, ids: &[u32]) -> Result<Embedding> {
