@@ -10,7 +10,7 @@ use super::manifest::{ArtifactError, FORMAT_VERSION, FORMAT_VERSION_MIN, Manifes
 use super::tensors::{Reader, Writer};
 use super::trunk::{LATENT, Trunk};
 use crate::domain::sha256_hex;
-use crate::encoder::Encoder;
+use crate::encoder::{Encoder, Exit};
 use crate::features::{self, FEATURE_SCHEMA};
 
 /// The manifest's file name.
@@ -161,6 +161,7 @@ fn checked(path: &Path, json: &[u8], encoder: &Encoder) -> Result<Manifest, Arti
         manifest.exits.first() == Some(&0) && manifest.exits.is_sorted_by(|a, b| a < b);
     let trunks = manifest.format_version > FORMAT_VERSION_MIN || manifest.exits.len() == 1;
     let known = encoder.checksum(&manifest.exits);
+    let own = encoder.checksum(&[0, encoder.number(Exit::Last)]);
     // An artifact for another model is told so, and not that its exits are odd.
     let same_kind = manifest.encoder.is_none() && encoder.is_early_exit();
     if !(from_first && trunks) || (same_kind && known.is_none()) {
@@ -171,7 +172,7 @@ fn checked(path: &Path, json: &[u8], encoder: &Encoder) -> Result<Manifest, Arti
             path,
             found: manifest.encoder_sha256,
             found_name: manifest.encoder.unwrap_or_else(|| SHIPPED.to_owned()),
-            wanted: known.unwrap_or("other exits").to_owned(),
+            wanted: known.or(own).unwrap_or_default().to_owned(),
             wanted_name: encoder.name().to_owned(),
         })));
     }
