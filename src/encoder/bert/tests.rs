@@ -205,7 +205,7 @@ fn the_version_covers_all_that_the_vectors_depend_on() {
 fn broken_files_are_named_with_the_field() {
     let check = |change: &dyn Fn(&Path), file: &str, reason: &str| {
         let folder = folder(|it| change(it));
-        let error = Encoder::open(folder.path()).err().expect("refused").to_string();
+        let error = Encoder::open(folder.path()).expect_err("refused").to_string();
         assert!(error.contains(&folder.path().join(file).display().to_string()), "{error}");
         assert!(error.contains(reason), "`{reason}` is not in: {error}");
     };
