@@ -51,7 +51,8 @@ impl Chores {
         let days = self.retention.keep.map(|it| format!("{} days", it.as_secs() / 86_400));
         let bytes = self.retention.bytes_max.map(|it| format!("{it} bytes"));
         let kept: Vec<_> = days.into_iter().chain(bytes).collect();
-        let kept = (!kept.is_empty()).then(|| format!("outcomes are kept for {}", kept.join(" and ")));
+        let kept =
+            (!kept.is_empty()).then(|| format!("outcomes are kept for {}", kept.join(" and ")));
         exports.into_iter().chain(kept).collect()
     }
 

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::args::{OutcomesCommand, OutcomesDeleteArgs};
 use super::{CommandError, assemble, client, export};
 use crate::api::proto::{self, pointsman_admin_client::PointsmanAdminClient};
-use crate::outcome::{LogSettings, OutcomeError, OutcomeLog};
+use crate::outcome::{LogSettings, OutcomeLog};
 
 pub(super) async fn outcomes(
     command: &OutcomesCommand,
@@ -34,7 +34,10 @@ async fn delete(args: &OutcomesDeleteArgs, out: &mut dyn Write) -> Result<(), Co
     }
     writeln!(out, "{outcomes} outcomes and {feedback} scores are deleted")?;
     if exported > 0 {
-        writeln!(out, "{exported} of the outcomes stand in exports, which are not changed by this")?;
+        writeln!(
+            out,
+            "{exported} of the outcomes stand in exports, which are not changed by this"
+        )?;
     }
     Ok(())
 }
@@ -65,7 +68,7 @@ async fn in_the_file(
     let (key, value) = &args.metadata;
     let erased = log.upkeep().erase(key, value).await;
     log.close().await;
-    let erased = erased.map_err(|it: OutcomeError| CommandError::Outcome(it))?;
+    let erased = erased?;
     let (outcomes, feedback, exported) = (erased.outcomes, erased.feedback, erased.exported);
     Ok(proto::DeleteOutcomesResponse { outcomes, feedback, exported })
 }

@@ -51,11 +51,7 @@ pub(super) fn log_default() -> LogSettings {
 
 /// What holds when nothing is said.
 pub(super) fn keeping_default() -> Keeping {
-    Keeping {
-        retention: Retention::default(),
-        hold_unexported: HoldUnexported::Hold,
-        export: None,
-    }
+    Keeping { retention: Retention::default(), hold_unexported: HoldUnexported::Hold, export: None }
 }
 
 /// Reads both sections.

@@ -25,7 +25,7 @@ mod writer;
 
 pub use export::{
     Cursor, CursorError, Destination, ExportError, ExportReader, Exported, Exporter,
-    FEEDBACK_COLUMNS, OUTCOME_COLUMNS, Puller, Pulled, PulledFeedback, PulledOutcome,
+    FEEDBACK_COLUMNS, OUTCOME_COLUMNS, Pulled, PulledFeedback, PulledOutcome, Puller,
 };
 pub use facts::{CandidateFacts, Choice, ExcludedFacts, RankedFacts};
 pub use feedback::{Feedback, FeedbackKind, FeedbackReceipt};

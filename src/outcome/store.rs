@@ -12,7 +12,7 @@ use super::feedback::{Feedback, FeedbackReceipt};
 use super::record::{OutcomeRecord, RECORD_VERSION};
 use super::schema::SCHEMA_VERSION;
 use super::signals::Signal;
-use super::upkeep::{Erasure, Erased, Retention, Swept};
+use super::upkeep::{Erased, Erasure, Retention, Swept};
 use crate::domain::{DecisionId, DeploymentId};
 
 /// Why an outcome could not be written or read. Cheap to clone: a failed commit is told to every

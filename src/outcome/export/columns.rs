@@ -7,8 +7,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BooleanArray, Float32Array, Float64Array, Int32Array, Int64Array, ListArray,
-    RecordBatch, StringArray, StructArray, TimestampMillisecondArray,
+    Array as _, ArrayRef, BooleanArray, Float32Array, Float64Array, Int32Array, Int64Array,
+    ListArray, RecordBatch, StringArray, StructArray, TimestampMillisecondArray,
 };
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field, Fields};
@@ -250,9 +250,11 @@ fn small(all: &[Read], of: impl Fn(&OutcomeRecord) -> i32) -> ArrayRef {
 }
 
 /// Everybody's items one after the other, and how many each has.
-fn flat<'a, T>(all: &'a [Read], of: impl Fn(&'a OutcomeRecord) -> &'a [T]) -> (Vec<usize>, Vec<&'a T>) {
-    let items: Vec<&[T]> =
-        all.iter().map(|it| it.as_ref().map_or(&[][..], &of)).collect();
+fn flat<'a, T>(
+    all: &'a [Read],
+    of: impl Fn(&'a OutcomeRecord) -> &'a [T],
+) -> (Vec<usize>, Vec<&'a T>) {
+    let items: Vec<&[T]> = all.iter().map(|it| it.as_ref().map_or(&[][..], &of)).collect();
     let lengths = items.iter().map(|it| it.len()).collect();
     (lengths, items.into_iter().flatten().collect())
 }

@@ -62,8 +62,7 @@ impl Destination {
     }
 
     fn folder(path: &FilePath) -> Result<Self, ExportError> {
-        let failed =
-            |source| ExportError::Folder { folder: path.display().to_string(), source };
+        let failed = |source| ExportError::Folder { folder: path.display().to_string(), source };
         let made = std::fs::create_dir_all(path).and_then(|()| absolute(path));
         let path: PathBuf = made.and_then(std::fs::canonicalize).map_err(failed)?;
         let name = format!("file://{}", path.display());
@@ -89,13 +88,14 @@ impl Destination {
             "gs" => {
                 GoogleCloudStorageBuilder::from_env().with_bucket_name(bucket).build().map(boxed)
             }
-            "az" => MicrosoftAzureBuilder::from_env().with_container_name(bucket).build().map(boxed),
+            "az" => {
+                MicrosoftAzureBuilder::from_env().with_container_name(bucket).build().map(boxed)
+            }
             _ => return wrong("it begins with s3://, gs:// or az://, or is a folder"),
         };
         let prefix = Path::from(path.trim_matches('/'));
         let name = format!("{scheme}://{bucket}/{prefix}");
-        let store = store
-            .map_err(|source| ExportError::Place { file: name.clone(), source })?;
+        let store = store.map_err(|source| ExportError::Place { file: name.clone(), source })?;
         Ok(Self { store, prefix, name: name.trim_end_matches('/').to_owned() })
     }
 
@@ -108,10 +108,8 @@ impl Destination {
     /// Every Parquet file under a folder of it, by name, sorted.
     pub(super) async fn files(&self, folder: &str) -> Result<Vec<String>, ExportError> {
         let listed = self.store.list(Some(&self.path(folder)));
-        let found: Vec<_> = listed
-            .try_collect()
-            .await
-            .map_err(|source| self.failed(folder, source))?;
+        let found: Vec<_> =
+            listed.try_collect().await.map_err(|source| self.failed(folder, source))?;
         let names = found.iter().filter_map(|it| {
             let parts: Vec<_> = it.location.prefix_match(&self.prefix)?.collect();
             let names: Vec<_> = parts.iter().map(|it| it.as_ref()).collect();

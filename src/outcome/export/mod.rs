@@ -21,7 +21,7 @@ mod tests;
 pub use columns::OUTCOME_COLUMNS;
 pub use destination::Destination;
 pub use feedback_columns::FEEDBACK_COLUMNS;
-pub use pull::{Cursor, CursorError, Puller, Pulled, PulledFeedback, PulledOutcome};
+pub use pull::{Cursor, CursorError, Pulled, PulledFeedback, PulledOutcome, Puller};
 pub use read::ExportReader;
 pub use run::{Exported, Exporter};
 

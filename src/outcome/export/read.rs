@@ -102,7 +102,10 @@ impl ExportReader {
         Ok(())
     }
 
-    fn builder(&self, file: &str) -> Result<ParquetRecordBatchReaderBuilder<bytes::Bytes>, ExportError> {
+    fn builder(
+        &self,
+        file: &str,
+    ) -> Result<ParquetRecordBatchReaderBuilder<bytes::Bytes>, ExportError> {
         let bytes = self.runtime.block_on(self.place.get(file))?;
         let builder = ParquetRecordBatchReaderBuilder::try_new(bytes);
         builder.map_err(|source| ExportError::Parquet { file: file.to_owned(), source })

@@ -58,12 +58,14 @@ impl Exporter {
     ///
     /// # Errors
     /// [`ExportError`]; a later run goes on where this one ended.
-    pub async fn run(
-        &self,
-        mut progress: impl FnMut(&Exported),
-    ) -> Result<Exported, ExportError> {
+    pub async fn run(&self, mut progress: impl FnMut(&Exported)) -> Result<Exported, ExportError> {
         let to = self.place.name().to_owned();
-        if !self.with({ let to = to.clone(); move |it| it.knows(&to) }).await?
+        if !self
+            .with({
+                let to = to.clone();
+                move |it| it.knows(&to)
+            })
+            .await?
             && let Some(file) = self.place.any_of(&self.log_id).await?
         {
             return Err(ExportError::AlreadyThere { to, file });
@@ -93,11 +95,7 @@ impl Exporter {
     }
 
     /// Makes and puts every file of a part.
-    async fn files(
-        &self,
-        part: &Part,
-        told: &mut impl FnMut(u64, u64),
-    ) -> Result<(), ExportError> {
+    async fn files(&self, part: &Part, told: &mut impl FnMut(u64, u64)) -> Result<(), ExportError> {
         for day in part.days.iter().copied() {
             let file = file_of(part, day, &self.log_id);
             let (to, own, name) = (self.place.name().to_owned(), part.clone(), file.clone());

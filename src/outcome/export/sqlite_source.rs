@@ -48,10 +48,10 @@ impl SqliteSource {
         self.connection.prepare_cached(sql)?.execute([to, what])?;
         let sql = "SELECT done_seq, pending_seq, pending_days FROM export \
                    WHERE destination = ?1 AND what = ?2";
-        let (done, pending, days): (i64, Option<i64>, Option<String>) =
-            self.connection.prepare_cached(sql)?.query_row([to, what], |it| {
-                Ok((it.get(0)?, it.get(1)?, it.get(2)?))
-            })?;
+        let (done, pending, days): (i64, Option<i64>, Option<String>) = self
+            .connection
+            .prepare_cached(sql)?
+            .query_row([to, what], |it| Ok((it.get(0)?, it.get(1)?, it.get(2)?)))?;
         if let Some(last) = pending {
             let days = days.unwrap_or_default();
             let days = days.split(',').filter_map(|it| it.parse().ok()).collect();
@@ -79,11 +79,11 @@ impl SqliteSource {
             }
         };
         let mut statement = self.connection.prepare_cached(sql)?;
-        let mut rows = statement.query(params![done, PART_ROWS_MAX])?;
+        let mut rows = statement.query(params![done, PART_ROWS_MAX as i64])?;
         let (mut last, mut bytes, mut days) = (None, 0, Vec::new());
         while let Some(row) = rows.next()? {
             let day = day_of(row.get(1)?);
-            bytes += row.get::<_, u64>(2)?;
+            bytes += row.get::<_, i64>(2)?.cast_unsigned();
             let new_day = !days.contains(&day);
             let full = bytes > PART_BYTES_MAX || new_day && days.len() == PART_DAYS_MAX;
             if full && last.is_some() {
@@ -107,7 +107,7 @@ impl SqliteSource {
     ) -> Result<Vec<T>, OutcomeError> {
         let mut read = || {
             let mut statement = self.connection.prepare_cached(sql)?;
-            let values = params![span.after, span.last, READ_ROWS_MAX, span.day];
+            let values = params![span.after, span.last, READ_ROWS_MAX as i64, span.day];
             let mut rows = statement.query(values)?;
             let (mut found, mut bytes) = (Vec::new(), 0);
             while bytes < READ_BYTES_MAX {

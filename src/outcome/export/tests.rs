@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -146,7 +146,7 @@ impl World {
         self.written += count;
         let ids = records.iter().map(|it| it.decision).collect();
         let batch = records.into_iter().map(|it| Write::Outcome(Box::new(it))).collect();
-        self.store.write(batch).into_iter().for_each(|it| drop(it.unwrap()));
+        self.store.write(batch).into_iter().for_each(|it| assert!(it.is_ok(), "{it:?}"));
         ids
     }
 
@@ -159,7 +159,7 @@ impl World {
             idempotency_key: None,
         };
         let written = self.store.write(vec![Write::Feedback { feedback, at_unix_ms: DAY_MS }]);
-        written.into_iter().for_each(|it| drop(it.unwrap()));
+        written.into_iter().for_each(|it| assert!(it.is_ok(), "{it:?}"));
     }
 
     fn export(&self, fate: &Fate) -> Result<Exported, ExportError> {
@@ -313,9 +313,10 @@ fn files_that_the_log_does_not_know_of_stop_it() {
 #[test]
 fn parts_are_bounded_in_rows_and_days() {
     let mut world = World::new();
-    let records = (0..100).map(|day| OutcomeRecord { at_unix_ms: day * DAY_MS, ..samples::record() });
+    let records =
+        (0..100).map(|day| OutcomeRecord { at_unix_ms: day * DAY_MS, ..samples::record() });
     let batch = records.map(|it| Write::Outcome(Box::new(it))).collect();
-    world.store.write(batch).into_iter().for_each(|it| drop(it.unwrap()));
+    world.store.write(batch).into_iter().for_each(|it| assert!(it.is_ok(), "{it:?}"));
     let mut source = SqliteSource::open(&world.log()).unwrap();
     let first = source.part("x", Table::Outcomes).unwrap().unwrap();
     assert_eq!((first.first, first.last, first.days.len()), (1, 32, 32));
@@ -328,7 +329,7 @@ fn what_this_version_cannot_read_is_exported_whole() {
     let mut world = World::new();
     let later = OutcomeRecord { version: 99, ..samples::record() };
     let batch = vec![Write::Outcome(Box::new(later.clone()))];
-    world.store.write(batch).into_iter().for_each(|it| drop(it.unwrap()));
+    world.store.write(batch).into_iter().for_each(|it| assert!(it.is_ok(), "{it:?}"));
     world.export(&Fate::spared()).unwrap();
     assert_eq!(world.exported("outcomes"), [later.decision.to_string()]);
 }

@@ -84,10 +84,7 @@ fn a_bad_record_does_not_take_the_others_with_it() {
     // Each `Ok` is there, whether or not SQLite gave up the whole transaction.
     let stored = store.get(last.decision).unwrap().is_some();
     assert_eq!(stored, results[1].is_ok());
-    assert_eq!(
-        write(&mut store, &[samples::record()]).iter().filter(|it| it.is_ok()).count(),
-        1
-    );
+    assert_eq!(write(&mut store, &[samples::record()]).iter().filter(|it| it.is_ok()).count(), 1);
 }
 
 #[test]

@@ -3,7 +3,8 @@
 use super::*;
 use crate::domain::Probability;
 use crate::outcome::{
-    Feedback, FeedbackKind, LogSettings, OutcomeAccess, OutcomeLog, OutcomeRecord, PromptPrivacy, samples,
+    Feedback, FeedbackKind, LogSettings, OutcomeAccess, OutcomeLog, OutcomeRecord, PromptPrivacy,
+    samples,
 };
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
@@ -61,11 +62,10 @@ async fn the_file_is_brought_down_to_its_size() {
     let (_folder, log) = log_of(&records).await;
     let pages = |name: &str| {
         let other = rusqlite::Connection::open(log.path()).unwrap();
-        other.pragma_query_value(None, name, |it| it.get::<_, u64>(0)).unwrap()
+        other.pragma_query_value(None, name, |it| it.get::<_, i64>(0)).unwrap() as u64
     };
     let before = pages("page_count");
-    let retention =
-        Retention { bytes_max: Some(before * 4_096 * 6 / 10), ..Retention::default() };
+    let retention = Retention { bytes_max: Some(before * 4_096 * 6 / 10), ..Retention::default() };
     let swept = log.upkeep().sweep(&retention, 0).await.unwrap();
     assert!((200..600).contains(&swept.deleted), "{swept:?} of 600");
     assert!(pages("page_count") < before * 7 / 10, "{} of {before}", pages("page_count"));

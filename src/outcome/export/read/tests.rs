@@ -37,7 +37,7 @@ fn exported(folder: &Path, count: u64) -> String {
             at_unix_ms: at_unix_ms + 1,
         }));
     }
-    store.write(batch).into_iter().for_each(|it| drop(it.unwrap()));
+    store.write(batch).into_iter().for_each(|it| assert!(it.is_ok(), "{it:?}"));
     let to = folder.join("export").to_str().unwrap().to_owned();
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     let exporter = Exporter::open(&log, Destination::open(&to).unwrap()).unwrap();
@@ -98,7 +98,10 @@ fn what_is_wrong_is_told_with_its_file_and_row() {
         assert!(wanted.iter().all(|it| errors[0].contains(it)), "{errors:?}");
         good
     };
-    check(&|file| std::fs::write(file, "PAR1 nothing PAR1").unwrap(), &["damaged", "date=2023-11-14"]);
+    check(
+        &|file| std::fs::write(file, "PAR1 nothing PAR1").unwrap(),
+        &["damaged", "date=2023-11-14"],
+    );
     let ids: ArrayRef = std::sync::Arc::new(StringArray::from(vec!["x"]));
     let versions: ArrayRef = std::sync::Arc::new(Int32Array::from(vec![2]));
     let without = |file: &Path| {
