@@ -164,3 +164,79 @@ fn unreadable(error: &OutcomeError) -> Status {
     tracing::error!(%error, "the outcome log could not be read or deleted from");
     Fault::new(Kind::NotStored, "LOG_FAILED", "the outcome log failed; try again").into()
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::StreamExt as _;
+    use tonic::Code;
+
+    use super::*;
+    use crate::domain::Text;
+    use crate::outcome::{LogSettings, OutcomeRecord, PromptPrivacy, RecordedPrompt, samples};
+
+    async fn log_of(admin: OutcomeAccess, count: u64) -> (tempfile::TempDir, OutcomeLog) {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, prompts) = (folder.path().join("outcomes.db"), PromptPrivacy::Full);
+        let log = OutcomeLog::open(&LogSettings { path, prompts, admin }).unwrap();
+        for at in 0..count {
+            let metadata = [("user".to_owned(), at.to_string())].into();
+            // Some so large that few fit into a message.
+            let text = "x".repeat(if at % 10 == 0 { 900_000 } else { 10 });
+            let prompt = RecordedPrompt::Full(Text::from(text));
+            log.append(OutcomeRecord { metadata, prompt, ..samples::record() }).await.unwrap();
+        }
+        (folder, log)
+    }
+
+    async fn pull(log: &OutcomeLog, cursor: &str) -> Vec<proto::ExportOutcomesResponse> {
+        let request = proto::ExportOutcomesRequest { cursor: cursor.to_owned() };
+        let stream = pulled(log, &request).await.unwrap_or_else(|it| panic!("{it:?}"));
+        stream.map(Result::unwrap).collect().await
+    }
+
+    #[tokio::test]
+    async fn the_log_comes_in_messages_each_of_which_can_be_the_last() {
+        use prost::Message as _;
+        let (_folder, log) = log_of(OutcomeAccess::Allowed, 40).await;
+        let all = pull(&log, "").await;
+        let ids = |of: &[proto::ExportOutcomesResponse]| {
+            let rows = of.iter().flat_map(|it| &it.outcomes);
+            rows.map(|it| it.decision_id.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(ids(&all).len(), 40);
+        assert!(all.len() >= 4 && all.iter().all(|it| it.encoded_len() < 2 << 20), "{all:?}");
+        for (at, message) in all.iter().enumerate() {
+            assert_eq!(ids(&pull(&log, &message.cursor).await), ids(&all[at + 1..]), "after {at}");
+        }
+        assert!(!format!("{all:?}").contains("xxx"), "prompts are not printed");
+    }
+
+    #[tokio::test]
+    async fn nothing_without_leave_and_nothing_for_strange_cursors() {
+        let check = async |admin, cursor: &str, wanted: Code| {
+            let (_folder, log) = log_of(admin, 1).await;
+            let request = proto::ExportOutcomesRequest { cursor: cursor.to_owned() };
+            let told = pulled(&log, &request).await.err().map(|it| it.code());
+            assert_eq!(told, Some(wanted), "{cursor}");
+        };
+        check(OutcomeAccess::Refused, "", Code::PermissionDenied).await;
+        check(OutcomeAccess::Allowed, "x", Code::InvalidArgument).await;
+        check(OutcomeAccess::Allowed, "ffff.0.0", Code::InvalidArgument).await;
+    }
+
+    #[tokio::test]
+    async fn outcomes_are_deleted_by_metadata() {
+        let delete = async |log: &OutcomeLog, key: &str| {
+            let (metadata_key, metadata_value) = (key.to_owned(), "3".to_owned());
+            let request = proto::DeleteOutcomesRequest { metadata_key, metadata_value };
+            deleted(log, request).await.map(|it| it.outcomes).map_err(|it| it.code())
+        };
+        let (_folder, log) = log_of(OutcomeAccess::Refused, 1).await;
+        assert_eq!(delete(&log, "user").await, Err(Code::PermissionDenied));
+        let (_folder, log) = log_of(OutcomeAccess::Allowed, 5).await;
+        assert_eq!(delete(&log, "").await, Err(Code::InvalidArgument));
+        assert_eq!(delete(&log, "user").await, Ok(1));
+        assert_eq!(delete(&log, "user").await, Ok(0));
+        assert_eq!(log.count().await.unwrap(), 4);
+    }
+}

@@ -15,7 +15,7 @@ mod record;
 mod replay;
 mod retries;
 #[cfg(test)]
-mod samples;
+pub(crate) mod samples;
 mod schema;
 mod signals;
 mod sqlite;
