@@ -24,7 +24,7 @@ PATIENCE_S = 120
 # What a reader relies on; the tests in Rust compare the whole list with the page.
 TYPES = {
     "decision_id": "VARCHAR",
-    "at": "TIMESTAMP WITH TIME ZONE",
+    "arrived_at": "TIMESTAMP WITH TIME ZONE",
     "record": "VARCHAR",
     "embedding": "FLOAT[]",
     "predicted_quality": "DOUBLE",
@@ -90,7 +90,7 @@ def table(name, root):
 
 def check(place, root, exported):
     outcomes = table("outcomes", root)
-    rows, distinct = duckdb.sql(f"SELECT count(*), count(DISTINCT decision_id) FROM {outcomes}").fetchone()
+    rows, distinct = duckdb.sql(f"SELECT count(*), count(DISTINCT decision_id) FROM {outcomes}").fetchall()[0]
     assert rows == distinct == REQUESTS, (place, rows, distinct)
     types = {row[0]: row[1] for row in duckdb.sql(f"DESCRIBE SELECT * FROM {outcomes}").fetchall()}
     assert len(types) == 45, (place, len(types), types)
@@ -99,10 +99,10 @@ def check(place, root, exported):
     assert types["attempts"].startswith("STRUCT(deployment VARCHAR, failure VARCHAR"), types["attempts"]
     sums = duckdb.sql(
         f"""SELECT sum(len(attempts)) >= {REQUESTS}, min(len(ranking)) > 0, min(len(embedding)) > 0,
-            bool_and(date = CAST(at AS DATE)), bool_and(json_valid(record)),
-            bool_and(abs(cost_usd - list_sum(list_transform(attempts, x -> x.cost_usd))) < 1e-9)
+            bool_and(date = CAST(arrived_at AS DATE)), bool_and(json_valid(record)),
+            bool_and(abs(cost_usd - list_sum([x.cost_usd FOR x IN attempts])) < 1e-9)
             FROM {outcomes}"""
-    ).fetchone()
+    ).fetchall()[0]
     assert all(sums), (place, sums)
     joined = duckdb.sql(
         f"""SELECT o.served_model, f.score, f.weight FROM {outcomes} o
@@ -139,7 +139,7 @@ def main():
         assert first["outcomes"] == REQUESTS, first
         to_s3 = export(demo.log, "s3://logs/some/path", env)
         assert to_s3["outcomes"] == REQUESTS, to_s3
-        decision = duckdb.sql(f"SELECT any_value(decision_id) FROM {table('outcomes', folder)}").fetchone()[0]
+        decision = duckdb.sql(f"SELECT any_value(decision_id) FROM {table('outcomes', folder)}").fetchall()[0][0]
         rate(demo.server, decision)
         for late in (export(demo.log, folder), export(demo.log, "s3://logs/some/path", env)):
             assert (late["outcomes"], late["feedback"], late["files"]) == (0, 1, 1), late

@@ -25,7 +25,7 @@ use crate::outcome::sqlite::decoded;
 pub const OUTCOME_COLUMNS: [&str; 44] = [
     "decision_id",
     "seq",
-    "at",
+    "arrived_at",
     "record_version",
     "record",
     "features",

@@ -16,7 +16,7 @@ use super::source::FeedbackRow;
 pub const FEEDBACK_COLUMNS: [&str; 10] = [
     "decision_id",
     "seq",
-    "at",
+    "arrived_at",
     "kind",
     "signal",
     "about",
