@@ -88,12 +88,11 @@ impl ExportReader {
             for file in &outcomes {
                 self.batches(file, |batch, first| {
                     let columns = Columns::of(batch, file)?;
-                    for row in 0..batch.num_rows() {
-                        if share.has(columns.decision.value(row)) {
-                            let read = columns.read(row);
-                            let named = |source| failed_row(file, first + row, source);
-                            visit(read.map_err(named).map(|it| it.said(&mut said)));
-                        }
+                    let own = |it: &usize| share.has(columns.decision.value(*it));
+                    for row in (0..batch.num_rows()).filter(own) {
+                        let named = |source| failed_row(file, first + row, source);
+                        let read = columns.read(row).map_err(named);
+                        visit(read.map(|it| it.said(&mut said)));
                     }
                     Ok(())
                 })?;
@@ -195,7 +194,7 @@ fn add_said(
     let (score, weight) = (number(batch, file, "score")?, number(batch, file, "weight")?);
     for row in (0..batch.num_rows()).filter(|it| share.has(decision.value(*it))) {
         let given = |of: &StringArray| {
-            (!of.is_null(row)).then(|| of.value(row).to_owned()).unwrap_or_default()
+            if of.is_null(row) { String::new() } else { of.value(row).to_owned() }
         };
         let (signal, about) = (given(signal), given(about));
         let (score, weight) = (score.value(row), weight.value(row));
