@@ -150,7 +150,7 @@ pub struct LogArgs {
 #[derive(Debug, Args)]
 pub struct ExportArgs {
     /// A folder, or s3://bucket/path, gs://bucket/path, az://container/path, with keys from the
-    /// environment; by default where the config's [export] says.
+    /// environment; by default where the config says under `export`.
     #[arg(long, value_name = "PLACE")]
     pub to: Option<String>,
     /// Which log.
