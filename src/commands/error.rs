@@ -12,7 +12,7 @@ use crate::config::Problems;
 use crate::domain::{InvalidName, PROMPT_BYTES_MAX, Violation};
 use crate::encoder::{EncodeError, EncoderError};
 use crate::hub::HubError;
-use crate::outcome::OutcomeError;
+use crate::outcome::{ExportError, OutcomeError};
 use crate::pipeline::PipelineError;
 use crate::prediction::ArtifactError;
 use crate::providers::TransportError;
@@ -59,6 +59,12 @@ pub enum CommandError {
     /// An encoder from elsewhere.
     #[error(transparent)]
     Hub(#[from] HubError),
+    /// An export.
+    #[error("outcomes cannot be exported")]
+    Export(#[from] ExportError),
+    /// No place was given.
+    #[error("where to? Say `--to PLACE`, or `to = \"PLACE\"` under [export] in the config")]
+    NowhereToExport,
     /// Choosing.
     #[error(transparent)]
     Pipeline(#[from] PipelineError),

@@ -1,4 +1,4 @@
-//! What a person types: `pointsman serve | check | rank | route | faults | models | simulate | demo`.
+//! What a person types: `pointsman serve | check | rank | route | export | outcomes | faults | ...`.
 //!
 //! In: [`args::Cli`]. Out: an exit code, text on standard output, logs and errors on standard
 //! error. Invariant: the topmost layer: nothing imports it but `main.rs`; it puts parts together
@@ -7,11 +7,14 @@
 pub mod args;
 mod assemble;
 mod check;
+mod chores;
 mod client;
 pub mod demo;
 mod error;
+mod export;
 mod faults;
 mod models;
+mod outcomes;
 pub mod paint;
 mod rank;
 mod route;
@@ -39,6 +42,8 @@ pub async fn run(cli: Cli, out: &mut dyn Write, paint: Paint) -> Result<ExitCode
         Command::Check(it) => check::check(&it, out),
         Command::Rank(it) => rank::rank(&it, out, paint).await,
         Command::Route(it) => route::route(&it, out, paint).await,
+        Command::Export(it) => export::export(&it, out).await.map(|()| ExitCode::SUCCESS),
+        Command::Outcomes(it) => outcomes::outcomes(&it, out).await.map(|()| ExitCode::SUCCESS),
         Command::Faults(it) => faults::faults(&it, out).await.map(|()| ExitCode::SUCCESS),
         Command::Models(it) => models::models(&it, out).await,
         Command::Simulate(it) => simulate::simulate(&it, out).await.map(|()| ExitCode::SUCCESS),

@@ -5,7 +5,7 @@
 
 use super::connections::{Connections, Env};
 use super::problems::Problems;
-use super::{Config, raw, resolve};
+use super::{Config, outcomes, raw, resolve};
 use crate::catalog::{Catalog, Deployment};
 use crate::pipeline::FaultPolicy;
 use crate::providers::{ApiKey, ProviderRow};
@@ -26,7 +26,8 @@ pub(super) fn discover(
         availability: resolve::availability(&fleet, &connections),
         found: resolve::findings(&fleet, &connections),
         fleet,
-        log: raw::log_default(),
+        log: outcomes::log_default(),
+        keeping: outcomes::keeping_default(),
         artifact: None,
         encoder: None,
         faults: FaultPolicy::Refused,

@@ -6,6 +6,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use super::outcomes::{self, Keeping};
 use super::policy;
 use super::problems::{Fault, Place};
 use super::quirks::{self, RawQuirks};
@@ -13,7 +14,7 @@ use super::section::{At, Field, Section};
 use super::values;
 use crate::catalog::{Source, Speed};
 use crate::domain::{AbilitySet, Billing, ModelName, Price, Probability, ProviderName, Timeouts};
-use crate::outcome::{LogSettings, PromptPrivacy};
+use crate::outcome::LogSettings;
 use crate::pipeline::FaultPolicy;
 use crate::providers::Protocol;
 use crate::ranking::Policy;
@@ -29,6 +30,7 @@ pub(super) struct RawConfig {
     pub(super) providers: Vec<RawProvider>,
     pub(super) models: Vec<RawModel>,
     pub(super) log: LogSettings,
+    pub(super) keeping: Keeping,
     pub(super) artifact: Option<PathBuf>,
     pub(super) encoder: Option<PathBuf>,
     pub(super) faults: FaultPolicy,
@@ -113,13 +115,15 @@ pub(super) fn read(mut root: Section<'_>) -> RawConfig {
         section.field("allow_faults", values::flag).fill(&mut allowed);
         section.done();
     }
+    let (log, keeping) = outcomes::read(root.section("outcomes"), root.section("export"));
     let raw = RawConfig {
         listen,
         policy,
         timeouts,
         providers: root.sections("provider").into_iter().map(provider).collect(),
         models: root.sections("model").into_iter().map(model).collect(),
-        log: outcomes(root.section("outcomes")),
+        log,
+        keeping,
         artifact,
         encoder,
         faults: if allowed { FaultPolicy::Allowed } else { FaultPolicy::Refused },
@@ -136,24 +140,11 @@ fn folder(section: Option<Section<'_>>) -> Option<PathBuf> {
     path
 }
 
-/// What [`read`] gives for an empty file.
-pub(super) fn log_default() -> LogSettings {
-    LogSettings { path: PathBuf::from("data/outcomes.db"), prompts: PromptPrivacy::Hash }
-}
+
 
 /// Where to listen when nothing is said.
 pub(super) fn listen_default() -> SocketAddr {
     LISTEN_DEFAULT
-}
-
-fn outcomes(section: Option<Section<'_>>) -> LogSettings {
-    let mut log = log_default();
-    if let Some(mut section) = section {
-        section.field("store", values::store).fill(&mut log.path);
-        section.field("prompts", values::prompts).fill(&mut log.prompts);
-        section.done();
-    }
-    log
 }
 
 fn provider(mut section: Section<'_>) -> RawProvider {
