@@ -14,7 +14,7 @@ use super::verdict::{self, Screen};
 use super::{CommandError, client};
 use crate::api::{self, proto};
 use crate::domain::ChatRequest;
-use crate::pipeline::FaultPolicy;
+use crate::pipeline::{FaultPolicy, Learning};
 use crate::ranking::{Availability, Policy};
 
 pub(super) async fn rank(
@@ -56,11 +56,16 @@ fn ranked_here(
     let scratch = Scratch::new()?;
     let log = scratch.log();
     // Nobody is called.
-    let faults = FaultPolicy::Refused;
+    let (faults, learning) = (FaultPolicy::Refused, Learning::Off);
     let (served, policy, artifact, note) = match assemble::config(args.config.as_deref()) {
         Ok(it) => {
             let (fleet, availability, providers) = (it.fleet, it.availability, it.providers);
-            (Served { fleet, availability, providers, log, faults }, it.policy, it.artifact, None)
+            (
+                Served { fleet, availability, providers, log, faults, learning },
+                it.policy,
+                it.artifact,
+                None,
+            )
         }
         Err(CommandError::Config(problems))
             if args.config.is_none() && assemble::is_keyless(&problems) =>
@@ -72,7 +77,8 @@ fn ranked_here(
                 fleet.deployments().len()
             );
             let availability = Availability::default();
-            let served = Served { fleet, availability, providers: vec![], log, faults };
+            let providers = vec![];
+            let served = Served { fleet, availability, providers, log, faults, learning };
             (served, Policy::default(), None, Some(note))
         }
         Err(other) => return Err(other),

@@ -32,6 +32,7 @@ pub(super) async fn serve(args: &ServeArgs, out: &mut dyn Write) -> Result<(), C
         providers: config.providers,
         log: config.log,
         faults: config.faults,
+        learning: config.learning,
     };
     let pipeline = Arc::new(assemble::pipeline(brain, served)?);
     let listener = assemble::bind(listen).await?;

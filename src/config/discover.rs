@@ -7,7 +7,7 @@ use super::connections::{Connections, Env};
 use super::problems::Problems;
 use super::{Config, raw, resolve};
 use crate::catalog::{Catalog, Deployment};
-use crate::pipeline::FaultPolicy;
+use crate::pipeline::{FaultPolicy, Learning};
 use crate::providers::{ApiKey, ProviderRow};
 use crate::ranking::Policy;
 
@@ -29,6 +29,7 @@ pub(super) fn discover(
         log: raw::log_default(),
         artifact: None,
         faults: FaultPolicy::Refused,
+        learning: Learning::Off,
     })
 }
 

@@ -28,7 +28,7 @@ use toml::de::DeTable;
 
 use crate::catalog::{Catalog, Fleet};
 use crate::outcome::LogSettings;
-use crate::pipeline::FaultPolicy;
+use crate::pipeline::{FaultPolicy, Learning};
 use crate::providers::{Provider, ProviderRow, builtin_rows};
 use crate::ranking::{Availability, Policy};
 
@@ -50,6 +50,8 @@ pub struct Config {
     pub log: LogSettings,
     /// Whether failures may be asked for, for drills; off unless the file says otherwise.
     pub faults: FaultPolicy,
+    /// Whether scores change the choice while serving; off unless the file says otherwise.
+    pub learning: Learning,
     /// The router artifact's directory; `None`: the one in this binary.
     pub artifact: Option<PathBuf>,
     /// What was found, one line each, for the operator to read.

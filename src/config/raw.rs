@@ -14,7 +14,7 @@ use super::values;
 use crate::catalog::{Source, Speed};
 use crate::domain::{AbilitySet, Billing, ModelName, Price, Probability, ProviderName, Timeouts};
 use crate::outcome::{LogSettings, PromptPrivacy};
-use crate::pipeline::FaultPolicy;
+use crate::pipeline::{FaultPolicy, Learning};
 use crate::providers::Protocol;
 use crate::ranking::Policy;
 
@@ -31,6 +31,7 @@ pub(super) struct RawConfig {
     pub(super) log: LogSettings,
     pub(super) artifact: Option<PathBuf>,
     pub(super) faults: FaultPolicy,
+    pub(super) learning: Learning,
 }
 
 /// A `[[provider]]`.
@@ -115,6 +116,11 @@ pub(super) fn read(mut root: Section<'_>) -> RawConfig {
         section.field("allow_faults", values::flag).fill(&mut allowed);
         section.done();
     }
+    let mut online = false;
+    if let Some(mut section) = root.section("learning") {
+        section.field("online", values::flag).fill(&mut online);
+        section.done();
+    }
     let raw = RawConfig {
         listen,
         policy,
@@ -124,6 +130,7 @@ pub(super) fn read(mut root: Section<'_>) -> RawConfig {
         log: outcomes(root.section("outcomes")),
         artifact,
         faults: if allowed { FaultPolicy::Allowed } else { FaultPolicy::Refused },
+        learning: if online { Learning::Online } else { Learning::Off },
     };
     root.done();
     raw

@@ -63,6 +63,7 @@ pub(super) fn resolve(
         log: raw.log,
         artifact: raw.artifact,
         faults: raw.faults,
+        learning: raw.learning,
         found,
     })
 }
