@@ -226,7 +226,7 @@ async fn until(wanted: impl Fn() -> bool) {
     let began = std::time::Instant::now();
     while !wanted() {
         assert!(began.elapsed() < support::PATIENCE);
-        tokio::task::yield_now().await;
+        tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }
 

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::domain::{Ability, Probability, Usd};
 use crate::outcome::PromptPrivacy;
-use crate::pipeline::FaultPolicy;
+use crate::pipeline::{FaultPolicy, Learning};
 use crate::providers::ApiKey;
 use crate::ranking::{Preference, Unavailable};
 
@@ -345,4 +345,15 @@ fn failures_are_forced_only_where_the_file_says_so() {
     }
     let complaint = bad(&format!("{GOOD}\n[testing]\nallow_fault = true\n"));
     assert!(complaint.contains("did you mean `allow_faults`"), "{complaint}");
+}
+
+#[test]
+fn scores_are_learned_from_only_where_the_file_says_so() {
+    let learning = |text: &str| good(&format!("{GOOD}{text}")).learning;
+    assert_eq!(learning("\n[learning]\nonline = true\n"), Learning::Online);
+    for text in ["", "\n[learning]\n", "\n[learning]\nonline = false\n"] {
+        assert_eq!(learning(text), Learning::Off, "{text}");
+    }
+    let complaint = bad("[learning]\nonlin = true\n[[provider]]\nname = \"openai\"\n");
+    assert!(complaint.contains("learning.onlin") && complaint.contains("`online`"), "{complaint}");
 }

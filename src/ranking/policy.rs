@@ -48,15 +48,18 @@ pub struct Preference {
 }
 
 impl Preference {
-    /// Quality first: a right answer is worth a dollar, or ten minutes.
+    /// Quality first: a right answer is worth a dollar, or ten minutes: what a person needs to find and
+    /// mend a wrong one. The reasoning behind all four, with figures, is in docs/choosing.md.
     pub const QUALITY: Self = Self { cost_per_quality_usd: 1.0, latency_per_quality_ms: 600_000.0 };
-    /// The default: 5 cents, or two minutes. A typical answer costs between 0.01 and 1 cent, so a
-    /// model of twice the price must be right a few per cent more often to be chosen.
+    /// The default: 5 cents, or two minutes. A typical answer costs 0.013 cents at the cheapest tenth of
+    /// the catalog, 0.14 at the median and 0.6 at the dearest tenth, so a dear model must be right 9 %
+    /// more often than a median one, and that 2.5 % more often than a cheap one.
     pub const BALANCED: Self =
         Self { cost_per_quality_usd: 0.05, latency_per_quality_ms: 120_000.0 };
-    /// Money first: half a cent, or two minutes.
+    /// Money first: half a cent, or two minutes. A dear model is never worth it, and a median one where
+    /// it is right 25 % more often than a cheap one.
     pub const COST: Self = Self { cost_per_quality_usd: 0.005, latency_per_quality_ms: 120_000.0 };
-    /// Time first: 5 cents, or ten seconds.
+    /// Time first: 5 cents, or ten seconds: a second's wait is worth a tenth of a right answer.
     pub const LATENCY: Self = Self { cost_per_quality_usd: 0.05, latency_per_quality_ms: 10_000.0 };
     /// The presets by name.
     pub const PRESETS: [(&str, Self); 4] = [
