@@ -274,21 +274,19 @@ mod tests {
     /// for some seeds; and a record from before there were steps goes by the utility alone.
     #[test]
     fn how_busy_everyone_was_is_part_of_the_record() {
-        let mut turned = 0;
-        for seed in 0..50 {
+        let (mut ranked, mut turned) = (0, 0);
+        for seed in 0..100 {
             let mut record = samples::busy(seed, &[3]);
             check(&record);
-            let order = |it: &OutcomeRecord| {
-                let place = |name: &str| {
-                    it.ranked.iter().position(|it| it.deployment.as_str() == name).unwrap()
-                };
-                place("m0@local").cmp(&place("m1@local"))
-            };
-            assert_eq!(order(&record), std::cmp::Ordering::Greater, "{seed}");
+            let place =
+                |name: &str| record.ranked.iter().position(|it| it.deployment.as_str() == name);
+            let Some((busy, idle)) = place("m0@local").zip(place("m1@local")) else { continue };
+            assert!(idle < busy, "{seed}");
             record.candidates[0].in_flight = 0;
+            ranked += 1;
             turned += usize::from(!differences(&record).is_empty());
         }
-        assert!((10..40).contains(&turned), "{turned}");
+        assert!(ranked > 50 && (ranked / 4..ranked * 3 / 4).contains(&turned), "{turned}/{ranked}");
         let record = samples::busy(1, &[]);
         let mut json = serde_json::to_value(&record).unwrap();
         json.as_object_mut().unwrap().remove("tie_step");

@@ -206,6 +206,11 @@ impl Judge {
         tell(self.lessons.as_ref().map(|it| it.study(log, decision, self.pupils())));
     }
 
+    /// Whether scores are learned from.
+    pub(super) fn studies(&self) -> bool {
+        self.lessons.is_some()
+    }
+
     /// What has been learned from scores; `None` where nothing is.
     pub(super) fn learning_state(&self) -> Option<LearningState> {
         self.lessons.as_ref().map(Lessons::state)

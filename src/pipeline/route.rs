@@ -194,7 +194,7 @@ impl Works {
     ) -> Result<FeedbackReceipt, OutcomeError> {
         let decision = feedback.decision;
         let receipt = self.log.feedback(feedback).await?;
-        if receipt == FeedbackReceipt::Stored && self.judge.learning_state().is_some() {
+        if receipt == FeedbackReceipt::Stored && self.judge.studies() {
             let (judge, path) = (Arc::clone(&self.judge), self.log.path().to_owned());
             let studied = tokio::task::spawn_blocking(move || judge.study(&path, decision));
             if let Err(error) = studied.await {
