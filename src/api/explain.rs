@@ -4,6 +4,7 @@
 //! for programs, which are in the decision itself.
 
 use crate::pipeline::Decision;
+use crate::prediction::CachedInput;
 use crate::ranking::{Excluded, Ranked, Ranking};
 
 /// Most candidates put into words; the rest are counted.
@@ -21,19 +22,30 @@ fn explain_ranking(ranking: &Ranking) -> String {
     let line = |(at, it): (usize, &Ranked)| {
         let expected = &it.prediction;
         format!(
-            "{}. {}: quality {:.3} at ${:.6} and {:.0} ms gives a utility of {:.4}{}\n",
+            "{}. {}: quality {:.3} at ${:.6} and {:.0} ms gives a utility of {:.4}{}{}\n",
             at + 1,
             it.deployment.id,
             expected.quality.mean.get(),
-            expected.cost_usd.mean(),
+            expected.expected_cost_usd(),
             expected.latency_s.mean() * 1_000.0,
             it.utility,
+            session(it),
             standing(it),
         )
     };
     let lines: String = ranking.entries.iter().enumerate().take(LINES_MAX).map(line).collect();
     let more = rest(ranking.entries.len());
     format!("{lines}{more}{}", excluded_lines(&ranking.excluded))
+}
+
+/// What its cost has from the session's last turn.
+fn session(of: &Ranked) -> String {
+    match of.prediction.cached {
+        CachedInput { tokens, saves_usd } if saves_usd > 0.0 => {
+            format!(" ({tokens:.0} tokens expected from its cache save ${saves_usd:.6})")
+        }
+        CachedInput { .. } => String::new(),
+    }
 }
 
 /// Why it stands where it does, where that is not its utility.

@@ -14,7 +14,7 @@ use crate::config::{self, Config, Fault, Problems};
 use crate::dispatch::BreakerSettings;
 use crate::encoder::Encoder;
 use crate::outcome::{LogSettings, OutcomeLog};
-use crate::pipeline::{FaultPolicy, Pipeline, PipelineParts};
+use crate::pipeline::{FaultPolicy, Learning, Pipeline, PipelineParts};
 use crate::prediction::Predictor;
 use crate::providers::{HttpCaller, Provider};
 use crate::ranking::Availability;
@@ -29,6 +29,7 @@ pub(super) struct Served {
     pub(super) providers: Vec<Provider>,
     pub(super) log: LogSettings,
     pub(super) faults: FaultPolicy,
+    pub(super) learning: Learning,
 }
 
 /// Where what was learned is; `None` stands for what is in this binary.
@@ -80,12 +81,21 @@ pub(super) fn pipeline(
     served: Served,
 ) -> Result<Pipeline, CommandError> {
     let (encoder, predictor) = brain;
-    let Served { fleet, availability, providers, log, faults } = served;
+    let Served { fleet, availability, providers, log, faults, learning } = served;
     let caller = HttpCaller::new(providers)?;
     let log = OutcomeLog::open(&log)?;
     let breakers = BreakerSettings::default();
-    let parts =
-        PipelineParts { fleet, availability, breakers, encoder, predictor, caller, log, faults };
+    let parts = PipelineParts {
+        fleet,
+        availability,
+        breakers,
+        encoder,
+        predictor,
+        caller,
+        log,
+        faults,
+        learning,
+    };
     Ok(Pipeline::new(parts))
 }
 

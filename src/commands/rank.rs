@@ -14,7 +14,7 @@ use super::verdict::{self, Screen};
 use super::{CommandError, client};
 use crate::api::{self, proto};
 use crate::domain::ChatRequest;
-use crate::pipeline::FaultPolicy;
+use crate::pipeline::{FaultPolicy, Learning};
 use crate::ranking::{Availability, Policy};
 
 pub(super) async fn rank(
@@ -56,12 +56,13 @@ fn ranked_here(
     let scratch = Scratch::new()?;
     let log = scratch.log();
     // Nobody is called.
-    let faults = FaultPolicy::Refused;
+    let (faults, learning) = (FaultPolicy::Refused, Learning::Off);
     let (served, policy, learned, note) = match assemble::config(args.config.as_deref()) {
         Ok(it) => {
             let learned = Learned::of(&it);
             let (fleet, availability, providers) = (it.fleet, it.availability, it.providers);
-            (Served { fleet, availability, providers, log, faults }, it.policy, learned, None)
+            let served = Served { fleet, availability, providers, log, faults, learning };
+            (served, it.policy, learned, None)
         }
         Err(CommandError::Config(problems))
             if args.config.is_none() && assemble::is_keyless(&problems) =>
@@ -73,7 +74,8 @@ fn ranked_here(
                 fleet.deployments().len()
             );
             let availability = Availability::default();
-            let served = Served { fleet, availability, providers: vec![], log, faults };
+            let providers = vec![];
+            let served = Served { fleet, availability, providers, log, faults, learning };
             (served, Policy::default(), Learned::default(), Some(note))
         }
         Err(other) => return Err(other),

@@ -34,6 +34,7 @@ pub(super) async fn serve(args: &ServeArgs, out: &mut dyn Write) -> Result<(), C
         providers: config.providers,
         log: config.log,
         faults: config.faults,
+        learning: config.learning,
     };
     let pipeline = Arc::new(assemble::pipeline(brain, served)?);
     let chores = Chores::of(pipeline.log(), &config.keeping)?;

@@ -7,7 +7,7 @@ use super::connections::{Connections, Env};
 use super::problems::Problems;
 use super::{Config, outcomes, raw, resolve};
 use crate::catalog::{Catalog, Deployment};
-use crate::pipeline::FaultPolicy;
+use crate::pipeline::{FaultPolicy, Learning};
 use crate::providers::{ApiKey, ProviderRow};
 use crate::ranking::Policy;
 
@@ -31,6 +31,7 @@ pub(super) fn discover(
         artifact: None,
         encoder: None,
         faults: FaultPolicy::Refused,
+        learning: Learning::Off,
     })
 }
 

@@ -29,7 +29,7 @@ use toml::de::DeTable;
 
 use crate::catalog::{Catalog, Fleet};
 use crate::outcome::LogSettings;
-use crate::pipeline::FaultPolicy;
+use crate::pipeline::{FaultPolicy, Learning};
 use crate::providers::{Provider, ProviderRow, builtin_rows};
 use crate::ranking::{Availability, Policy};
 
@@ -54,6 +54,8 @@ pub struct Config {
     pub keeping: Keeping,
     /// Whether failures may be asked for, for drills; off unless the file says otherwise.
     pub faults: FaultPolicy,
+    /// Whether scores change the choice while serving; off unless the file says otherwise.
+    pub learning: Learning,
     /// The router artifact's directory; `None`: the one in this binary.
     pub artifact: Option<PathBuf>,
     /// The encoder's directory; `None`: the one beside the artifact if there is one, else the one in this

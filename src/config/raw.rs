@@ -15,7 +15,7 @@ use super::values;
 use crate::catalog::{Source, Speed};
 use crate::domain::{AbilitySet, Billing, ModelName, Price, Probability, ProviderName, Timeouts};
 use crate::outcome::LogSettings;
-use crate::pipeline::FaultPolicy;
+use crate::pipeline::{FaultPolicy, Learning};
 use crate::providers::Protocol;
 use crate::ranking::Policy;
 
@@ -34,6 +34,7 @@ pub(super) struct RawConfig {
     pub(super) artifact: Option<PathBuf>,
     pub(super) encoder: Option<PathBuf>,
     pub(super) faults: FaultPolicy,
+    pub(super) learning: Learning,
 }
 
 /// A `[[provider]]`.
@@ -116,6 +117,11 @@ pub(super) fn read(mut root: Section<'_>) -> RawConfig {
         section.done();
     }
     let (log, keeping) = outcomes::read(root.section("outcomes"), root.section("export"));
+    let mut online = false;
+    if let Some(mut section) = root.section("learning") {
+        section.field("online", values::flag).fill(&mut online);
+        section.done();
+    }
     let raw = RawConfig {
         listen,
         policy,
@@ -127,6 +133,7 @@ pub(super) fn read(mut root: Section<'_>) -> RawConfig {
         artifact,
         encoder,
         faults: if allowed { FaultPolicy::Allowed } else { FaultPolicy::Refused },
+        learning: if online { Learning::Online } else { Learning::Off },
     };
     root.done();
     raw
@@ -139,8 +146,6 @@ fn folder(section: Option<Section<'_>>) -> Option<PathBuf> {
     section.done();
     path
 }
-
-
 
 /// Where to listen when nothing is said.
 pub(super) fn listen_default() -> SocketAddr {

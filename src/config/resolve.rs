@@ -69,6 +69,7 @@ pub(super) fn resolve(
         artifact: raw.artifact,
         encoder: raw.encoder,
         faults: raw.faults,
+        learning: raw.learning,
         found,
     })
 }

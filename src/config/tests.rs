@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::domain::{Ability, Probability, Usd};
 use crate::outcome::{OutcomeAccess, PromptPrivacy};
-use crate::pipeline::FaultPolicy;
+use crate::pipeline::{FaultPolicy, Learning};
 use crate::providers::ApiKey;
 use crate::ranking::{Preference, Unavailable};
 
@@ -379,4 +379,15 @@ fn outcomes_are_kept_for_ever_here_and_by_nobody_else_unless_the_file_says_so() 
     complain("20_000_000_000", "1000", "from 1048576");
     complain("\"10m\"", "\"10ms\"", "10ms");
     complain("to = \"s3://b/p\"", "", "`to` is missing");
+}
+
+#[test]
+fn scores_are_learned_from_only_where_the_file_says_so() {
+    let learning = |text: &str| good(&format!("{GOOD}{text}")).learning;
+    assert_eq!(learning("\n[learning]\nonline = true\n"), Learning::Online);
+    for text in ["", "\n[learning]\n", "\n[learning]\nonline = false\n"] {
+        assert_eq!(learning(text), Learning::Off, "{text}");
+    }
+    let complaint = bad("[learning]\nonlin = true\n[[provider]]\nname = \"openai\"\n");
+    assert!(complaint.contains("learning.onlin") && complaint.contains("`online`"), "{complaint}");
 }

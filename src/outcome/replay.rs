@@ -12,7 +12,7 @@ use super::record::OutcomeRecord;
 use crate::catalog::{Deployment, Model, QualityPrior, Source};
 use crate::domain::{DeploymentId, Price, Timeouts, Usd};
 use crate::prediction::Prediction;
-use crate::ranking::{Availability, Candidate, Ranking, Refusal, rank};
+use crate::ranking::{Availability, Candidate, Ranking, Refusal, Ties, rank};
 
 /// A way in which a recomputed decision is not the logged one.
 #[derive(Debug, Clone, PartialEq)]
@@ -66,6 +66,7 @@ pub fn replay_with(
 ) -> Result<Ranking, Refusal> {
     let mut availability = Availability::default();
     for facts in &record.candidates {
+        availability.count(facts.deployment.clone(), facts.in_flight);
         if let Some(why) = &facts.unavailable {
             availability.mark(facts.deployment.clone(), why.clone());
         }
@@ -76,7 +77,8 @@ pub fn replay_with(
         Candidate { deployment, prediction }
     };
     let candidates = record.candidates.iter().map(candidate).collect();
-    rank(candidates, &record.policy, &record.need, &availability, record.seed)
+    let ties = Ties { seed: record.seed, step: record.tie_step };
+    rank(candidates, &record.policy, &record.need, &availability, ties)
 }
 
 /// Where the decision made again differs from the logged one; empty when it does not.
@@ -202,6 +204,12 @@ mod tests {
         assert!(matches!(propensity.as_slice(), [Difference::Propensity(_)]), "{propensity:?}");
         let excluded = tampered(&|it| it.excluded.clear());
         assert_eq!(excluded, [Difference::Exclusions]);
+        let busy = tampered(&|it| {
+            let first = it.ranked[0].deployment.clone();
+            let mut all = it.candidates.iter_mut();
+            all.find(|it| it.deployment == first).unwrap().prediction.cached.saves_usd += 0.001;
+        });
+        assert!(matches!(busy.as_slice(), [Difference::Utility { .. }]), "{busy:?}");
         let sum = tampered(&|it| it.cost_usd += Usd::new(1e-12).unwrap());
         assert!(matches!(sum.as_slice(), [Difference::Cost { deployment: None, .. }]), "{sum:?}");
     }
@@ -260,6 +268,33 @@ mod tests {
         old.attempts.iter_mut().for_each(|it| it.cost_usd = old_price.cost(&it.usage));
         old.cost_usd = old.attempts.iter().map(|it| it.cost_usd).sum();
         assert_eq!(differences(&old), []);
+    }
+
+    /// Two equals, of which the one that is not busy is first: without the count they would turn round
+    /// for some seeds; and a record from before there were steps goes by the utility alone.
+    #[test]
+    fn how_busy_everyone_was_is_part_of_the_record() {
+        let (mut ranked, mut turned) = (0, 0);
+        for seed in 0..100 {
+            let mut record = samples::busy(seed, &[3]);
+            check(&record);
+            let place =
+                |name: &str| record.ranked.iter().position(|it| it.deployment.as_str() == name);
+            let Some((busy, idle)) = place("m0@local").zip(place("m1@local")) else { continue };
+            assert!(idle < busy, "{seed}");
+            record.candidates[0].in_flight = 0;
+            ranked += 1;
+            turned += usize::from(!differences(&record).is_empty());
+        }
+        assert!(ranked > 50 && (ranked / 4..ranked * 3 / 4).contains(&turned), "{turned}/{ranked}");
+        let record = samples::busy(1, &[]);
+        let mut json = serde_json::to_value(&record).unwrap();
+        json.as_object_mut().unwrap().remove("tie_step");
+        for candidate in json["candidates"].as_array_mut().unwrap() {
+            candidate.as_object_mut().unwrap().remove("in_flight");
+        }
+        let old: OutcomeRecord = serde_json::from_value(json).unwrap();
+        assert_eq!((old.tie_step, differences(&old)), (0.0, vec![]));
     }
 
     /// A record of the time before anyone was shut.

@@ -7,8 +7,10 @@
 
 mod consider;
 mod drills;
+mod lessons;
 mod record;
 mod route;
+mod sessions;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -27,9 +29,10 @@ use crate::outcome::{Feedback, FeedbackReceipt, OutcomeError, OutcomeLog};
 use crate::prediction::Predictor;
 use crate::providers::HttpCaller;
 use crate::ranking::{Availability, Policy, Ranking, Refusal};
-use consider::Judge;
+use consider::{Asked, Judge};
 use drills::Drills;
 pub use drills::{FAULTS_TTL_DEFAULT, FAULTS_TTL_MAX, FaultPolicy, StandingFaults};
+pub use lessons::{Learning, LearningState};
 pub use route::{RouteEvent, RoutedStream};
 
 /// What a pipeline is made of.
@@ -50,6 +53,8 @@ pub struct PipelineParts {
     pub log: OutcomeLog,
     /// Whether failures may be asked for.
     pub faults: FaultPolicy,
+    /// Whether scores change the choice while serving.
+    pub learning: Learning,
 }
 
 /// From a request to its answer. Whoever waits may leave at any time: the work then ends early, and
@@ -98,6 +103,8 @@ pub struct Decision {
     pub id: DecisionId,
     /// The router artifact that predicted.
     pub artifact_version: String,
+    /// How many scores had moved the predictions away from the artifact's own.
+    pub learned_updates: u64,
     /// How deep the encoder read: 0 is the first exit.
     pub encoder_exit: u8,
     /// The order, or everyone's reasons.
@@ -144,13 +151,15 @@ impl Routed {
 }
 
 impl Pipeline {
-    /// Puts the parts together.
+    /// Puts the parts together. Blocks while the newest scores are read, where they are learned from.
     pub fn new(parts: PipelineParts) -> Self {
         let PipelineParts { fleet, availability, breakers, encoder, predictor, .. } = parts;
-        let PipelineParts { caller, log, faults, .. } = parts;
+        let PipelineParts { caller, log, faults, learning, .. } = parts;
         let drills = Drills::new(faults);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let judge = Arc::new(Judge::new(fleet, availability, breakers, (encoder, predictor)));
+        let judge = Judge::new(fleet, availability, breakers, (encoder, predictor), learning);
+        judge.study_log(log.path());
+        let judge = Arc::new(judge);
         let works = Works { judge, seats: Semaphore::new(cores), caller, log, drills };
         Self { works: Arc::new(works), tasks: TaskTracker::new() }
     }
@@ -197,18 +206,40 @@ impl Pipeline {
     /// # Errors
     /// [`PipelineError::Encoder`].
     pub fn rank(&self, request: &ChatRequest, policy: &Policy) -> Result<Decision, PipelineError> {
-        let judge = &self.works.judge;
-        let start = std::time::Instant::now();
-        let deep = judge.read_blocking(request, policy.budget.max_latency);
-        Ok(judge.consider(request, policy, (start, deep))?.decision)
+        self.rank_in(None, request, policy)
     }
 
-    /// Keeps what a caller says of an answer.
+    /// As [`Pipeline::rank`], as the next turn of a session.
+    ///
+    /// # Errors
+    /// [`PipelineError::Encoder`].
+    pub fn rank_in(
+        &self,
+        session: Option<&str>,
+        request: &ChatRequest,
+        policy: &Policy,
+    ) -> Result<Decision, PipelineError> {
+        let judge = &self.works.judge;
+        let (start, arrived) = (std::time::Instant::now(), Instant::now());
+        let deep = judge.read_blocking(request, policy.budget.max_latency);
+        let asked = Asked { request, policy, session, arrived };
+        Ok(judge.consider(asked, (start, deep))?.decision)
+    }
+
+    /// Keeps what a caller says of an answer, and learns from it where that is wanted. Whoever leaves
+    /// in the meantime changes nothing.
     ///
     /// # Errors
     /// [`OutcomeError`] when the log does not take it.
     pub async fn feedback(&self, feedback: Feedback) -> Result<FeedbackReceipt, OutcomeError> {
-        self.works.log.feedback(feedback).await
+        let works = Arc::clone(&self.works);
+        let kept = self.tasks.spawn(async move { works.feedback(feedback).await });
+        kept.await.unwrap_or(Err(OutcomeError::Closed))
+    }
+
+    /// What has been learned from scores; `None` where nothing is.
+    pub fn learning_state(&self) -> Option<LearningState> {
+        self.works.judge.learning_state()
     }
 
     /// Where outcomes are kept.

@@ -11,9 +11,10 @@ use tokio::sync::mpsc::{Receiver, Sender};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::consider::Considered;
+use super::consider::{Asked, Considered};
 use super::{Call, Decision, PipelineError, Routed, Works, record};
 use crate::dispatch::{self, ChainEvent, Dispatched, Health, Plan};
+use crate::outcome::{Feedback, FeedbackReceipt, OutcomeError};
 use crate::providers::{Drill, HttpCaller};
 use crate::ranking::Ranking;
 
@@ -82,6 +83,11 @@ impl UnderWay {
             max_latency: self.call.deadline.map_or(own, |it| it.min(own)),
         }
     }
+}
+
+fn asked(call: &Call) -> Asked<'_> {
+    let Call { request, policy, arrived, session_id, .. } = call;
+    Asked { request, policy, session: session_id.as_deref(), arrived: *arrived }
 }
 
 /// Says of every attempt that failed on purpose that it did.
@@ -157,6 +163,7 @@ impl Works {
         let UnderWay { call, considered, at_unix_ms } = under_way;
         if let Some(dispatched) = &dispatched {
             self.judge.learn(&considered, dispatched);
+            self.judge.remember(asked(&call), &considered, dispatched);
         }
         let total_ms = call.arrived.elapsed().as_secs_f64() * 1_000.0;
         let ended =
@@ -177,8 +184,24 @@ impl Works {
         // The semaphore is never closed, so an error here would only mean no bound.
         let _seat = self.seats.acquire().await.ok();
         let (judge, call) = (Arc::clone(&self.judge), Arc::clone(call));
-        tokio::task::spawn_blocking(move || judge.consider(&call.request, &call.policy, read))
-            .await?
+        tokio::task::spawn_blocking(move || judge.consider(asked(&call), read)).await?
+    }
+
+    /// Keeps a score, and learns from it before anybody is told.
+    pub(super) async fn feedback(
+        &self,
+        feedback: Feedback,
+    ) -> Result<FeedbackReceipt, OutcomeError> {
+        let decision = feedback.decision;
+        let receipt = self.log.feedback(feedback).await?;
+        if receipt == FeedbackReceipt::Stored && self.judge.studies() {
+            let (judge, path) = (Arc::clone(&self.judge), self.log.path().to_owned());
+            let studied = tokio::task::spawn_blocking(move || judge.study(&path, decision));
+            if let Err(error) = studied.await {
+                tracing::error!(%decision, %error, "learning from a score was interrupted");
+            }
+        }
+        Ok(receipt)
     }
 
     /// Whether the log took it. An answer that was paid for is given even when it did not.

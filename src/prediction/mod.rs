@@ -9,6 +9,7 @@ mod artifact;
 mod belief;
 mod forecast;
 mod head;
+mod known;
 mod live;
 mod manifest;
 mod predictor;
@@ -19,8 +20,9 @@ mod trunk;
 
 pub use artifact::{Artifact, MANIFEST_FILE, WEIGHTS_FILE};
 pub use belief::Belief;
-pub use forecast::{Forecast, LogNormal, Prediction, QualityEstimate};
+pub use forecast::{CachedInput, Forecast, LogNormal, Prediction, QualityEstimate};
 pub use head::{HEAD, QualityHead, TokensHead, packed_len, with_one};
+pub use known::{HeldPrompt, Known, Learned, Taught};
 pub use live::{LiveStats, SpeedSample};
 pub use manifest::{
     ArtifactError, DataFacts, FORMAT_VERSION, FORMAT_VERSION_MIN, Figures, LearnedModel, Manifest,

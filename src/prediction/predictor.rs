@@ -10,8 +10,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::artifact::Artifact;
-use super::forecast::{Forecast, LogNormal, Prediction};
+use super::belief::Belief;
+use super::forecast::{CachedInput, Forecast, LogNormal, Prediction};
 use super::head::{HEAD, QualityHead, TokensHead, packed_len, with_one};
+use super::known::Known;
 use super::live::LiveStats;
 use super::manifest::{ArtifactError, Manifest};
 use super::trunk::{LATENT, Trunk};
@@ -95,20 +97,32 @@ impl Predictor {
         &self.artifact.manifest
     }
 
-    /// What each deployment would do, in the order given.
+    /// As [`Self::predict_with`], where nothing is known but speeds.
     pub fn predict(
         &self,
         prompt: &Prompt<'_>,
         fleet: &[Arc<Deployment>],
         live: &LiveStats,
     ) -> Vec<Prediction> {
+        self.predict_with(prompt, fleet, Known::of(live))
+    }
+
+    /// What each deployment would do, in the order given.
+    pub fn predict_with(
+        &self,
+        prompt: &Prompt<'_>,
+        fleet: &[Arc<Deployment>],
+        known: Known<'_>,
+    ) -> Vec<Prediction> {
         let digest = Digest {
             latent: self.latent(prompt.features, prompt.encoded),
             input_tokens: prompt.encoded.tokens as f64,
             max_output_tokens: prompt.max_output_tokens.unwrap_or(u64::MAX),
         };
-        let each =
-            fleet.iter().map(|it| self.predict_one(it, &digest, live.latency_factor(&it.id)));
+        let each = fleet.iter().map(|it| {
+            let predicted = self.predict_one(it, &digest, known.live.latency_factor(&it.id));
+            known.refine(it, &digest, predicted)
+        });
         each.collect()
     }
 
@@ -151,6 +165,11 @@ impl Predictor {
         (quality, TokensHead { mean, sigma: f64::from(it.tokens_sigma[row]) })
     }
 
+    /// What is believed of a model's quality before any score.
+    pub fn start(&self, model: &Model) -> Belief {
+        self.heads(model.learned_as.as_deref()).0.shifted(self.shift(model))
+    }
+
     /// What one deployment would do, its latency being `latency_factor` times what it is believed to be.
     pub fn predict_one(
         &self,
@@ -177,6 +196,7 @@ impl Predictor {
                 per_token: deployment.price.output.usd_per_token(),
                 tokens: output_tokens,
             },
+            cached: CachedInput::NONE,
             ttft_ms,
             latency_s: Forecast {
                 fixed: ttft_ms / 1_000.0,

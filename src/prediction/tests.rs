@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
-use super::{LiveStats, Prediction, Predictor, Prompt, SpeedSample};
+use super::{
+    Belief, HeldPrompt, Known, Learned, LiveStats, Prediction, Predictor, Prompt, SpeedSample,
+    Taught,
+};
 use crate::catalog::{Catalog, Deployment, Model, QualityPrior};
-use crate::domain::{ChatRequest, Price, Probability, ProviderName};
+use crate::domain::{ChatRequest, ModelName, Price, Probability, ProviderName, TokenPrice};
 use crate::encoder::{Encoder, Exit};
 use crate::features;
 
@@ -127,6 +130,64 @@ fn numbers_are_finite_and_money_follows_the_price() {
         assert!(found[0].cost_usd.mean() > 0.0);
         assert_eq!(found[1].cost_usd.mean(), 0.0);
     }
+}
+
+#[test]
+fn what_scores_taught_is_believed_of_that_model_alone() {
+    let bench = Bench::new();
+    let stranger = Model { name: ModelName::new("stranger").unwrap(), ..model(None, Some(0.9)) };
+    let learned =
+        Model { name: ModelName::new("learned").unwrap(), ..model(Some("o3-mini"), None) };
+    let models = [stranger, learned];
+    let request = ChatRequest::from_prompt(PROMPTS[1]);
+    let features = features::extract(&request);
+    let encoded = bench.encoder.encode(&request, Exit::First).expect("encoded");
+    let prompt = Prompt { features: &features, encoded: &encoded, max_output_tokens: None };
+    let (live, latent) = (LiveStats::default(), bench.predictor.latent(&features, &encoded));
+    let qualities = |learned: &Learned| {
+        let known = Known { learned: Some(learned), ..Known::of(&live) };
+        let found = bench.predictor.predict_with(&prompt, &fleet(&models), known);
+        [0, 1].map(|at| found[at].quality)
+    };
+    let (nothing, wrong) = (Learned::default(), Probability::ZERO);
+    let before = qualities(&nothing);
+    for (at, model) in models.iter().enumerate() {
+        let taught = |updates: u64| {
+            let update = |it: Belief, _| it.head().updated(&latent, wrong);
+            let belief = (0..updates).fold(bench.predictor.start(model), update);
+            Some(Taught { belief: Arc::new(belief), updates })
+        };
+        let same = qualities(&nothing.with(&model.name, taught(0)));
+        assert!((same[at].mean.get() - before[at].mean.get()).abs() < 1e-6);
+        let few = nothing.with(&model.name, taught(20));
+        let after = qualities(&few);
+        assert_eq!((after[1 - at], few.updates()), (before[1 - at], 20));
+        assert!(after[at].mean < before[at].mean, "{at}: {after:?} {before:?}");
+        assert_eq!(qualities(&few.with(&model.name, None)), before);
+    }
+}
+
+#[test]
+fn a_held_prompt_is_cheaper_where_it_is_held() {
+    let bench = Bench::new();
+    let request = ChatRequest::from_prompt(PROMPTS[1]);
+    let features = features::extract(&request);
+    let encoded = bench.encoder.encode(&request, Exit::First).expect("encoded");
+    let prompt = Prompt { features: &features, encoded: &encoded, max_output_tokens: None };
+    let cached = Some(TokenPrice::per_million(0.5).unwrap());
+    let dear = TokenPrice::per_million(5.0).unwrap();
+    let price = Price { cached, ..Price::of(dear, dear) };
+    let named = |it: &str| Model { name: ModelName::new(it).unwrap(), price, ..model(None, None) };
+    let (fleet, live) = (fleet(&[named("a"), named("b")]), LiveStats::default());
+    let held = HeldPrompt { deployment: fleet[1].id.clone(), tokens: 10.0 };
+    let known = Known { held: Some(&held), ..Known::of(&live) };
+    let [plain, with] =
+        [Known::of(&live), known].map(|it| bench.predictor.predict_with(&prompt, &fleet, it));
+    assert_eq!(plain[0], with[0]);
+    assert_eq!(with[1].cached.tokens, 10.0);
+    let saved = plain[1].expected_cost_usd() - with[1].expected_cost_usd();
+    assert!((saved - 10.0 * 4.5e-6).abs() < 1e-12, "{saved}");
+    assert_eq!(plain[1].cost_usd, with[1].cost_usd);
 }
 
 #[test]

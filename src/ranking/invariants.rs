@@ -28,7 +28,8 @@ pub fn no_limit_is_broken(ranking: &Ranking, policy: &Policy, need: &Need) -> bo
 }
 
 /// Those that are shut stand at the end, by when they open; before them last resorts; and within each
-/// part utility never rises (unless the caller gave the order).
+/// part utility never rises by a step, nor the calls under way fall on one (unless the caller gave the
+/// order).
 pub fn order_follows_utility(ranking: &Ranking, policy: &Policy) -> bool {
     ranking.entries.windows(2).all(|pair| {
         let [a, b] = pair else { return true };
@@ -43,7 +44,10 @@ pub fn order_follows_utility(ranking: &Ranking, policy: &Policy) -> bool {
             (true, false) => false,
             (false, true) => true,
             (false, false) | (true, true) => {
-                policy.candidates.order != Order::Learned || a.utility.total_cmp(&b.utility).is_ge()
+                let step = |it: &Ranked| ranking.ties.step_of(it.utility);
+                let steps = step(b).total_cmp(&step(a));
+                let falls = steps.then(a.in_flight.cmp(&b.in_flight));
+                policy.candidates.order != Order::Learned || falls.is_le()
             }
         }
     })

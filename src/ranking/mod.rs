@@ -13,7 +13,7 @@ mod verdict;
 
 pub use policy::{
     Availability, Budget, Candidates, FallbackPolicy, Need, OnStreamFailure, Order, Policy,
-    Preference, Unavailable,
+    Preference, TIE_STEP, Ties, Unavailable,
 };
 pub use rank::{Candidate, rank};
 pub use verdict::{Excluded, Exclusion, Ranked, Ranking, Refusal};

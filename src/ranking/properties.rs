@@ -15,7 +15,7 @@ use crate::domain::{
     Ability, AbilitySet, DeploymentId, FailureClass, ModelName, Price, Probability, ProviderName,
     Usd,
 };
-use crate::prediction::{Forecast, LogNormal, Prediction, QualityEstimate};
+use crate::prediction::{CachedInput, Forecast, LogNormal, Prediction, QualityEstimate};
 
 /// Most candidates of one case: more than any fleet has models, and cases stay readable.
 const CANDIDATES_MAX: usize = 24;
@@ -65,6 +65,7 @@ fn candidate(at: usize, draft: &Draft) -> Candidate {
         input_tokens: draft.input_tokens,
         output_tokens: tokens,
         cost_usd: Forecast { fixed: draft.fixed_usd, per_token: draft.usd_per_token, tokens },
+        cached: CachedInput::NONE,
         ttft_ms: draft.ttft_ms,
         latency_s: Forecast {
             fixed: draft.ttft_ms / 1_000.0,
@@ -175,9 +176,13 @@ prop_compose! {
     }
 }
 
-/// The first few candidates have no key.
+/// The first few candidates have no key, and others are more or less busy.
 fn availability(down: usize) -> Availability {
     let mut availability = Availability::default();
+    for at in 0..CANDIDATES_MAX {
+        let id = DeploymentId::new(&format!("m{at}@p")).unwrap();
+        availability.count(id, (at * 7 % 5) as u32);
+    }
     for at in 0..down {
         let id = DeploymentId::new(&format!("m{at}@p")).unwrap();
         availability.mark(id, Unavailable::NoKey("A_KEY".into()));
@@ -282,7 +287,8 @@ proptest! {
             s_per_token: worse.s_per_token * faster,
             ..worse.clone()
         };
-        let strictly = better > 0.0 && worse.quality < 1.0;
+        // By two steps, so that the two stand on different ones.
+        let strictly = f64::min(better, 1.0 - worse.quality) > 2.0 * TIE_STEP;
         let all: Vec<_> = [worse, dominant].into_iter().chain(others).collect();
         let verdict = rank(fleet(&all), &Policy::default(), &Need::default(), &availability(0), seed);
         let ranked = verdict.as_ref().map(ids).unwrap_or_default();
@@ -327,13 +333,45 @@ proptest! {
     }
 }
 
+/// A hundred calls that end in no time at all would follow the seed; these all stay.
+#[test]
+fn equals_are_called_in_turn_while_their_calls_stay() {
+    let (equals, mut open) = (vec![equal(), equal(), equal()], Availability::default());
+    let mut counts = [0_u32; 3];
+    for seed in 0..100 {
+        let ranking = rank(fleet(&equals), &Policy::default(), &Need::default(), &open, seed);
+        let first = ranking.unwrap().entries.swap_remove(0);
+        let at = (0..3).find(|at| first.deployment.id.as_str() == format!("m{at}@p")).unwrap();
+        assert_eq!(first.in_flight, counts[at]);
+        counts[at] += 1;
+        open.count(first.deployment.id.clone(), counts[at]);
+        let busiest = counts.iter().max().unwrap() - counts.iter().min().unwrap();
+        assert!(busiest <= 1, "{counts:?}");
+    }
+}
+
+#[test]
+fn who_is_better_by_more_than_a_step_is_first_however_busy() {
+    let check = |ahead: f64, wanted: &str| {
+        let better = Draft { quality: equal().quality + ahead, ..equal() };
+        let mut open = Availability::default();
+        open.count(DeploymentId::new("m1@p").unwrap(), 1_000);
+        let both = fleet(&[equal(), better]);
+        let ranking = rank(both, &Policy::default(), &Need::default(), &open, 3).unwrap();
+        assert_eq!(ranking.entries[0].deployment.id.as_str(), wanted, "{ahead}");
+    };
+    check(0.0, "m0@p");
+    check(TIE_STEP / 1e3, "m0@p");
+    check(1.01 * TIE_STEP, "m1@p");
+}
+
 #[test]
 fn equals_share_the_first_place_over_the_seeds() {
     let drafts = vec![equal(), equal(), equal()];
     let mut first = [0_u32; 3];
     for seed in 0..3_000 {
-        let policy = Policy::default();
-        let ranking = rank(fleet(&drafts), &policy, &Need::default(), &availability(0), seed);
+        let (policy, idle) = (Policy::default(), Availability::default());
+        let ranking = rank(fleet(&drafts), &policy, &Need::default(), &idle, seed);
         let name = ranking.unwrap().entries[0].deployment.id.clone();
         first[(0..3).find(|at| name.as_str() == format!("m{at}@p")).unwrap()] += 1;
     }

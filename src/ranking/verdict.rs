@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::policy::Unavailable;
+use super::policy::{Ties, Unavailable};
 use crate::catalog::Deployment;
 use crate::domain::{AbilitySet, DeploymentId, Probability};
 use crate::prediction::Prediction;
@@ -25,6 +25,8 @@ pub struct Ranked {
     pub propensity: Probability,
     /// Why it is called only when nobody else is left: it is shut. It stands behind all that are not.
     pub shut: Option<Unavailable>,
+    /// Calls under way there when it was ranked; fewer come first among equals.
+    pub in_flight: u32,
 }
 
 /// The order in which deployments are tried; never empty.
@@ -35,8 +37,8 @@ pub struct Ranking {
     pub entries: Vec<Ranked>,
     /// Everyone else.
     pub excluded: Vec<Excluded>,
-    /// What broke ties.
-    pub seed: u64,
+    /// Who counted as equal, and in which order those came that were equally busy.
+    pub ties: Ties,
 }
 
 impl Ranking {
@@ -182,7 +184,7 @@ impl fmt::Display for Refusal {
 mod tests {
     use super::*;
     use crate::domain::{Ability, FailureClass};
-    use crate::prediction::{Forecast, LogNormal, QualityEstimate};
+    use crate::prediction::{CachedInput, Forecast, LogNormal, QualityEstimate};
 
     fn chance(value: f64) -> Probability {
         Probability::clamped(value)
@@ -236,6 +238,7 @@ mod tests {
             input_tokens: 1.0,
             output_tokens: tokens,
             cost_usd: forecast,
+            cached: CachedInput::NONE,
             ttft_ms: 1.0,
             latency_s: forecast,
         };

@@ -106,9 +106,18 @@ pub(crate) fn pipeline_with(config: Config, breakers: BreakerSettings) -> Pipeli
     let predictor = Predictor::shipped(&encoder).unwrap();
     let caller = HttpCaller::new(config.providers).unwrap();
     let log = OutcomeLog::open(&config.log).unwrap();
-    let Config { fleet, availability, faults, .. } = config;
-    let parts =
-        PipelineParts { fleet, availability, breakers, encoder, predictor, caller, log, faults };
+    let Config { fleet, availability, faults, learning, .. } = config;
+    let parts = PipelineParts {
+        fleet,
+        availability,
+        breakers,
+        encoder,
+        predictor,
+        caller,
+        log,
+        faults,
+        learning,
+    };
     Pipeline::new(parts)
 }
 

@@ -172,7 +172,8 @@ impl Side {
             };
             // How slow it was at that moment, beside what was believed before.
             let factor = facts.prediction.ttft_ms / facts.speed.ttft_ms;
-            predictor.predict_one(deployment, &digest, factor)
+            let cached = facts.prediction.cached.tokens;
+            predictor.predict_one(deployment, &digest, factor).reusing(cached, &deployment.price)
         };
         let verdict = replay_with(record, predict);
         let (entries, excluded) = match &verdict {
@@ -233,7 +234,7 @@ fn reward(record: &OutcomeRecord, score: Probability) -> Measures {
 /// What was expected; of broken limits, none.
 fn guess(prediction: &Prediction, policy: &Policy) -> Measures {
     let quality = prediction.quality.mean.get();
-    let (cost, latency) = (prediction.cost_usd.mean(), prediction.latency_s.mean());
+    let (cost, latency) = (prediction.expected_cost_usd(), prediction.latency_s.mean());
     [quality, cost, latency, utility(policy, quality, cost, latency), 0.0]
 }
 

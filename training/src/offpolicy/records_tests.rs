@@ -12,7 +12,7 @@ use pointsman::outcome::{
     Choice, FeedbackKind, Logged, OutcomeRecord, RECORD_VERSION, RecordedPrompt,
 };
 use pointsman::prediction::{Artifact, LiveStats, Predictor, Prompt, SpeedSample};
-use pointsman::ranking::{Availability, Candidate, Need, Policy, rank};
+use pointsman::ranking::{Availability, Candidate, Need, Policy, TIE_STEP, rank};
 
 use super::records::{Known, LeftOut, Log, Pair};
 use super::{Report, compare, gate};
@@ -84,6 +84,7 @@ impl Bench {
             session_id: None,
             metadata: [].into(),
             artifact_version: self.predictor.version().to_owned(),
+            learned_updates: 0,
             encoder_exit: encoded.exit,
             feature_schema: FEATURE_SCHEMA,
             features: features.as_slice().to_vec(),
@@ -91,6 +92,7 @@ impl Bench {
             policy,
             need,
             seed: decision.seed(),
+            tie_step: TIE_STEP,
             candidates,
             served: Some(ranked[0].deployment.clone()),
             ranked,
