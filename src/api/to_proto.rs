@@ -144,6 +144,7 @@ fn prediction(of: &prediction::Prediction) -> proto::Prediction {
         latency_ms: of.latency_s.mean() * 1_000.0,
         latency_ms_p90: of.latency_s.quantile(0.9) * 1_000.0,
         ttft_ms: of.ttft_ms,
+        ttft_ms_p90: of.ttft_quantile_ms(0.9),
     }
 }
 
@@ -288,7 +289,7 @@ mod tests {
             Exclusion::NotAllowed,
             Exclusion::Cost { chance: half, likely_usd: 1.0 },
             Exclusion::Latency { chance: half, likely_ms: 1.0 },
-            Exclusion::Ttft { likely_ms: 1.0 },
+            Exclusion::Ttft { chance: Probability::ZERO, likely_ms: 1.0 },
             Exclusion::Quality { expected: half },
         ];
         for exclusion in all {

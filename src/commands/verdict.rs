@@ -140,6 +140,7 @@ fn prediction(of: &proto::Prediction) -> Value {
         "latency_ms": of.latency_ms,
         "latency_ms_p90": of.latency_ms_p90,
         "ttft_ms": of.ttft_ms,
+        "ttft_ms_p90": of.ttft_ms_p90,
     })
 }
 

@@ -81,6 +81,7 @@ fn prediction(deployment: DeploymentId, figures: &Figures) -> Prediction {
         output_tokens: tokens,
         cost_usd: fixed(figures.cost_usd),
         ttft_ms: figures.latency_s * 500.0,
+        ttft_sigma: 0.65,
         latency_s: fixed(figures.latency_s),
     }
 }

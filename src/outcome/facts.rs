@@ -156,6 +156,7 @@ impl CandidateFacts {
             ("prediction.quality.spread", it.quality.spread),
             ("prediction.input_tokens", it.input_tokens),
             ("prediction.ttft_ms", it.ttft_ms),
+            ("prediction.ttft_sigma", it.ttft_sigma),
         ];
         let tokens = log_normal(&it.output_tokens).map(|it| ("prediction.output_tokens", it));
         let cost = forecast(&it.cost_usd).map(|it| ("prediction.cost_usd", it));

@@ -21,7 +21,7 @@ pub use artifact::{Artifact, MANIFEST_FILE, WEIGHTS_FILE};
 pub use belief::Belief;
 pub use forecast::{Forecast, LogNormal, Prediction, QualityEstimate};
 pub use head::{HEAD, QualityHead, TokensHead, packed_len, with_one};
-pub use live::{LiveStats, SpeedSample};
+pub use live::{LiveFigures, LiveStats, Manner, Pace, SpeedSample, Took};
 pub use manifest::{
     ArtifactError, DataFacts, FORMAT_VERSION, FORMAT_VERSION_MIN, Figures, LearnedModel, Manifest,
 };

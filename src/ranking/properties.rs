@@ -66,6 +66,7 @@ fn candidate(at: usize, draft: &Draft) -> Candidate {
         output_tokens: tokens,
         cost_usd: Forecast { fixed: draft.fixed_usd, per_token: draft.usd_per_token, tokens },
         ttft_ms: draft.ttft_ms,
+        ttft_sigma: draft.sigma,
         latency_s: Forecast {
             fixed: draft.ttft_ms / 1_000.0,
             per_token: draft.s_per_token,

@@ -162,6 +162,7 @@ fn prediction(of: &Prediction) -> Value {
         "latency_ms": of.latency_s.mean() * 1_000.0,
         "latency_ms_p90": of.latency_s.quantile(0.9) * 1_000.0,
         "ttft_ms": of.ttft_ms,
+        "ttft_ms_p90": of.ttft_quantile_ms(0.9),
     })
 }
 

@@ -172,8 +172,8 @@ impl Side {
                 max_output_tokens: record.need.max_output_tokens.unwrap_or(u64::MAX),
             };
             // How slow it was at that moment, beside what was believed before.
-            let factor = facts.prediction.ttft_ms / facts.speed.ttft_ms;
-            predictor.predict_one(deployment, &digest, factor)
+            let pace = predictor.logged_pace(&facts.prediction, facts.speed);
+            predictor.predict_one(deployment, &digest, &pace)
         };
         let verdict = replay_with(record, predict);
         let (entries, excluded) = match &verdict {
