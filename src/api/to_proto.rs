@@ -289,7 +289,7 @@ mod tests {
             Exclusion::NotAllowed,
             Exclusion::Cost { chance: half, likely_usd: 1.0 },
             Exclusion::Latency { chance: half, likely_ms: 1.0 },
-            Exclusion::Ttft { chance: Probability::ZERO, likely_ms: 1.0 },
+            Exclusion::Ttft { chance: half, likely_ms: 1.0 },
             Exclusion::Quality { expected: half },
         ];
         for exclusion in all {

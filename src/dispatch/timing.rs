@@ -164,6 +164,26 @@ mod tests {
         assert_ne!(draws(7), draws(8));
     }
 
+    /// 4.5 and 2.9 medians where nothing was measured; by what was measured, where it was.
+    #[test]
+    fn patience_follows_the_spread_of_first_tokens() {
+        let mut ranking = super::super::fixtures::ranking(&[Default::default()]);
+        let ranked = &mut ranking.entries[0];
+        let mut check = |median_ms: f64, sigma: f64, limit_ms: u128, hedge_ms: u128| {
+            (ranked.prediction.ttft_ms, ranked.prediction.ttft_sigma) = (median_ms, sigma);
+            let limit = first_token_limit(ranked, Timeouts::default()).as_millis();
+            let hedge = hedge_delay(ranked, Awaited::FirstToken).as_millis();
+            assert_eq!((limit, hedge), (limit_ms, hedge_ms), "{median_ms} {sigma}");
+        };
+        check(1_000.0, 0.65, 4_536, 2_912);
+        check(1_000.0, 0.1, 1_261, 1_178);
+        check(1_000.0, 0.0, 1_000, 1_000);
+        check(20.0, 0.65, 1_000, 58);
+        check(10_000.0, 0.65, 15_000, 29_129);
+        check(f64::NAN, 0.65, 1_000, 50);
+        check(f64::INFINITY, 0.65, 15_000, u128::from(u64::MAX) * 1_000 + 999);
+    }
+
     #[test]
     fn an_attempt_leaves_time_for_the_next_where_it_can() {
         let check = |left: u64, own: u64, next: Option<u64>, wanted_ms: u64| {

@@ -9,6 +9,8 @@ mod consider;
 mod drills;
 mod record;
 mod route;
+#[cfg(test)]
+mod speed_tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

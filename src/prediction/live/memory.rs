@@ -16,8 +16,8 @@ use std::time::Duration;
 use sketches_ddsketch::{Config, DDSketch};
 
 /// The relative error of a quantile: far below what speeds stray by.
-const ERROR: f64 = 0.03;
-/// No sample says more than a factor of 50 either way: 2 ln 50 / ln(1.03 / 0.97) are 131 bins, and so
+const ERROR: f64 = 0.02;
+/// No sample says more than a factor of 50 either way: 2 ln 50 / ln(1.02 / 0.98) are 196 bins, and so
 /// a memory's size is bounded.
 pub(super) const RATIO_MAX: f64 = 50.0;
 /// What a sketch may hold; it grows by 128.
