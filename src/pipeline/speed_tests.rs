@@ -106,9 +106,12 @@ async fn who_slows_down_loses_the_hurried_and_gets_them_back() {
         assert!(slow_calls <= 20, "it is still asked");
     }
     assert!(slow_calls > 1, "one slow answer moves nobody");
+    // A few slow answers may be chance: it is tried now and then, until it is sure.
     for _ in 0..60 {
-        assert_eq!(house.ask(3.0).await, house.other);
+        slow_calls += u32::from(house.ask(3.0).await == house.quick);
     }
+    assert!(slow_calls <= 20, "{slow_calls} of 60 more");
+    assert_eq!(house.first(), house.other);
     // It is as it was, and nobody knows. What was seen fades.
     advance(Duration::from_secs(15 * 60)).await;
     assert_eq!(house.first(), house.quick);

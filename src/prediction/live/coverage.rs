@@ -1,10 +1,11 @@
 //! Whether answers take as long as was foretold, and how much wider to foretell.
 //!
-//! In: for each answer, whether its time fell inside the central 90 % of its forecast. Out: what to
-//! multiply the forecast's spread by. Invariant: 1 before anything was seen; always inside
-//! [`WIDTHS`]. Not here: what was foretold.
+//! In: for each answer, whether its time fell inside the central 90 % of its forecast, and the time.
+//! Out: what to multiply the forecast's spread by. Invariant: 1 before anything was seen and long after;
+//! always inside [`WIDTHS`]. Not here: what was foretold.
 
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 /// The share of answers that may miss: what is foretold are central 90 % intervals.
 const MISSES: f64 = 0.1;
@@ -15,6 +16,9 @@ const STEP: f64 = 0.05;
 pub(super) const WIDTHS: RangeInclusive<f64> = 0.5..=3.0;
 /// What an answer is worth after the next one came, in the coverage that is told: some 100 answers.
 const DECAY: f64 = 0.99;
+/// Who was not asked for so long is asked no more, perhaps for its width: it fades by half in every so
+/// long after that. Where calls come closer together, nothing fades, and the law below holds.
+const IDLE: Duration = Duration::from_secs(5 * 60);
 
 /// Adaptive conformal inference (Gibbs and Candes, "Adaptive Conformal Inference Under Distribution
 /// Shift", NeurIPS 2021), on the logarithm of the width: after each answer
@@ -28,20 +32,28 @@ pub(super) struct Coverage {
     ln_width: f64,
     weight: f64,
     inside: f64,
+    last: Duration,
 }
 
 impl Coverage {
-    pub(super) fn observe(&mut self, inside: bool) {
+    pub(super) fn observe(&mut self, inside: bool, now: Duration) {
         let missed = f64::from(u8::from(!inside));
         let (least, most) = (WIDTHS.start().ln(), WIDTHS.end().ln());
-        self.ln_width = (self.ln_width + STEP * (missed - MISSES)).clamp(least, most);
+        let moved = self.faded(now) + STEP * (missed - MISSES);
+        self.ln_width = moved.clamp(least, most);
+        self.last = self.last.max(now);
         self.weight = self.weight * DECAY + 1.0;
         self.inside = self.inside * DECAY + 1.0 - missed;
     }
 
     /// What to multiply the spread by.
-    pub(super) fn width(&self) -> f64 {
-        self.ln_width.exp().clamp(*WIDTHS.start(), *WIDTHS.end())
+    pub(super) fn width(&self, now: Duration) -> f64 {
+        self.faded(now).exp().clamp(*WIDTHS.start(), *WIDTHS.end())
+    }
+
+    fn faded(&self, now: Duration) -> f64 {
+        let idle = now.saturating_sub(self.last).saturating_sub(IDLE);
+        self.ln_width * (-idle.as_secs_f64() / IDLE.as_secs_f64()).exp2()
     }
 
     /// The share of late answers that took as long as foretold; `None` before the first.
@@ -62,8 +74,8 @@ mod tests {
             let p = (f64::from(at) * 0.618_033_988_749_895).fract().max(1e-9);
             // Logistic, with the central 90 % inside 2.944.
             let strayed = true_width * (p / (1.0 - p)).ln().abs();
-            let hit = strayed <= 2.944 * coverage.width();
-            coverage.observe(hit);
+            let hit = strayed <= 2.944 * coverage.width(Duration::ZERO);
+            coverage.observe(hit, Duration::ZERO);
             inside += u32::from(hit);
         }
         (coverage, f64::from(inside) / f64::from(answers))
@@ -74,7 +86,7 @@ mod tests {
         for true_width in [0.7, 1.0, 1.5, 2.5] {
             let (coverage, share) = covered(true_width, 2_000);
             assert!((0.88..=0.92).contains(&share), "{true_width}: {share}");
-            let width = coverage.width();
+            let width = coverage.width(Duration::ZERO);
             assert!((width / true_width).ln().abs() < 0.25, "{true_width}: {width}");
             let told = coverage.share().unwrap();
             assert!((0.8..=1.0).contains(&told), "{true_width}: {told}");
@@ -83,16 +95,20 @@ mod tests {
 
     #[test]
     fn before_the_first_answer_nothing_is_changed_and_there_are_ends() {
-        let mut it = Coverage::default();
-        assert_eq!((it.width(), it.share()), (1.0, None));
+        let (mut it, now) = (Coverage::default(), Duration::ZERO);
+        assert_eq!((it.width(now), it.share()), (1.0, None));
         for _ in 0..500 {
-            it.observe(false);
+            it.observe(false, now);
         }
         assert_eq!(it.share(), Some(0.0));
-        assert!((it.width() - WIDTHS.end()).abs() < 1e-9);
+        let close = |found: f64, wanted: f64| assert!((found - wanted).abs() < 1e-9, "{found}");
+        close(it.width(now), *WIDTHS.end());
+        close(it.width(IDLE), *WIDTHS.end());
+        close(it.width(IDLE * 2), WIDTHS.end().sqrt());
+        close(it.width(IDLE * 60), 1.0);
         for _ in 0..1_000 {
-            it.observe(true);
+            it.observe(true, now);
         }
-        assert!((it.width() - WIDTHS.start()).abs() < 1e-9);
+        close(it.width(now), *WIDTHS.start());
     }
 }

@@ -156,7 +156,7 @@ impl Entry {
             token: self.token.ln_factor(whole, now).exp(),
             ttft_sigma: self.first.sigma(TTFT_SIGMA, now),
             speed_sigma: self.whole.sigma(speed_sigma, now),
-            width: self.coverage.width(),
+            width: self.coverage.width(now),
         }
     }
 
@@ -177,7 +177,7 @@ impl Entry {
             }
         }
         if let Some(inside) = sample.inside {
-            self.coverage.observe(inside);
+            self.coverage.observe(inside, now);
         }
     }
 }
