@@ -364,7 +364,7 @@ mod tests {
         let later = OutcomeRecord { version: RECORD_VERSION + 1, ..samples::record() };
         write(&mut store, std::slice::from_ref(&later))[0].as_ref().unwrap();
         let read = store.get(later.decision);
-        assert!(matches!(read, Err(OutcomeError::RecordVersion { found: 3, .. })), "{read:?}");
+        assert!(matches!(read, Err(OutcomeError::RecordVersion { found: 4, .. })), "{read:?}");
         let before = OutcomeRecord { version: 0, ..samples::record() };
         write(&mut store, std::slice::from_ref(&before))[0].as_ref().unwrap();
         assert!(matches!(store.get(before.decision), Err(OutcomeError::RecordVersion { .. })));
@@ -373,6 +373,6 @@ mod tests {
             write(&mut store, std::slice::from_ref(&record))[0].as_ref().unwrap();
             assert_eq!(store.get(record.decision).unwrap(), Some(record));
         }
-        assert_eq!(store.count().unwrap(), 4);
+        assert_eq!(store.count().unwrap(), 5);
     }
 }
