@@ -31,7 +31,7 @@ impl House {
             let speed = Speed { ttft_ms, tokens_per_s };
             Deployment { speed, ..Deployment::new(&model, &provider, "id".into()) }
         };
-        let (quick, other) = (at("quick", 300.0, 60.0), at("other", 600.0, 50.0));
+        let (quick, other) = (at("quick", 300.0, 70.0), at("other", 600.0, 50.0));
         let ids = (quick.id.clone(), other.id.clone());
         let fleet = Fleet::new(vec![quick, other]).unwrap();
         let predictor = Predictor::shipped(&encoder).unwrap();
