@@ -123,7 +123,9 @@ impl Memory {
     pub(super) fn quantile(&self, p: f64) -> Option<f64> {
         let samples = self.samples(self.last);
         let place = (p * (samples + 1.0) / samples).clamp(0.5, 1.0);
-        self.sketch.quantile(place).ok().flatten()
+        let found = self.sketch.quantile(place).ok().flatten()?;
+        // The greatest is told exactly and the others to their error, which must not cross.
+        self.median().map(|it| it.max(found))
     }
 
     /// What it takes, in bytes.

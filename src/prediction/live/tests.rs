@@ -128,6 +128,9 @@ fn memory_is_bounded_for_a_thousand_deployments() {
 }
 
 proptest! {
+    // A failing case is printed, shrunk; a file beside the sources would only be forgotten.
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn any_history_gives_a_sane_pace(
         history in prop::collection::vec((0_u8..6, -30.0..30.0_f64, 0_u64..4_000), 0..120),
