@@ -73,6 +73,7 @@ fn prediction(deployment: &Deployment) -> Prediction {
         cost_usd: Forecast { fixed: 0.001, per_token: 1e-6, tokens },
         cached: CachedInput::NONE,
         ttft_ms: 200.0,
+        ttft_sigma: 0.5,
         latency_s: Forecast { fixed: 0.2, per_token: 0.01, tokens },
     }
 }

@@ -147,6 +147,7 @@ fn prediction(of: &prediction::Prediction) -> proto::Prediction {
         latency_ms_p90: of.latency_s.quantile(0.9) * 1_000.0,
         ttft_ms: of.ttft_ms,
         cached_tokens: of.cached.tokens,
+        ttft_ms_p90: of.ttft_quantile_ms(0.9),
     }
 }
 
@@ -291,7 +292,7 @@ mod tests {
             Exclusion::NotAllowed,
             Exclusion::Cost { chance: half, likely_usd: 1.0 },
             Exclusion::Latency { chance: half, likely_ms: 1.0 },
-            Exclusion::Ttft { likely_ms: 1.0 },
+            Exclusion::Ttft { chance: half, likely_ms: 1.0 },
             Exclusion::Quality { expected: half },
         ];
         for exclusion in all {

@@ -143,6 +143,7 @@ fn prediction(of: &proto::Prediction) -> Value {
         "latency_ms_p90": of.latency_ms_p90,
         "ttft_ms": of.ttft_ms,
         "cached_tokens": of.cached_tokens,
+        "ttft_ms_p90": of.ttft_ms_p90,
     })
 }
 

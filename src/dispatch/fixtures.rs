@@ -83,6 +83,7 @@ fn prediction(deployment: DeploymentId, figures: &Figures) -> Prediction {
         cost_usd: fixed(figures.cost_usd),
         cached: CachedInput::NONE,
         ttft_ms: figures.latency_s * 500.0,
+        ttft_sigma: 0.65,
         latency_s: fixed(figures.latency_s),
     }
 }

@@ -161,6 +161,7 @@ impl CandidateFacts {
             ("prediction.ttft_ms", it.ttft_ms),
             ("prediction.cached.tokens", it.cached.tokens),
             ("prediction.cached.saves_usd", it.cached.saves_usd),
+            ("prediction.ttft_sigma", it.ttft_sigma),
         ];
         let tokens = log_normal(&it.output_tokens).map(|it| ("prediction.output_tokens", it));
         let cost = forecast(&it.cost_usd).map(|it| ("prediction.cost_usd", it));

@@ -17,8 +17,10 @@ use crate::ranking::{Need, Policy};
 /// misread.
 ///
 /// 2: an attempt's usage may be an estimate, prices may hold more kinds of tokens, candidates say by
-/// which rule failed calls are billed. Version 1 is read as it is.
-pub const RECORD_VERSION: u32 = 2;
+/// which rule failed calls are billed.
+/// 3: the time to the first token has a spread, and its limit is kept at the policy's confidence. Older
+/// records are read as they are: without a spread, which gives the rule of then.
+pub const RECORD_VERSION: u32 = 3;
 /// The oldest version that is still read.
 pub(super) const RECORD_VERSION_MIN: u32 = 1;
 

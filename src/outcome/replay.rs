@@ -297,6 +297,46 @@ mod tests {
         assert_eq!((old.tie_step, differences(&old)), (0.0, vec![]));
     }
 
+    /// A record of version 2: the time to the first token had no spread, and its limit was kept by the
+    /// median.
+    #[test]
+    fn a_record_of_the_second_version_is_decided_as_it_was() {
+        let mut hasty = Policy::default();
+        hasty.budget.max_ttft = Some(std::time::Duration::from_millis(400));
+        let (mut in_time, mut late) = (0, 0);
+        for seed in 0..50 {
+            let record = samples::decided(seed, hasty.clone(), Need::default());
+            let mut json = serde_json::to_value(&record).unwrap();
+            json["version"] = 2.into();
+            for candidate in json["candidates"].as_array_mut().unwrap() {
+                let prediction = candidate["prediction"].as_object_mut().unwrap();
+                assert!(prediction.remove("ttft_sigma").is_some());
+            }
+            let old: OutcomeRecord = serde_json::from_value(json).unwrap();
+            for facts in &old.candidates {
+                let within = replay(&old).is_ok_and(|it| {
+                    it.entries.iter().any(|it| it.deployment.id == facts.deployment)
+                });
+                let no_key = facts.unavailable.is_some();
+                let soon = facts.prediction.ttft_ms <= 400.0;
+                let other = old.excluded.iter().any(|it| {
+                    let limits = it.reasons.iter().any(|it| it.limit() == "context_window");
+                    it.deployment == facts.deployment && limits
+                });
+                assert_eq!(within, soon && !no_key && !other, "{facts:?}");
+                in_time += u32::from(soon);
+                late += u32::from(!soon);
+            }
+        }
+        assert!(in_time > 50 && late > 50, "{in_time} {late}");
+        // As its reasons were written then.
+        let then = serde_json::json!({"ttft": {"likely_ms": 700.0}});
+        let then: crate::ranking::Exclusion = serde_json::from_value(then).unwrap();
+        let wanted =
+            crate::ranking::Exclusion::Ttft { chance: Probability::ZERO, likely_ms: 700.0 };
+        assert_eq!(then, wanted);
+    }
+
     /// A record of the time before anyone was shut.
     #[test]
     fn an_older_record_still_loads() {
@@ -324,7 +364,10 @@ mod tests {
         let impossible = Policy { min_quality: Some(Probability::ONE), ..Policy::default() };
         let abilities = AbilitySet::EMPTY.with(Ability::Tools);
         let tools = Need { abilities, max_output_tokens: Some(500) };
+        let mut hasty = Policy::default();
+        hasty.budget.max_ttft = Some(std::time::Duration::from_millis(900));
         vec![
+            (hasty, Need::default()),
             (Policy::default(), Need::default()),
             (dear, tools),
             (good, Need::default()),

@@ -155,6 +155,7 @@ fn prediction(deployment: &Deployment, draw: &mut impl FnMut() -> f64) -> Predic
         cost_usd: Forecast { fixed: draw() / 1e3, per_token: draw() / 1e5, tokens },
         cached: CachedInput::NONE,
         ttft_ms: 900.0 * draw(),
+        ttft_sigma: draw(),
         latency_s: Forecast { fixed: draw(), per_token: draw() / 50.0, tokens },
     }
 }

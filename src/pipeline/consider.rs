@@ -13,14 +13,15 @@ use super::sessions::{Sessions, Turn};
 use super::{Decision, PipelineError};
 use crate::catalog::Fleet;
 use crate::dispatch::{BreakerSettings, ChainEnd, Dispatched, Health};
-use crate::domain::{Attempt, ChatRequest, DecisionId, Shape};
+use crate::domain::{ChatRequest, DecisionId, DeploymentId, Shape};
 use crate::encoder::{Encoded, Encoder, EncoderQueue};
 use crate::features::{self, Features};
 use crate::outcome::OutcomeError;
 use crate::prediction::{
-    HeldPrompt, Known, Learned, LiveStats, Prediction, Predictor, Prompt, SpeedSample,
+    HeldPrompt, Known, Learned, LiveFigures, LiveStats, Manner, Prediction, Predictor, Prompt,
+    SpeedSample,
 };
-use crate::ranking::{Availability, Candidate, Need, Policy, Ranking, Unavailable, rank};
+use crate::ranking::{Availability, Candidate, Need, Policy, Unavailable, rank};
 
 /// The share of what is left until the deadline that reading may take; the answer needs the rest.
 const READING_SHARE: u32 = 20;
@@ -61,8 +62,6 @@ pub(super) struct Considered {
     pub(super) need: Need,
     /// Who could not be called then.
     pub(super) availability: Availability,
-    /// The latency factors that the predictions hold, in the fleet's order.
-    factors: Vec<f64>,
 }
 
 impl Judge {
@@ -128,7 +127,7 @@ impl Judge {
         let held = session.and_then(|it| self.sessions.held(it, encoded.tokens as f64, arrived));
         let learned = self.lessons.as_ref().map(Lessons::learned).unwrap_or_default();
         let prompt = Prompt { features: &features, encoded: &encoded, max_output_tokens };
-        let (predictions, factors) = self.predict(&prompt, held.as_ref(), &learned);
+        let predictions = self.predict(&prompt, held.as_ref(), &learned);
         let deployments = self.fleet.deployments().iter().cloned();
         let candidates = deployments
             .zip(predictions)
@@ -144,7 +143,7 @@ impl Judge {
             verdict,
             decide_us: start.elapsed().as_secs_f64() * 1e6,
         };
-        Ok(Considered { decision, features, encoded, need, availability, factors })
+        Ok(Considered { decision, features, encoded, need, availability })
     }
 
     fn predict(
@@ -152,26 +151,24 @@ impl Judge {
         prompt: &Prompt<'_>,
         held: Option<&HeldPrompt>,
         learned: &Learned,
-    ) -> (Vec<Prediction>, Vec<f64>) {
-        let fleet = self.fleet.deployments();
-        let live = self.live();
-        let known = Known { live: &live, held, learned: Some(learned) };
-        let predictions = self.predictor.predict_with(prompt, fleet, known);
-        let factors = fleet.iter().map(|it| live.latency_factor(&it.id)).collect();
-        (predictions, factors)
+    ) -> Vec<Prediction> {
+        let (live, now) = (self.live(), self.health.now());
+        let known = Known { live: &live, now, held, learned: Some(learned) };
+        self.predictor.predict_with(prompt, self.fleet.deployments(), known)
     }
 
-    /// Takes in how fast the deployment that answered was.
-    pub(super) fn learn(&self, considered: &Considered, dispatched: &Dispatched) {
+    /// Takes in how fast the deployments that were called are.
+    pub(super) fn learn(&self, considered: &Considered, dispatched: &Dispatched, manner: Manner) {
         let Ok(ranking) = &considered.decision.verdict else { return };
-        let real = dispatched.attempts.iter().filter(|it| !it.is_forced());
-        for attempt in real.filter(|it| it.failure.is_none()) {
-            let fleet = self.fleet.deployments().iter();
-            let place = fleet.zip(&considered.factors).find(|(it, _)| it.id == attempt.deployment);
-            let sample = place.and_then(|(_, factor)| speed_sample(attempt, ranking, *factor));
-            if let Some(sample) = sample {
-                self.live().observe(&attempt.deployment, sample);
-            }
+        // What follows a seam is only the rest of an answer.
+        let whole = if dispatched.seams.is_empty() { usize::MAX } else { 1 };
+        let now = self.health.now();
+        for attempt in dispatched.attempts.iter().take(whole).filter(|it| !it.is_forced()) {
+            let ranked = ranking.entries.iter().find(|it| it.deployment.id == attempt.deployment);
+            let Some(ranked) = ranked else { continue };
+            let speed = ranked.deployment.speed;
+            let sample = SpeedSample::of(attempt, manner, speed, &ranked.prediction);
+            self.live().observe(&attempt.deployment, &sample, now);
         }
     }
 
@@ -220,6 +217,11 @@ impl Judge {
         Pupils { fleet: &self.fleet, predictor: &self.predictor }
     }
 
+    /// What was measured of a deployment's speed.
+    pub(super) fn speed_figures(&self, deployment: &DeploymentId) -> LiveFigures {
+        self.live().figures(deployment)
+    }
+
     /// The speeds measured so far. They are plain numbers, whole after every step, so a thread
     /// that panicked while holding them did no harm.
     fn live(&self) -> MutexGuard<'_, LiveStats> {
@@ -237,13 +239,4 @@ fn tell(studied: Option<Result<(), OutcomeError>>) {
 /// How long a prompt may wait and be read, with so much left until its deadline.
 fn reading_time(left: Duration) -> Duration {
     (left / READING_SHARE).min(READING_TIME_MAX)
-}
-
-/// What was measured, beside what was predicted for as many tokens before the live factor.
-fn speed_sample(attempt: &Attempt, ranking: &Ranking, factor: f64) -> Option<SpeedSample> {
-    let ranked = ranking.entries.iter().find(|it| it.deployment.id == attempt.deployment)?;
-    let forecast = &ranked.prediction.latency_s;
-    let tokens = attempt.usage.output_tokens as f64;
-    let predicted_s = (forecast.fixed + forecast.per_token * tokens) / factor;
-    Some(SpeedSample { measured_s: attempt.total_ms / 1_000.0, predicted_s })
 }

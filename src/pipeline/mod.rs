@@ -11,6 +11,8 @@ mod lessons;
 mod record;
 mod route;
 mod sessions;
+#[cfg(test)]
+mod speed_tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,10 +25,10 @@ use tokio_util::task::TaskTracker;
 use crate::catalog::Fleet;
 use crate::dispatch::health::Condition;
 use crate::dispatch::{self, BreakerSettings, ChainEnd, ChainFailure, Dispatched};
-use crate::domain::{ChatRequest, DecisionId, ForcedFault, Shape};
+use crate::domain::{ChatRequest, DecisionId, DeploymentId, ForcedFault, Shape};
 use crate::encoder::{EncodeError, Encoder};
 use crate::outcome::{Feedback, FeedbackReceipt, OutcomeError, OutcomeLog};
-use crate::prediction::Predictor;
+use crate::prediction::{LiveFigures, Predictor};
 use crate::providers::HttpCaller;
 use crate::ranking::{Availability, Policy, Ranking, Refusal};
 use consider::{Asked, Judge};
@@ -264,6 +266,11 @@ impl Pipeline {
     /// Who cannot be called now, and why.
     pub fn availability(&self) -> Availability {
         self.works.judge.availability(Shape::default())
+    }
+
+    /// What was measured of a deployment's speed.
+    pub fn speed_figures(&self, deployment: &DeploymentId) -> LiveFigures {
+        self.works.judge.speed_figures(deployment)
     }
 
     /// Whether failures may be asked for.

@@ -15,6 +15,7 @@ use super::consider::{Asked, Considered};
 use super::{Call, Decision, PipelineError, Routed, Works, record};
 use crate::dispatch::{self, ChainEvent, Dispatched, Health, Plan};
 use crate::outcome::{Feedback, FeedbackReceipt, OutcomeError};
+use crate::prediction::Manner;
 use crate::providers::{Drill, HttpCaller};
 use crate::ranking::Ranking;
 
@@ -121,6 +122,7 @@ impl Works {
                 let caller = self.caller_for(drill.as_ref());
                 let mut dispatched = dispatch::run(plan, &caller, seed, gone).await;
                 mark(drill.as_deref(), &mut dispatched);
+                self.judge.learn(&under_way.considered, &dispatched, Manner::Whole);
                 Some(dispatched)
             }
             Err(_) => None,
@@ -139,6 +141,7 @@ impl Works {
                 let caller = self.caller_for(drill.as_ref());
                 let mut dispatched = dispatch::stream(plan, &caller, seed, &events).await;
                 mark(drill.as_deref(), &mut dispatched);
+                self.judge.learn(&under_way.considered, &dispatched, Manner::Streamed);
                 Some(dispatched)
             }
             Err(_) => None,
@@ -158,11 +161,10 @@ impl Works {
         drilled.unwrap_or_else(|| self.caller.clone())
     }
 
-    /// Learns and records.
+    /// Remembers who served, and records.
     async fn end(&self, under_way: UnderWay, dispatched: Option<Dispatched>) -> Routed {
         let UnderWay { call, considered, at_unix_ms } = under_way;
         if let Some(dispatched) = &dispatched {
-            self.judge.learn(&considered, dispatched);
             self.judge.remember(asked(&call), &considered, dispatched);
         }
         let total_ms = call.arrived.elapsed().as_secs_f64() * 1_000.0;

@@ -138,6 +138,10 @@ pub struct Prediction {
     pub cached: CachedInput,
     /// Time to the first token, milliseconds, median.
     pub ttft_ms: f64,
+    /// Standard deviation of its natural logarithm; at least 0. Records from before it was kept have 0:
+    /// what was decided then was decided by the median alone.
+    #[serde(default)]
+    pub ttft_sigma: f64,
     /// Time to the whole answer, seconds.
     pub latency_s: Forecast,
 }
@@ -157,6 +161,23 @@ impl Prediction {
         let saves = (anew.usd_per_token() - again.usd_per_token()).max(0.0);
         let tokens = tokens.clamp(0.0, self.input_tokens.max(0.0));
         Self { cached: CachedInput { tokens, saves_usd: tokens * saves }, ..self }
+    }
+
+    /// The time to the first token that is not exceeded with probability `p`, milliseconds.
+    pub fn ttft_quantile_ms(&self, p: f64) -> f64 {
+        if self.ttft_sigma <= 0.0 {
+            return self.ttft_ms;
+        }
+        self.ttft_ms * (self.ttft_sigma * normal_quantile(p)).exp()
+    }
+
+    /// The chance that the first token comes within `limit_ms`.
+    pub fn ttft_chance_within(&self, limit_ms: f64) -> f64 {
+        if self.ttft_sigma <= 0.0 || self.ttft_ms <= 0.0 {
+            return f64::from(u8::from(self.ttft_ms <= limit_ms));
+        }
+        let ttft = LogNormal { mu: self.ttft_ms.ln(), sigma: self.ttft_sigma, cap: f64::INFINITY };
+        ttft.chance_within(limit_ms)
     }
 }
 
@@ -224,6 +245,7 @@ mod tests {
             cost_usd,
             cached: CachedInput::NONE,
             ttft_ms: 1.0,
+            ttft_sigma: 0.0,
             latency_s: cost_usd,
         };
         let check = |tokens: f64, cached: Option<f64>, wanted: (f64, f64)| {

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::belief::Belief;
 use super::forecast::Prediction;
@@ -20,6 +21,8 @@ use crate::domain::{DeploymentId, ModelName};
 pub struct Known<'a> {
     /// How fast everyone lately was.
     pub live: &'a LiveStats,
+    /// The moment, on the clock of `live`.
+    pub now: Duration,
     /// Who may hold the beginning of this prompt.
     pub held: Option<&'a HeldPrompt>,
     /// What scores have taught.
@@ -50,8 +53,8 @@ pub struct Taught {
 
 impl<'a> Known<'a> {
     /// Speeds and nothing else.
-    pub fn of(live: &'a LiveStats) -> Self {
-        Self { live, held: None, learned: None }
+    pub fn of(live: &'a LiveStats, now: Duration) -> Self {
+        Self { live, now, held: None, learned: None }
     }
 
     /// The artifact's prediction, with what scores and the session add to it.

@@ -41,7 +41,8 @@ pub struct Manifest {
     pub data: DataFacts,
     /// The seed of the training run.
     pub seed: u64,
-    /// Standard deviation of log latency when the tokens are known; from the training rows.
+    /// Standard deviation of log latency beside that of the tokens, so that 90 % intervals held 90 % of
+    /// the validation rows.
     pub latency_sigma: f64,
     /// How well it does on held-out rows.
     pub figures: Figures,

@@ -23,7 +23,7 @@ pub use belief::Belief;
 pub use forecast::{CachedInput, Forecast, LogNormal, Prediction, QualityEstimate};
 pub use head::{HEAD, QualityHead, TokensHead, packed_len, with_one};
 pub use known::{HeldPrompt, Known, Learned, Taught};
-pub use live::{LiveStats, SpeedSample};
+pub use live::{LiveFigures, LiveStats, Manner, Pace, SpeedSample, Took};
 pub use manifest::{
     ArtifactError, DataFacts, FORMAT_VERSION, FORMAT_VERSION_MIN, Figures, LearnedModel, Manifest,
     OtherEncoder,

@@ -1,6 +1,6 @@
 //! From a prompt to one prediction per deployment.
 //!
-//! In: features, an encoded prompt, deployments, live speeds. Out: predictions in the order of the
+//! In: features, an encoded prompt, deployments, live speeds and the time. Out: predictions in the order of the
 //! deployments. Invariant: pure and bounded: one pass through the trunk per request, some hundred
 //! multiplications per deployment. A model that the artifact knows (`learned_as`) is predicted by
 //! its own head; any other starts at the prior over models, moved to its `quality_prior`.
@@ -8,16 +8,17 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::artifact::Artifact;
 use super::belief::Belief;
 use super::forecast::{CachedInput, Forecast, LogNormal, Prediction};
 use super::head::{HEAD, QualityHead, TokensHead, packed_len, with_one};
 use super::known::Known;
-use super::live::LiveStats;
+use super::live::{LiveStats, Pace};
 use super::manifest::{ArtifactError, Manifest};
 use super::trunk::{LATENT, Trunk};
-use crate::catalog::{Deployment, Model};
+use crate::catalog::{Deployment, Model, Speed};
 use crate::domain::Probability;
 use crate::encoder::{Encoded, Encoder};
 use crate::features::Features;
@@ -97,14 +98,15 @@ impl Predictor {
         &self.artifact.manifest
     }
 
-    /// As [`Self::predict_with`], where nothing is known but speeds.
+    /// As [`Self::predict_with`], where nothing is known but speeds; `now` is on the clock of `live`.
     pub fn predict(
         &self,
         prompt: &Prompt<'_>,
         fleet: &[Arc<Deployment>],
         live: &LiveStats,
+        now: Duration,
     ) -> Vec<Prediction> {
-        self.predict_with(prompt, fleet, Known::of(live))
+        self.predict_with(prompt, fleet, Known::of(live, now))
     }
 
     /// What each deployment would do, in the order given.
@@ -119,9 +121,10 @@ impl Predictor {
             input_tokens: prompt.encoded.tokens as f64,
             max_output_tokens: prompt.max_output_tokens.unwrap_or(u64::MAX),
         };
+        let sigma = self.artifact.manifest.latency_sigma;
         let each = fleet.iter().map(|it| {
-            let predicted = self.predict_one(it, &digest, known.live.latency_factor(&it.id));
-            known.refine(it, &digest, predicted)
+            let pace = known.live.pace(&it.id, sigma, known.now);
+            known.refine(it, &digest, self.predict_one(it, &digest, &pace))
         });
         each.collect()
     }
@@ -170,13 +173,8 @@ impl Predictor {
         self.heads(model.learned_as.as_deref()).0.shifted(self.shift(model))
     }
 
-    /// What one deployment would do, its latency being `latency_factor` times what it is believed to be.
-    pub fn predict_one(
-        &self,
-        deployment: &Deployment,
-        digest: &Digest,
-        latency_factor: f64,
-    ) -> Prediction {
+    /// What one deployment of this pace would do.
+    pub fn predict_one(&self, deployment: &Deployment, digest: &Digest, pace: &Pace) -> Prediction {
         let model = &deployment.model;
         let (quality, tokens) = self.heads(model.learned_as.as_deref());
         let quality = quality.estimate(&digest.latent, self.shift(model));
@@ -184,8 +182,7 @@ impl Predictor {
         let output_tokens = LogNormal { mu: tokens.mu(&digest.latent), sigma: tokens.sigma, cap };
         let input_tokens = digest.input_tokens;
         let speed = deployment.speed;
-        let speed_sigma = self.artifact.manifest.latency_sigma;
-        let ttft_ms = speed.ttft_ms * latency_factor;
+        let ttft_ms = speed.ttft_ms * pace.first;
         Prediction {
             deployment: deployment.id.clone(),
             quality,
@@ -198,15 +195,32 @@ impl Predictor {
             },
             cached: CachedInput::NONE,
             ttft_ms,
+            ttft_sigma: pace.ttft_sigma,
             latency_s: Forecast {
                 fixed: ttft_ms / 1_000.0,
-                per_token: latency_factor / speed.tokens_per_s,
+                per_token: pace.token / speed.tokens_per_s,
                 // How long it takes is less certain than how much it writes.
                 tokens: LogNormal {
-                    sigma: output_tokens.sigma.hypot(speed_sigma),
+                    sigma: output_tokens.sigma.hypot(pace.speed_sigma) * pace.width,
                     ..output_tokens
                 },
             },
+        }
+    }
+
+    /// The pace that a logged prediction was made with, for a deployment then believed to be of this
+    /// `speed`. What of its spread was live and what the artifact's is not logged: all beyond this
+    /// artifact's own is taken for live.
+    pub fn logged_pace(&self, of: &Prediction, speed: Speed) -> Pace {
+        let prior = Pace::prior(self.artifact.manifest.latency_sigma);
+        let own = of.output_tokens.sigma.hypot(prior.speed_sigma);
+        let width = of.latency_s.tokens.sigma / own;
+        Pace {
+            first: of.ttft_ms / speed.ttft_ms,
+            token: of.latency_s.per_token * speed.tokens_per_s,
+            ttft_sigma: of.ttft_sigma,
+            width: if width.is_finite() { width } else { prior.width },
+            ..prior
         }
     }
 

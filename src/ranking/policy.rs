@@ -20,7 +20,7 @@ pub struct Budget {
     pub max_cost_usd: Option<Usd>,
     /// The longest that choosing and all attempts together may take.
     pub max_latency: Duration,
-    /// The longest that the first token may take.
+    /// The longest that the first token may take; at `confidence`, as the other two.
     pub max_ttft: Option<Duration>,
     /// How sure a candidate must be to stay inside the limits.
     pub confidence: Probability,

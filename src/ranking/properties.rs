@@ -67,6 +67,7 @@ fn candidate(at: usize, draft: &Draft) -> Candidate {
         cost_usd: Forecast { fixed: draft.fixed_usd, per_token: draft.usd_per_token, tokens },
         cached: CachedInput::NONE,
         ttft_ms: draft.ttft_ms,
+        ttft_sigma: draft.sigma,
         latency_s: Forecast {
             fixed: draft.ttft_ms / 1_000.0,
             per_token: draft.s_per_token,
@@ -363,6 +364,26 @@ fn who_is_better_by_more_than_a_step_is_first_however_busy() {
     check(0.0, "m0@p");
     check(TIE_STEP / 1e3, "m0@p");
     check(1.01 * TIE_STEP, "m1@p");
+}
+
+/// 200 ms in the median, straying by 0.5: 380 ms in nine cases of ten.
+#[test]
+fn the_limit_on_the_first_token_is_kept_at_the_confidence_asked_for() {
+    let check = |limit_ms: u64, confidence: f64, wanted: bool| {
+        let mut policy = Policy::default();
+        policy.budget.max_ttft = Some(Duration::from_millis(limit_ms));
+        policy.budget.confidence = Probability::clamped(confidence);
+        let verdict = rank(fleet(&[equal()]), &policy, &Need::default(), &availability(0), 1);
+        assert_eq!(verdict.is_ok(), wanted, "{limit_ms} ms at {confidence}");
+        let told = verdict.map_err(|it| it.to_string()).map(|_| String::new());
+        assert!(wanted || told.unwrap_err().contains("max_ttft_ms"));
+    };
+    check(375, 0.9, false);
+    check(385, 0.9, true);
+    check(201, 0.5, true);
+    check(199, 0.5, false);
+    check(455, 0.95, false);
+    check(460, 0.95, true);
 }
 
 #[test]

@@ -206,8 +206,13 @@ fn too_slow(prediction: &Prediction, policy: &Policy) -> Option<Exclusion> {
 
 fn first_token_late(prediction: &Prediction, policy: &Policy) -> Option<Exclusion> {
     let limit_ms = policy.budget.max_ttft?.as_secs_f64() * 1_000.0;
-    let likely_ms = prediction.ttft_ms;
-    (likely_ms > limit_ms).then_some(Exclusion::Ttft { likely_ms })
+    let confidence = policy.budget.confidence;
+    let chance = Probability::clamped(prediction.ttft_chance_within(limit_ms));
+    // Without any chance it is excluded however little sureness is asked for.
+    (chance < confidence || chance == Probability::ZERO).then(|| Exclusion::Ttft {
+        chance,
+        likely_ms: prediction.ttft_quantile_ms(confidence.get()),
+    })
 }
 
 fn too_bad(prediction: &Prediction, policy: &Policy) -> Option<Exclusion> {

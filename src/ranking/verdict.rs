@@ -95,9 +95,12 @@ pub enum Exclusion {
         /// The time it stays below at the policy's confidence, milliseconds.
         likely_ms: f64,
     },
-    /// Its first token is expected too late.
+    /// It is not sure enough to begin inside the limit on the first token.
     Ttft {
-        /// When it is expected, milliseconds.
+        /// How sure it is; records from before it was reckoned have none: they went by the median.
+        #[serde(default = "no_chance")]
+        chance: Probability,
+        /// The time before which it begins at the policy's confidence, milliseconds.
         likely_ms: f64,
     },
     /// It is expected to be worse than the caller accepts.
@@ -105,6 +108,10 @@ pub enum Exclusion {
         /// Expected quality.
         expected: Probability,
     },
+}
+
+fn no_chance() -> Probability {
+    Probability::ZERO
 }
 
 impl Exclusion {
@@ -142,7 +149,11 @@ impl fmt::Display for Exclusion {
                 "latency: {:.0} % sure to fit, likely up to {likely_ms:.0} ms",
                 chance.get() * 100.0
             ),
-            Self::Ttft { likely_ms } => write!(out, "first token expected after {likely_ms:.0} ms"),
+            Self::Ttft { chance, likely_ms } => write!(
+                out,
+                "first token: {:.0} % sure to be in time, likely up to {likely_ms:.0} ms",
+                chance.get() * 100.0
+            ),
             Self::Quality { expected } => write!(out, "expected quality {:.2}", expected.get()),
         }
     }
@@ -216,9 +227,9 @@ mod tests {
                 "latency: 50 % sure to fit, likely up to 1234 ms",
             ),
             (
-                Exclusion::Ttft { likely_ms: 700.4 },
+                Exclusion::Ttft { chance: chance(0.75), likely_ms: 700.4 },
                 "max_ttft_ms",
-                "first token expected after 700 ms",
+                "first token: 75 % sure to be in time, likely up to 700 ms",
             ),
             (
                 Exclusion::Quality { expected: chance(0.314) },
@@ -240,6 +251,7 @@ mod tests {
             cost_usd: forecast,
             cached: CachedInput::NONE,
             ttft_ms: 1.0,
+            ttft_sigma: 0.0,
             latency_s: forecast,
         };
         Excluded { deployment, reasons, prediction }
@@ -255,7 +267,7 @@ mod tests {
 
     #[test]
     fn a_refusal_counts_the_limits_most_first() {
-        let slow = || Exclusion::Ttft { likely_ms: 1.0 };
+        let slow = || Exclusion::Ttft { chance: chance(0.5), likely_ms: 1.0 };
         let everyone = [vec![Exclusion::NotAllowed, slow()], vec![slow()]];
         let refusal = Refusal { excluded: everyone.map(excluded).to_vec() };
         let wanted = "none of 2 candidates passes the limits: max_ttft_ms excludes 2, \

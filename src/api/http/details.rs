@@ -165,6 +165,7 @@ fn prediction(of: &Prediction) -> Value {
         "latency_ms_p90": of.latency_s.quantile(0.9) * 1_000.0,
         "ttft_ms": of.ttft_ms,
         "cached_tokens": of.cached.tokens,
+        "ttft_ms_p90": of.ttft_quantile_ms(0.9),
     })
 }
 

@@ -19,7 +19,7 @@ use super::FitSettings;
 use super::heads::{Evidence, Heads, believe};
 use super::inputs::{ExitInputs, Inputs};
 use super::network::{Network, TrunkVars};
-use super::speed::latency_sigma;
+use super::speed::Foretold;
 use super::targets::{TargetRow, rows};
 use super::train::{Lessons, train};
 use crate::dataset::Dataset;
@@ -43,8 +43,9 @@ pub fn fit(
     let mut draws = ChaCha8Rng::seed_from_u64(settings.seed);
     let inner = Split::new(&dataset.prompts, &Cut { held_out: 0.1, seed: "validation".to_owned() });
     let held_out = |it: usize| split.is_held_out(it as u32);
-    let train_rows = rows(dataset, |it| !held_out(it) && !inner.is_held_out(it as u32));
-    let validation = rows(dataset, |it| !held_out(it) && inner.is_held_out(it as u32));
+    let to_train = |it: usize| !held_out(it) && !inner.is_held_out(it as u32);
+    let to_validate = |it: usize| !held_out(it) && inner.is_held_out(it as u32);
+    let (train_rows, validation) = (rows(dataset, to_train), rows(dataset, to_validate));
     ensure!(train_rows.len() >= 20, "{} prompts are too few to learn from", train_rows.len());
     let mut trunks: Vec<Trunk> =
         inputs.exits.iter().map(|it| scale(it, &train_rows, settings.hidden)).collect();
@@ -79,8 +80,9 @@ pub fn fit(
     let heads = believe(&network, &evidence)?;
     let deepest = latents.last().context("there are no inputs")?;
     let reference = reference(&train_rows, deepest, &mut draws);
+    let foretold = Foretold { dataset, heads: &heads, latents: &latents };
     let manifest = Manifest {
-        latency_sigma: latency_sigma(dataset, |it| !held_out(it)),
+        latency_sigma: foretold.latency_sigma(to_train, to_validate),
         ..manifest(dataset, encoder, inputs, settings)
     };
     pack(manifest, trunks, heads, reference)

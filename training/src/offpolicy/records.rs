@@ -171,9 +171,9 @@ impl Side {
                 max_output_tokens: record.need.max_output_tokens.unwrap_or(u64::MAX),
             };
             // How slow it was at that moment, beside what was believed before.
-            let factor = facts.prediction.ttft_ms / facts.speed.ttft_ms;
+            let pace = predictor.logged_pace(&facts.prediction, facts.speed);
             let cached = facts.prediction.cached.tokens;
-            predictor.predict_one(deployment, &digest, factor).reusing(cached, &deployment.price)
+            predictor.predict_one(deployment, &digest, &pace).reusing(cached, &deployment.price)
         };
         let verdict = replay_with(record, predict);
         let (entries, excluded) = match &verdict {

@@ -1,6 +1,7 @@
 //! Records as the service writes them, made into rows; and two artifacts on a table.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use pointsman::catalog::{Catalog, Deployment};
 use pointsman::domain::{
@@ -11,7 +12,7 @@ use pointsman::features::{self, FEATURE_SCHEMA};
 use pointsman::outcome::{
     Choice, FeedbackKind, Logged, OutcomeRecord, RECORD_VERSION, RecordedPrompt,
 };
-use pointsman::prediction::{Artifact, LiveStats, Predictor, Prompt, SpeedSample};
+use pointsman::prediction::{Artifact, LiveStats, Predictor, Prompt, SpeedSample, Took};
 use pointsman::ranking::{Availability, Candidate, Need, Policy, TIE_STEP, rank};
 
 use super::records::{Known, LeftOut, Log, Pair};
@@ -38,8 +39,9 @@ impl Bench {
         let deployment = |it| Arc::new(Deployment::new(it, &provider, "id".into()));
         let fleet: Vec<_> = catalog.models().take(4).map(deployment).collect();
         let mut live = LiveStats::default();
+        let slow = SpeedSample { whole: Some(Took::Exactly(3.0)), ..SpeedSample::default() };
         for _ in 0..20 {
-            live.observe(&fleet[1].id, SpeedSample { measured_s: 3.0, predicted_s: 1.0 });
+            live.observe(&fleet[1].id, &slow, Duration::ZERO);
         }
         Self { encoder, predictor, fleet, live }
     }
@@ -50,7 +52,7 @@ impl Bench {
         let (features, policy) = (features::extract(&request), Policy::default());
         let encoded = self.encoder.encode(&request, Exit::First).unwrap();
         let prompt = Prompt { features: &features, encoded: &encoded, max_output_tokens: None };
-        let predictions = self.predictor.predict(&prompt, &self.fleet, &self.live);
+        let predictions = self.predictor.predict(&prompt, &self.fleet, &self.live, Duration::ZERO);
         let candidates = self.fleet.iter().cloned().zip(predictions);
         let candidates = candidates
             .map(|(deployment, prediction)| Candidate { deployment, prediction })
