@@ -191,7 +191,8 @@ impl Pipeline {
         Ok(RoutedStream { decision, pieces, telling })
     }
 
-    /// Chooses only: spends, logs and learns nothing. Computes on the caller's thread, and
+    /// Chooses only: spends, logs and learns nothing. Where the policy explores, everyone's chance of
+    /// being first is told and nobody is drawn: to look twice is to see the same. Computes on the caller's thread, and
     /// may wait there for the encoder; milliseconds.
     ///
     /// # Errors
@@ -200,7 +201,8 @@ impl Pipeline {
         let judge = &self.works.judge;
         let start = std::time::Instant::now();
         let deep = judge.read_blocking(request, policy.budget.max_latency);
-        Ok(judge.consider(request, policy, (start, deep))?.decision)
+        let policy = Policy { exploration: policy.exploration.shown(), ..policy.clone() };
+        Ok(judge.consider(request, &policy, (start, deep))?.decision)
     }
 
     /// Keeps what a caller says of an answer.

@@ -203,6 +203,7 @@ fn manifest(
         seed: settings.seed,
         latency_sigma: 0.0,
         figures: Figures::default(),
+        lineage: None,
     }
 }
 
