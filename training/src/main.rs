@@ -12,6 +12,7 @@ use pointsman::encoder::Encoder;
 use pointsman::prediction::Predictor;
 use pointsman_training::choose::Pool;
 use pointsman_training::dataset::Dataset;
+use pointsman_training::drift::Drift;
 use pointsman_training::encoder::Origin;
 use pointsman_training::fit::{FitSettings, encode_prompts_kept};
 use pointsman_training::make::Materials;
@@ -22,7 +23,7 @@ use pointsman_training::relearn::{Refused, RelearnArgs, RetrainArgs};
 use pointsman_training::report::{Job, Options, Report, html};
 use pointsman_training::seeds::Spread;
 use pointsman_training::split::Cut;
-use pointsman_training::{encoder, make, relearn, report};
+use pointsman_training::{encoder, make, outcomes, relearn, report};
 
 /// Trains and judges Pointsman's router artifacts.
 #[derive(Parser)]
@@ -42,7 +43,8 @@ enum Command {
     /// Learns from a log, judges, and takes the served artifact's place: for cron. Exit code 3 when the
     /// candidate is refused.
     Retrain(RetrainArgs),
-    /// Judges an artifact and the controls on held-out questions of a labelled table.
+    /// Judges an artifact and the controls on held-out questions of a labelled table; or, with
+    /// --outcomes, tells how far a log has drifted.
     Evaluate(EvaluateArgs),
     /// Trains routers on folds of a labelled table and judges what their choices cost and yield.
     Frontier(FrontierArgs),
@@ -124,6 +126,9 @@ struct FitArgs {
 struct EvaluateArgs {
     #[command(flatten)]
     table: TableArgs,
+    /// Tell how far this outcome log has drifted, instead of judging on a table.
+    #[arg(long, conflicts_with_all = ["data", "artifact", "against"])]
+    outcomes: Option<PathBuf>,
     /// The artifact's folder; the one in this program by default.
     #[arg(long)]
     artifact: Option<PathBuf>,
@@ -230,6 +235,20 @@ impl ReportArgs {
     }
 }
 
+impl ReportArgs {
+    fn drift(&self, drift: &Drift) -> Result<()> {
+        let json = || serde_json::to_string_pretty(drift);
+        match self.format {
+            Format::Table => print!("{drift}"),
+            Format::Json => println!("{}", json()?),
+        }
+        if let Some(path) = &self.json {
+            std::fs::write(path, json()?).with_context(|| path.display().to_string())?;
+        }
+        Ok(())
+    }
+}
+
 /// A candidate that was refused is no failure of this program, and cron may want to tell them apart.
 const REFUSED: u8 = 3;
 
@@ -286,6 +305,9 @@ fn fit(asked: FitArgs) -> Result<()> {
 }
 
 fn evaluate(asked: EvaluateArgs) -> Result<()> {
+    if let Some(path) = &asked.outcomes {
+        return asked.report.drift(&Drift::of(outcomes::open(path)?.as_ref())?);
+    }
     let encoder = asked.table.encoder()?;
     let predictor = match &asked.artifact {
         Some(folder) => Predictor::open(folder, &encoder)?,

@@ -31,7 +31,8 @@ impl OutcomeSource for SqliteLog {
     }
 }
 
-impl OutcomeSource for [Logged] {
+/// Those in memory.
+impl OutcomeSource for Vec<Logged> {
     fn each(&self, visit: &mut Visit<'_>) -> Result<()> {
         self.iter().cloned().for_each(|it| visit(Ok(it)));
         Ok(())

@@ -13,6 +13,7 @@ use pointsman::domain::ModelName;
 use pointsman::encoder::Encoder;
 use pointsman::prediction::Predictor;
 use pointsman::ranking::Preference;
+use serde::Serialize;
 
 use super::gate::{Evidence, gate};
 use super::labelled::{Compared, compare};
@@ -20,6 +21,7 @@ use super::promote::{put_in_place, recover};
 use super::records::{Known, Log, Pair};
 use super::report::Report;
 use crate::dataset::Dataset;
+use crate::drift::Drift;
 use crate::fit::encode_prompts;
 use crate::outcomes;
 use crate::split::Cut;
@@ -86,6 +88,14 @@ pub struct Aliases {
     learned_as: Vec<(ModelName, String)>,
 }
 
+/// What `ope` prints.
+#[derive(Serialize)]
+struct Told {
+    #[serde(flatten)]
+    report: Report,
+    drift: Drift,
+}
+
 fn alias(text: &str) -> Result<(ModelName, String), String> {
     let (model, name) = text.split_once('=').ok_or("MODEL=NAME is needed")?;
     let model = ModelName::new(model).map_err(|it| it.to_string())?;
@@ -137,10 +147,12 @@ impl OpeArgs {
         };
         let pair = Pair { candidate: &candidate, incumbent: &incumbent };
         let report = self.shared.report(&self.log, pair)?;
+        let drift = Drift::of(outcomes::open(&self.log)?.as_ref())?;
+        let told = Told { report, drift };
         if self.json {
-            println!("{}", serde_json::to_string_pretty(&report)?);
+            println!("{}", serde_json::to_string_pretty(&told)?);
         } else {
-            print!("{report}");
+            print!("{}\n{}", told.report, told.drift);
         }
         Ok(())
     }

@@ -12,7 +12,7 @@ mod outcome;
 mod promote;
 mod records;
 #[cfg(test)]
-mod records_tests;
+pub(crate) mod records_tests;
 mod report;
 #[cfg(test)]
 mod tests;
