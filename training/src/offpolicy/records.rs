@@ -12,7 +12,7 @@ use pointsman::domain::{Attempt, DeploymentId, ModelName, Probability};
 use pointsman::encoder::WIDTH;
 use pointsman::features::{COUNT, FEATURE_SCHEMA};
 use pointsman::outcome::{CandidateFacts, Logged, OutcomeError, OutcomeRecord, replay_with};
-use pointsman::prediction::{Digest, Prediction, Predictor};
+use pointsman::prediction::{Digest, HEAD, Prediction, Predictor};
 use pointsman::ranking::Policy;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
@@ -153,8 +153,9 @@ impl Log {
             chosen,
             reward: reward(&record, score),
         };
-        self.candidate.ask(pair.candidate, &record, &inputs);
-        self.incumbent.ask(pair.incumbent, &record, &inputs);
+        let others = pair.candidate.latent_of(record.encoder_exit, &inputs);
+        self.candidate.ask(pair.candidate, &record, others);
+        self.incumbent.ask(pair.incumbent, &record, latent);
         self.scores.push(score.get() as f32);
         self.rows.push(row);
         Ok(())
@@ -162,8 +163,7 @@ impl Log {
 }
 
 impl Side {
-    fn ask(&mut self, predictor: &Predictor, record: &OutcomeRecord, inputs: &[f32]) {
-        let latent = predictor.latent_of(record.encoder_exit, inputs);
+    fn ask(&mut self, predictor: &Predictor, record: &OutcomeRecord, latent: [f32; HEAD]) {
         let predict = |deployment: &pointsman::catalog::Deployment, facts: &CandidateFacts| {
             let digest = Digest {
                 latent,

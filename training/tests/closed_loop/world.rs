@@ -141,7 +141,7 @@ impl Bench {
     fn bill(&self, template: &Template, model: usize) -> (Usage, f64, f64) {
         let it = &self.fleet[model];
         let output_tokens = 60 + 40 * template.kind as u64 + 20 * model as u64;
-        let input_tokens = template.encoded.tokens as u64;
+        let input_tokens = template.encoded.tokens;
         let usage = Usage { input_tokens, output_tokens, ..Usage::default() };
         let seconds = it.speed.ttft_ms / 1_000.0 + output_tokens as f64 / it.speed.tokens_per_s;
         (usage, it.price.cost(&usage).get(), seconds)
