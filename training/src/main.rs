@@ -254,8 +254,12 @@ const REFUSED: u8 = 3;
 
 fn main() -> ExitCode {
     let Err(error) = run(Cli::parse().command) else { return ExitCode::SUCCESS };
+    if error.is::<Refused>() {
+        eprintln!("{error}");
+        return ExitCode::from(REFUSED);
+    }
     eprintln!("Error: {error:?}");
-    if error.is::<Refused>() { ExitCode::from(REFUSED) } else { ExitCode::FAILURE }
+    ExitCode::FAILURE
 }
 
 fn run(command: Command) -> Result<()> {

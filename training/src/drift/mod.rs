@@ -27,6 +27,10 @@ pub const SAMPLE_MAX: u64 = 20_000;
 /// From here on a population is held to have shifted (Siddiqi 2006, "Credit Risk Scorecards": below
 /// 0.1 no change, above 0.25 a large one).
 pub const SHIFTED: f64 = 0.25;
+/// A chi-squared distribution of ten degrees has 95 % below this: with few decisions the index of a
+/// population that did not move is spread like that times (1/n + 1/m) (Yurdakul 2018, "Statistical
+/// Properties of Population Stability Index").
+const CHI_SQUARED_95: f64 = 18.307;
 /// A normal distribution has 95 % within so many deviations.
 const NORMAL_95: f64 = 1.959_964;
 
@@ -145,9 +149,17 @@ impl Drift {
         Self { older, newer, left_out, features, forecasts }
     }
 
+    /// The index from which a feature has shifted: [`SHIFTED`], or more where so few decisions reach it
+    /// by chance.
+    pub fn bound(&self) -> f64 {
+        let part = |it: usize| 1.0 / it.max(1) as f64;
+        SHIFTED.max(CHI_SQUARED_95 * (part(self.older) + part(self.newer)))
+    }
+
     /// Features that have shifted.
     pub fn shifted(&self) -> impl Iterator<Item = &FeatureDrift> {
-        self.features.iter().filter(|it| it.psi > SHIFTED)
+        let bound = self.bound();
+        self.features.iter().filter(move |it| it.psi > bound)
     }
 }
 
@@ -224,7 +236,8 @@ impl fmt::Display for Drift {
             self.newer, self.older, self.left_out
         )?;
         let shifted = self.shifted().count();
-        writeln!(out, "{shifted} of {} features have shifted (PSI above {SHIFTED}):", COUNT)?;
+        let bound = self.bound();
+        writeln!(out, "{shifted} of {COUNT} features have shifted (PSI above {bound:.2}):")?;
         for it in self.features.iter().take(5.max(shifted)) {
             writeln!(out, "  {:24} {:>8.3}", it.feature, it.psi)?;
         }

@@ -37,6 +37,7 @@ fn what_moved_is_named() {
     let found = Drift::of(&moved).unwrap();
     let names: Vec<&str> = found.shifted().map(|it| it.feature.as_str()).collect();
     assert_eq!(names, [NAMES[0]]);
+    assert!((found.bound() - 18.307 / 50.0).abs() < 1e-12);
     for it in &found.forecasts {
         let (old, new) = (it.older.realised, it.newer.realised);
         match it.measure {
