@@ -66,7 +66,7 @@ mod tests {
         assert!(psi(&old, &old) < 1e-9);
         assert!(psi(&old, &wave(700, 1.0, 0.0)) < 0.01);
         let (little, much) =
-            (psi(&old, &wave(1_000, 1.0, 0.05)), psi(&old, &wave(1_000, 1.0, 0.4)));
+            (psi(&old, &wave(1_000, 1.0, 0.02)), psi(&old, &wave(1_000, 1.0, 0.4)));
         assert!(little < 0.25 && 0.25 < much && little < much, "{little} {much}");
         assert!(psi_uniform(&old) < 0.01 && psi_uniform(&wave(1_000, 0.3, 0.7)) > 0.25);
     }
