@@ -110,7 +110,8 @@ pub(super) fn read(mut root: Section<'_>) -> RawConfig {
     }
     let artifact = folder(root.section("artifact"));
     let encoder = folder(root.section("encoder"));
-    let (policy, timeouts) = policy::read(root.section("policy"));
+    let (mut policy, timeouts) = policy::read(root.section("policy"));
+    policy.exploration = policy::exploration(root.section("exploration"));
     let mut allowed = false;
     if let Some(mut section) = root.section("testing") {
         section.field("allow_faults", values::flag).fill(&mut allowed);

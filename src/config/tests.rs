@@ -9,7 +9,7 @@ use crate::domain::{Ability, Probability, Usd};
 use crate::outcome::{OutcomeAccess, PromptPrivacy};
 use crate::pipeline::{FaultPolicy, Learning};
 use crate::providers::ApiKey;
-use crate::ranking::{Preference, Unavailable};
+use crate::ranking::{Exploration, Preference, Unavailable, UtilityGivenUp};
 
 const CATALOG: &str = r#"
 [[model]]
@@ -109,6 +109,9 @@ last_resort = true
 store = "sqlite:///var/lib/pointsman/outcomes.db"
 prompts = "full"
 
+[exploration]
+utility_given_up = 0.005
+
 [artifact]
 path = "models/mine"
 
@@ -128,6 +131,8 @@ fn a_good_file_is_resolved() {
     let preference = Preference { cost_per_quality_usd: 0.02, ..Preference::COST };
     assert_eq!(config.policy.preference, preference);
     assert_eq!(config.policy.fallback.candidates_max, 2);
+    let given_up = UtilityGivenUp::new(0.005).unwrap();
+    assert_eq!(config.policy.exploration, Exploration::Drawn(given_up));
     assert_eq!(config.log.path, PathBuf::from("/var/lib/pointsman/outcomes.db"));
     assert!(matches!(config.log.prompts, PromptPrivacy::Full));
     assert_eq!(config.artifact, Some(PathBuf::from("models/mine")));
@@ -225,6 +230,15 @@ fn single_mistakes() {
     check(
         "[policy]\nlatency_per_quality_ms = nan",
         "policy.latency_per_quality_ms (line 2): must be a number above zero",
+    );
+    check(
+        "[exploration]\nutility_given_up = 0",
+        "exploration.utility_given_up (line 2): 0 is not above 0 and at most 1",
+    );
+    check(
+        "[exploration]",
+        "exploration (line 1): `utility_given_up` is missing: it is what a request gives up to learn; \
+         leave [exploration] out to give up nothing",
     );
     check("[policy]\nmin_quality = 1.5", "policy.min_quality (line 2): 1.5 is not between 0 and 1");
     check(

@@ -15,7 +15,7 @@ use super::section::wrong;
 use crate::domain::{Ability, Billing, ModelName, Probability, ProviderName, TokenPrice, Usd};
 use crate::outcome::PromptPrivacy;
 use crate::providers::Protocol;
-use crate::ranking::{OnStreamFailure, Preference};
+use crate::ranking::{OnStreamFailure, Preference, UtilityGivenUp};
 
 /// No request is waited for longer than a day; also keeps `Instant + Duration` from overflowing.
 const DURATION_MAX: Duration = Duration::from_secs(24 * 60 * 60);
@@ -116,6 +116,10 @@ pub(super) fn token_price(value: &DeValue<'_>) -> Read<TokenPrice> {
 
 pub(super) fn probability(value: &DeValue<'_>) -> Read<Probability> {
     Ok(Probability::new(number(value)?)?)
+}
+
+pub(super) fn given_up(value: &DeValue<'_>) -> Read<UtilityGivenUp> {
+    Ok(UtilityGivenUp::new(number(value)?)?)
 }
 
 pub(super) fn duration(value: &DeValue<'_>) -> Read<Duration> {

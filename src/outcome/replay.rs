@@ -163,7 +163,7 @@ mod tests {
     use super::*;
     use crate::domain::{Ability, AbilitySet, Billing, ModelName, Probability};
     use crate::outcome::samples;
-    use crate::ranking::{Need, Order, Policy};
+    use crate::ranking::{Exploration, Need, Order, Policy, UtilityGivenUp};
 
     /// Through JSON first: the record alone must do.
     fn check(record: &OutcomeRecord) {
@@ -362,6 +362,8 @@ mod tests {
         let names = ["m3", "m1", "m0"].map(|it| ModelName::new(it).unwrap());
         ordered.candidates.order = Order::Given(names.to_vec());
         let impossible = Policy { min_quality: Some(Probability::ONE), ..Policy::default() };
+        let drawn = UtilityGivenUp::new(0.1).map(Exploration::Drawn);
+        let explored = Policy { exploration: drawn.unwrap(), ..Policy::default() };
         let abilities = AbilitySet::EMPTY.with(Ability::Tools);
         let tools = Need { abilities, max_output_tokens: Some(500) };
         let mut hasty = Policy::default();
@@ -372,6 +374,7 @@ mod tests {
             (dear, tools),
             (good, Need::default()),
             (ordered, Need::default()),
+            (explored, tools),
             (impossible, tools),
         ]
     }

@@ -202,7 +202,8 @@ impl Pipeline {
         Ok(RoutedStream { decision, pieces, telling })
     }
 
-    /// Chooses only: spends, logs and learns nothing. Computes on the caller's thread, and
+    /// Chooses only: spends, logs and learns nothing. Where the policy explores, everyone's chance of
+    /// being first is told and nobody is drawn: to look twice is to see the same. Computes on the caller's thread, and
     /// may wait there for the encoder; milliseconds.
     ///
     /// # Errors
@@ -224,6 +225,7 @@ impl Pipeline {
         let judge = &self.works.judge;
         let (start, arrived) = (std::time::Instant::now(), Instant::now());
         let deep = judge.read_blocking(request, policy.budget.max_latency);
+        let policy = &Policy { exploration: policy.exploration.shown(), ..policy.clone() };
         let asked = Asked { request, policy, session, arrived };
         Ok(judge.consider(asked, (start, deep))?.decision)
     }

@@ -210,8 +210,8 @@ mod tests {
             check(2, Some(odd), "0 must be the first");
         }
         check(1, Some(&[0, 3]), "0 must be the first");
-        check(0, Some(&[0, 3]), "this program reads 1 to 2");
-        check(3, Some(&[0, 3]), "this program reads 1 to 2");
+        check(0, Some(&[0, 3]), "this program reads 1 to 3");
+        check(4, Some(&[0, 3]), "this program reads 1 to 3");
     }
 
     #[test]

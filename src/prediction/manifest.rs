@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 /// Version of the artifact's layout; raised when an older program could not read a newer artifact.
-/// 2: a trunk for each exit.
-pub const FORMAT_VERSION: u32 = 2;
+/// 2: a trunk for each exit. 3: it may tell its lineage.
+pub const FORMAT_VERSION: u32 = 3;
 /// The oldest layout that is still read. 1: one trunk, for exit 0.
 pub const FORMAT_VERSION_MIN: u32 = 1;
 
@@ -44,8 +44,30 @@ pub struct Manifest {
     /// Standard deviation of log latency beside that of the tokens, so that 90 % intervals held 90 % of
     /// the validation rows.
     pub latency_sigma: f64,
-    /// How well it does on held-out rows.
+    /// How well it does on held-out rows; of one that learned from outcomes, what the first of its line did.
     pub figures: Figures,
+    /// Where it comes from, if it learned from outcomes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lineage: Option<Lineage>,
+}
+
+/// Where an artifact comes from that learned from outcomes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lineage {
+    /// The version of the first of its line, which was trained on a table.
+    pub root: String,
+    /// The version of the one that it was before.
+    pub parent: String,
+    /// How often its line has learned from outcomes, this time included.
+    pub generation: u32,
+    /// The newest decision that it learned from, milliseconds since 1970 UTC; the next one begins
+    /// behind it, so that nothing is learned twice.
+    pub outcomes_until_unix_ms: u64,
+    /// Scores that it learned from this time.
+    pub scores: u64,
+    /// Answers whose tokens it learned from this time.
+    pub answers: u64,
 }
 
 fn first_exit() -> Vec<u8> {

@@ -25,8 +25,8 @@ pub use head::{HEAD, QualityHead, TokensHead, packed_len, with_one};
 pub use known::{HeldPrompt, Known, Learned, Taught};
 pub use live::{LiveFigures, LiveStats, Manner, Pace, SpeedSample, Took};
 pub use manifest::{
-    ArtifactError, DataFacts, FORMAT_VERSION, FORMAT_VERSION_MIN, Figures, LearnedModel, Manifest,
-    OtherEncoder,
+    ArtifactError, DataFacts, FORMAT_VERSION, FORMAT_VERSION_MIN, Figures, LearnedModel, Lineage,
+    Manifest, OtherEncoder,
 };
 pub use predictor::{Digest, Predictor, Prompt};
 pub use trunk::{LATENT, Trunk};

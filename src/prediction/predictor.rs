@@ -2,8 +2,8 @@
 //!
 //! In: features, an encoded prompt, deployments, live speeds and the time. Out: predictions in the order of the
 //! deployments. Invariant: pure and bounded: one pass through the trunk per request, some hundred
-//! multiplications per deployment. A model that the artifact knows (`learned_as`) is predicted by
-//! its own head; any other starts at the prior over models, moved to its `quality_prior`.
+//! multiplications per deployment. A model that the artifact knows (by `learned_as`, else by its own
+//! name) is predicted by its own head; any other starts at the prior over models, moved to its `quality_prior`.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -176,7 +176,7 @@ impl Predictor {
     /// What one deployment of this pace would do.
     pub fn predict_one(&self, deployment: &Deployment, digest: &Digest, pace: &Pace) -> Prediction {
         let model = &deployment.model;
-        let (quality, tokens) = self.heads(model.learned_as.as_deref());
+        let (quality, tokens) = self.heads(Some(model.name_in_training()));
         let quality = quality.estimate(&digest.latent, self.shift(model));
         let cap = digest.max_output_tokens.min(model.max_output_tokens) as f64;
         let output_tokens = LogNormal { mu: tokens.mu(&digest.latent), sigma: tokens.sigma, cap };
@@ -232,7 +232,7 @@ impl Predictor {
 
     /// How far the prior's intercept moves so that a model's mean quality is what its entry says.
     pub(super) fn shift(&self, model: &Model) -> f64 {
-        let learned = model.learned_as.as_ref().is_some_and(|it| self.rows.contains_key(it));
+        let learned = self.rows.contains_key(model.name_in_training());
         match &model.quality_prior {
             Some(prior) if !learned => self.prior_shift(prior.value),
             Some(_) | None => 0.0,

@@ -150,6 +150,82 @@ impl Default for FallbackPolicy {
     }
 }
 
+/// What is given up for the sake of learning: now and then someone else than the best comes first, so
+/// that the log tells how good the others are by now.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Exploration {
+    /// The best comes first, always.
+    #[default]
+    Off,
+    /// Everyone's chance is told, and the best comes first: for those who only look.
+    Shown(UtilityGivenUp),
+    /// Who comes first is drawn.
+    Drawn(UtilityGivenUp),
+}
+
+/// What a request gives up on average, in units of quality: 0.01 is one right answer in a hundred.
+/// Above 0 and at most 1.
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[serde(try_from = "f64", into = "f64")]
+pub struct UtilityGivenUp(f64);
+
+/// A number that cannot be given up.
+#[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
+#[error("{0} is not above 0 and at most 1")]
+pub struct NotGivenUp(pub f64);
+
+impl UtilityGivenUp {
+    /// Checks a float.
+    ///
+    /// # Errors
+    /// [`NotGivenUp`] for all that is not above 0 and at most 1.
+    pub fn new(value: f64) -> Result<Self, NotGivenUp> {
+        if value > 0.0 && value <= 1.0 { Ok(Self(value)) } else { Err(NotGivenUp(value)) }
+    }
+
+    /// The float.
+    pub fn get(self) -> f64 {
+        self.0
+    }
+}
+
+impl TryFrom<f64> for UtilityGivenUp {
+    type Error = NotGivenUp;
+    fn try_from(value: f64) -> Result<Self, NotGivenUp> {
+        Self::new(value)
+    }
+}
+
+impl From<UtilityGivenUp> for f64 {
+    fn from(value: UtilityGivenUp) -> Self {
+        value.0
+    }
+}
+
+impl Exploration {
+    /// Whether there is none; it then stands in no record.
+    pub fn is_off(&self) -> bool {
+        *self == Self::Off
+    }
+
+    /// What is given up, if anything.
+    pub fn given_up(self) -> Option<UtilityGivenUp> {
+        match self {
+            Self::Off => None,
+            Self::Shown(it) | Self::Drawn(it) => Some(it),
+        }
+    }
+
+    /// The same for someone who only looks: nobody is drawn.
+    pub fn shown(self) -> Self {
+        match self {
+            Self::Off => Self::Off,
+            Self::Shown(it) | Self::Drawn(it) => Self::Shown(it),
+        }
+    }
+}
+
 /// Everything wanted of one request.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Policy {
@@ -163,6 +239,9 @@ pub struct Policy {
     pub candidates: Candidates,
     /// How far down the ranking to go.
     pub fallback: FallbackPolicy,
+    /// What is given up to learn; records from before that could be have none.
+    #[serde(default, skip_serializing_if = "Exploration::is_off")]
+    pub exploration: Exploration,
 }
 
 impl Default for Policy {
@@ -173,6 +252,7 @@ impl Default for Policy {
             min_quality: None,
             candidates: Candidates::default(),
             fallback: FallbackPolicy::default(),
+            exploration: Exploration::Off,
         }
     }
 }

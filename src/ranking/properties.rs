@@ -140,6 +140,7 @@ prop_compose! {
         preset in 0..Preference::PRESETS.len(),
         min_quality in prop::option::of(0.0..=1.0),
         (allow, deny, order) in (names(), names(), prop::option::weighted(0.3, names())),
+        exploration in exploration(),
     ) -> Policy {
         Policy {
             budget: Budget {
@@ -156,8 +157,18 @@ prop_compose! {
                 order: order.map_or(Order::Learned, Order::Given),
             },
             fallback: FallbackPolicy::default(),
+            exploration,
         }
     }
+}
+
+fn exploration() -> impl Strategy<Value = Exploration> {
+    let given_up = || (1e-6..=1.0).prop_map(|it| UtilityGivenUp::new(it).unwrap());
+    prop_oneof![
+        Just(Exploration::Off),
+        given_up().prop_map(Exploration::Shown),
+        given_up().prop_map(Exploration::Drawn),
+    ]
 }
 
 /// Most often none, so that most candidates stay in.
@@ -219,7 +230,7 @@ fn check_laws(drafts: &[Draft], policy: &Policy, need: &Need, down: usize, seed:
     assert!(invariants::everyone_is_accounted_for(&ranking, drafts.len()));
     assert!(invariants::no_limit_is_broken(&ranking, policy, need));
     assert!(invariants::order_follows_utility(&ranking, policy));
-    assert!(invariants::propensities_sum_to_one(&ranking));
+    assert!(invariants::chances_are_whole(&ranking, policy));
     assert!(invariants::unavailable_ones_stand_behind(&ranking, &open));
     assert!(ranking.excluded.iter().all(|it| !it.reasons.is_empty()));
 }
@@ -250,6 +261,8 @@ proptest! {
         drafts in drafts(), policy in policy(), need in need(), seed: u64,
         shut in prop::collection::vec(prop::option::of(1_u64..9), CANDIDATES_MAX),
     ) {
+        // Another draw among others would be another order.
+        let policy = Policy { exploration: policy.exploration.shown(), ..policy };
         let open = closes(&shut);
         let verdict = rank(fleet(&drafts), &policy, &need, &open, seed);
         let healthy = rank(fleet(&drafts), &policy, &need, &Availability::default(), seed);
@@ -312,6 +325,34 @@ proptest! {
         turned.reverse();
         let turned = rank(turned, &policy, &need, &open, seed);
         prop_assert_eq!(first.as_ref().map(ids).ok(), turned.as_ref().map(ids).ok());
+    }
+
+    #[test]
+    fn exploring_changes_nothing_but_who_is_first(
+        drafts in drafts(), policy in policy(), need in need(), down in 0_usize..3, seed: u64,
+        given_up in 1e-6..=1.0,
+    ) {
+        let open = availability(down);
+        let given_up = UtilityGivenUp::new(given_up).unwrap();
+        let with = |exploration| {
+            let policy = Policy { exploration, ..policy.clone() };
+            rank(fleet(&drafts), &policy, &need, &open, seed)
+        };
+        let verdicts = (with(Exploration::Off), with(Exploration::Shown(given_up)));
+        let drawn = with(Exploration::Drawn(given_up));
+        let (Ok(off), Ok(shown), Ok(drawn)) = (verdicts.0, verdicts.1, drawn) else {
+            return Ok(());
+        };
+        prop_assert_eq!(ids(&off), ids(&shown));
+        let chance = |of: &Ranking, id| of.entries.iter().find(|it| it.deployment.id == id).unwrap().propensity;
+        for it in &shown.entries {
+            prop_assert_eq!(it.propensity, chance(&drawn, it.deployment.id.clone()));
+        }
+        let lost: f64 = shown.entries.iter().map(|it| it.propensity.get() * (off.entries[0].utility - it.utility)).sum();
+        prop_assert!(lost <= given_up.get() * (1.0 + 1e-5) + 1e-7, "{lost} of {given_up:?}");
+        let first = &drawn.entries[0].deployment.id;
+        let rest: Vec<_> = ids(&off).into_iter().filter(|it| *it != first).collect();
+        prop_assert_eq!(&ids(&drawn)[1..], rest.as_slice());
     }
 
     #[test]

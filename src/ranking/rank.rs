@@ -6,6 +6,7 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
+use super::explore;
 use super::invariants;
 use super::policy::{Availability, Need, Order, Policy, Ties, Unavailable};
 use super::verdict::{Excluded, Exclusion, Ranked, Ranking, Refusal};
@@ -29,7 +30,8 @@ pub struct Candidate {
 ///
 /// Utility is `quality - cost / worth - latency / worth` at the expected values. Those on the same
 /// [`TIE_STEP`](super::TIE_STEP) are equals: the one with fewer calls under way comes first, then the seed decides, so
-/// that equal deployments share the load and a decision can still be replayed.
+/// that equal deployments share the load and a decision can still be replayed. Who comes first may be
+/// drawn, by the seed too, where the policy explores; behind him the order stays.
 ///
 /// # Errors
 /// [`Refusal`] when no candidate passes; it names the limits that excluded each.
@@ -67,14 +69,13 @@ pub fn rank(
     entries.sort_by(|a, b| {
         opens(a).cmp(&opens(b)).then_with(|| order(a, b, &policy.candidates.order, ties))
     });
-    if let Some(first) = entries.first_mut() {
-        first.propensity = Probability::ONE;
-    }
+    explore::first(&mut entries, policy, ties.seed);
     let ranking = Ranking { entries, excluded, ties };
     debug_assert!(invariants::everyone_is_accounted_for(&ranking, total));
     debug_assert!(invariants::no_limit_is_broken(&ranking, policy, need));
     debug_assert!(invariants::unavailable_ones_stand_behind(&ranking, availability));
     debug_assert!(invariants::order_follows_utility(&ranking, policy));
+    debug_assert!(invariants::chances_are_whole(&ranking, policy));
     Ok(ranking)
 }
 

@@ -209,6 +209,7 @@ fn manifest(
         seed: settings.seed,
         latency_sigma: 0.0,
         figures: Figures::default(),
+        lineage: None,
     }
 }
 

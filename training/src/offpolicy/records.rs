@@ -6,21 +6,19 @@
 //! `left_out`; both artifacts are asked just as the service would ask them, with the speeds, shut
 //! deployments and policy of that moment. Not here: what is made of the rows.
 
-use std::collections::{BTreeMap, HashMap};
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::path::Path;
-
+use anyhow::Result;
 use pointsman::catalog::Catalog;
 use pointsman::domain::{Attempt, DeploymentId, ModelName, Probability};
 use pointsman::features::FEATURE_SCHEMA;
-use pointsman::outcome::{
-    CandidateFacts, Logged, OutcomeError, OutcomeReader, OutcomeRecord, replay_with,
-};
-use pointsman::prediction::{Digest, Prediction, Predictor};
+use pointsman::outcome::{CandidateFacts, Logged, OutcomeError, OutcomeRecord, replay_with};
+use pointsman::prediction::{Digest, HEAD, Prediction, Predictor};
 use pointsman::ranking::Policy;
 use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::estimators::{Arm, Measures, Row, Target};
+use crate::outcomes::OutcomeSource;
 
 /// Why a record is no row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -97,7 +95,7 @@ impl Known {
     }
 
     /// Fills in what a record does not say itself.
-    fn complete(&self, facts: &mut CandidateFacts) {
+    pub fn complete(&self, facts: &mut CandidateFacts) {
         if facts.learned_as.is_none() && facts.quality_prior.is_none() {
             let known = self.0.get(&facts.model).cloned();
             (facts.learned_as, facts.quality_prior) = known.unwrap_or_default();
@@ -109,14 +107,15 @@ impl Log {
     /// Reads a log.
     ///
     /// # Errors
-    /// [`OutcomeError`] when the file cannot be read.
-    pub fn read(path: &Path, pair: Pair<'_>, known: &Known) -> Result<Self, OutcomeError> {
+    /// When the source cannot be read on.
+    pub fn read(source: &dyn OutcomeSource, pair: Pair<'_>, known: &Known) -> Result<Self> {
         let mut log = Self::default();
-        OutcomeReader::open(path)?.for_each(|logged| log.take(logged, pair, known))?;
+        source.each(&mut |logged| log.take(logged, pair, known))?;
         Ok(log)
     }
 
-    fn take(&mut self, logged: Result<Logged, OutcomeError>, pair: Pair<'_>, known: &Known) {
+    /// Takes in one decision, or counts why it does not count.
+    pub fn take(&mut self, logged: Result<Logged, OutcomeError>, pair: Pair<'_>, known: &Known) {
         let logged = logged.map_err(|_| LeftOut::Unreadable);
         if let Err(why) = logged.and_then(|it| self.add(it, pair, known)) {
             *self.left_out.entry(why).or_default() += 1;
@@ -153,8 +152,9 @@ impl Log {
             chosen,
             reward: reward(&record, score),
         };
-        self.candidate.ask(pair.candidate, &record, &inputs);
-        self.incumbent.ask(pair.incumbent, &record, &inputs);
+        let others = pair.candidate.latent_of(record.encoder_exit, &inputs);
+        self.candidate.ask(pair.candidate, &record, others);
+        self.incumbent.ask(pair.incumbent, &record, latent);
         self.scores.push(score.get() as f32);
         self.rows.push(row);
         Ok(())
@@ -162,8 +162,7 @@ impl Log {
 }
 
 impl Side {
-    fn ask(&mut self, predictor: &Predictor, record: &OutcomeRecord, inputs: &[f32]) {
-        let latent = predictor.latent_of(record.encoder_exit, inputs);
+    fn ask(&mut self, predictor: &Predictor, record: &OutcomeRecord, latent: [f32; HEAD]) {
         let predict = |deployment: &pointsman::catalog::Deployment, facts: &CandidateFacts| {
             let digest = Digest {
                 latent,
@@ -246,7 +245,7 @@ fn utility(policy: &Policy, quality: f64, cost_usd: f64, latency_s: f64) -> f64 
 }
 
 /// One conversation is one group; else one prompt.
-fn group(record: &OutcomeRecord) -> u64 {
+pub(crate) fn group(record: &OutcomeRecord) -> u64 {
     let mut hash = DefaultHasher::new();
     match &record.session_id {
         Some(session) => session.hash(&mut hash),

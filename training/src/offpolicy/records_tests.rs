@@ -23,16 +23,16 @@ use crate::fit::encode_prompts;
 use crate::newcomer::{Lesson, Newcomer, add};
 use crate::split::Cut;
 
-struct Bench {
+pub(crate) struct Bench {
     encoder: Encoder,
-    predictor: Predictor,
+    pub(crate) predictor: Predictor,
     fleet: Vec<Arc<Deployment>>,
     /// One deployment has been slower than believed.
     live: LiveStats,
 }
 
 impl Bench {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let encoder = Encoder::shipped().unwrap();
         let predictor = Predictor::shipped(&encoder).unwrap();
         let (catalog, provider) = (Catalog::shipped().unwrap(), ProviderName::new("here").unwrap());
@@ -47,7 +47,7 @@ impl Bench {
     }
 
     /// A scored decision of a log that tries everyone alike; the `at`th of the order came first.
-    fn logged(&self, at: usize) -> Logged {
+    pub(crate) fn logged(&self, at: usize) -> Logged {
         let request = ChatRequest::from_prompt(format!("Question {at}: what is {at} times 7?"));
         let (features, policy) = (features::extract(&request), Policy::default());
         let encoded = self.encoder.encode(&request, Exit::First).unwrap();
