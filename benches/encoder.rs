@@ -61,7 +61,7 @@ fn choose(
 ) {
     let features = features::extract(request);
     let prompt = Prompt { features: &features, encoded, max_output_tokens: None };
-    let predictions = predictor.predict(&prompt, fleet, &LiveStats::default());
+    let predictions = predictor.predict(&prompt, fleet, &LiveStats::default(), Duration::ZERO);
     let both = fleet.iter().cloned().zip(predictions);
     let candidates =
         both.map(|(deployment, prediction)| Candidate { deployment, prediction }).collect();

@@ -9,7 +9,7 @@ mod names;
 
 use std::hint::black_box;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, criterion_group};
 use names::{CANDIDATES, ENCODER, FEATURES, PREDICTION, RANK, RANKING, TOKENS};
@@ -61,7 +61,7 @@ impl Stages {
         fleet: &[Arc<Deployment>],
     ) -> Vec<Prediction> {
         let prompt = Prompt { features, encoded, max_output_tokens: None };
-        self.predictor.predict(&prompt, fleet, &self.live)
+        self.predictor.predict(&prompt, fleet, &self.live, Duration::ZERO)
     }
 
     fn rank(&self, fleet: &[Arc<Deployment>], predictions: Vec<Prediction>) -> Ranking {

@@ -13,7 +13,8 @@
 //!    next artifact learns from it (the `pointsman-training` crate, over this same code).
 //!
 //! [`pipeline`] is these steps in order. [`api`] is its gRPC face, [`config`] says what it runs on,
-//! [`commands`] is what a person types, and [`simulator`] stands in for providers that cost money.
+//! [`commands`] is what a person types, [`simulator`] stands in for providers that cost money, and [`hub`] fetches
+//! encoders other than the one in the binary.
 //! [`domain`] holds the nouns, [`catalog`] the models and who serves them. A module names only those
 //! below it: the steps above know nothing of the ones after them.
 //!
@@ -40,6 +41,7 @@ pub mod dispatch;
 pub mod domain;
 pub mod encoder;
 pub mod features;
+pub mod hub;
 pub mod outcome;
 pub mod pipeline;
 pub mod prediction;

@@ -127,6 +127,29 @@ async fn a_recovered_primary_comes_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn measured_speeds_are_told() {
+    let mut house = House::start(instant_models()).await;
+    assert_eq!(of(&house, "best").await.speed, None);
+    for number in 0..5 {
+        house.client.route(ask(&prompt(number))).await.unwrap();
+    }
+    let whole = of(&house, "best").await.speed.unwrap();
+    assert_eq!((whole.samples, whole.ttft_ms_p50, whole.token_ms_p50), (5, None, None));
+    assert!(whole.latency_ratio_p50.unwrap() <= whole.latency_ratio_p95.unwrap());
+    for number in 5..10 {
+        let mut stream =
+            house.client.route_stream(ask(&prompt(number))).await.unwrap().into_inner();
+        while stream.message().await.unwrap().is_some() {}
+    }
+    let both = of(&house, "best").await.speed.unwrap();
+    assert_eq!(both.samples, 10);
+    assert!(both.ttft_ms_p50.unwrap() > 0.0 && both.token_ms_p50.unwrap() > 0.0, "{both:?}");
+    assert!(both.ttft_ms_p50.unwrap() <= both.ttft_ms_p95.unwrap(), "{both:?}");
+    assert_eq!(of(&house, "middle").await.speed, None);
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn ranking_touches_no_health() {
     let mut house = House::hasty(instant_models(), HASTY).await;
     house.simulator.set_down("best").unwrap();

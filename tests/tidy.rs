@@ -21,7 +21,7 @@ const LAYERS: [&[&str]; 13] = [
     &["pipeline"],
     &["api"],
     &["config"],
-    &["simulator"],
+    &["simulator", "hub"],
     &["commands"],
 ];
 /// Modules that name less than their row would let them.

@@ -1,21 +1,24 @@
 //! `pointsman.v1.PointsmanAdmin`: how the server stands, for operators.
 //!
-//! In: the health of the fleet, drills, artifacts. Out: wire messages. Invariant: changes nothing but
-//! which calls are made to fail, and that only where the operator allows it, and which of the
-//! configured artifacts decides. Served on the one
+//! In: the health of the fleet, drills, artifacts, the outcome log. Out: wire messages. Invariant: changes
+//! nothing but which calls are made to fail and which outcomes are kept, and that only where the operator
+//! allows it, and which of the configured artifacts decides. Served on the one
 //! listener there is; a later issue gives it a port of its own, with callers that are asked who they
 //! are.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status};
 
 use super::proto::{self, pointsman_admin_server};
-use super::{artifact, drill, to_proto};
+use super::{artifact, drill, outcomes, to_proto};
+use crate::catalog::Speed;
 use crate::dispatch::health::{Condition, Phase};
 use crate::domain::{DeploymentId, ForcedFault};
 use crate::pipeline::Pipeline;
+use crate::prediction::LiveFigures;
 use crate::ranking::{Availability, Unavailable};
 
 /// The service.
@@ -32,7 +35,11 @@ impl pointsman_admin_server::PointsmanAdmin for Admin {
     ) -> Result<Response<proto::ListAvailabilityResponse>, Status> {
         let (conditions, now) = self.pipeline.conditions();
         let known = self.pipeline.availability();
-        let deployments = conditions.iter().map(|it| told(it, &known, now)).collect();
+        let deployments = conditions.iter().map(|it| {
+            let speed = self.speed(&it.deployment);
+            proto::DeploymentAvailability { speed, ..told(it, &known, now) }
+        });
+        let deployments = deployments.collect();
         Ok(Response::new(proto::ListAvailabilityResponse { deployments }))
     }
 
@@ -92,9 +99,32 @@ impl pointsman_admin_server::PointsmanAdmin for Admin {
         let status = Some(artifact::status(&artifacts.status()));
         Ok(Response::new(proto::RollbackArtifactResponse { status }))
     }
+
+    type ExportOutcomesStream = BoxStream<proto::ExportOutcomesResponse>;
+
+    async fn export_outcomes(
+        &self,
+        request: Request<proto::ExportOutcomesRequest>,
+    ) -> Result<Response<Self::ExportOutcomesStream>, Status> {
+        outcomes::pulled(self.pipeline.log(), &request.into_inner()).await.map(Response::new)
+    }
+
+    async fn delete_outcomes(
+        &self,
+        request: Request<proto::DeleteOutcomesRequest>,
+    ) -> Result<Response<proto::DeleteOutcomesResponse>, Status> {
+        outcomes::deleted(self.pipeline.log(), request.into_inner()).await.map(Response::new)
+    }
 }
 
 impl Admin {
+    /// How fast a deployment was.
+    fn speed(&self, of: &DeploymentId) -> Option<proto::LiveSpeed> {
+        let mut fleet = self.pipeline.fleet().deployments().iter();
+        let believed = fleet.find(|it| it.id == *of)?.speed;
+        live_speed(&self.pipeline.speed_figures(of), believed)
+    }
+
     /// Sets a drill, and tells what holds from now on.
     fn put(
         &self,
@@ -135,7 +165,23 @@ fn told(it: &Condition, known: &Availability, now: Duration) -> proto::Deploymen
         until_ms: until.map(|it| millis(it.saturating_sub(now))),
         failure: it.class.map_or(0, |class| to_proto::failure_class(class).into()),
         unavailable: None,
+        speed: None,
     }
+}
+
+/// What was measured, in the units of the speed that was believed beforehand.
+fn live_speed(of: &LiveFigures, believed: Speed) -> Option<proto::LiveSpeed> {
+    let ttft_ms = of.ttft.map(|it| it.map(|ratio| ratio * believed.ttft_ms));
+    let speed = proto::LiveSpeed {
+        samples: of.samples,
+        ttft_ms_p50: ttft_ms.map(|[p50, _]| p50),
+        ttft_ms_p95: ttft_ms.map(|[_, p95]| p95),
+        token_ms_p50: of.token.map(|it| it * 1_000.0 / believed.tokens_per_s),
+        latency_ratio_p50: of.latency.map(|[p50, _]| p50),
+        latency_ratio_p95: of.latency.map(|[_, p95]| p95),
+        latency_coverage_90: of.coverage_90,
+    };
+    (of.samples > 0).then_some(speed)
 }
 
 /// Why a deployment can never be called, if so.
@@ -175,6 +221,28 @@ mod tests {
         check(Phase::Due, 7, (HalfOpen, Some(3_000), None));
         check(Phase::Probing(until), 9, (HalfOpen, Some(1_000), Some(2_000)));
         check(Phase::Ramping(until), 9, (Ramping, Some(1_000), Some(2_000)));
+    }
+
+    #[test]
+    fn speeds_are_told_in_their_units() {
+        let believed = Speed { ttft_ms: 500.0, tokens_per_s: 50.0 };
+        assert_eq!(live_speed(&LiveFigures::default(), believed), None);
+        let measured = LiveFigures {
+            samples: 9,
+            ttft: Some([2.0, 4.0]),
+            token: Some(0.5),
+            latency: None,
+            coverage_90: Some(0.875),
+        };
+        let wanted = proto::LiveSpeed {
+            samples: 9,
+            ttft_ms_p50: Some(1_000.0),
+            ttft_ms_p95: Some(2_000.0),
+            token_ms_p50: Some(10.0),
+            latency_coverage_90: Some(0.875),
+            ..Default::default()
+        };
+        assert_eq!(live_speed(&measured, believed), Some(wanted));
     }
 
     #[test]

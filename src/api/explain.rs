@@ -4,6 +4,7 @@
 //! for programs, which are in the decision itself.
 
 use crate::pipeline::Decision;
+use crate::prediction::CachedInput;
 use crate::ranking::{Excluded, Ranked, Ranking};
 
 /// Most candidates put into words; the rest are counted.
@@ -21,14 +22,15 @@ fn explain_ranking(ranking: &Ranking) -> String {
     let line = |(at, it): (usize, &Ranked)| {
         let expected = &it.prediction;
         format!(
-            "{}. {}: quality {:.3} at ${:.6} and {:.0} ms gives a utility of {:.4}{}\n",
+            "{}. {}: quality {:.3} at ${:.6} and {:.0} ms gives a utility of {:.4}{}{}\n",
             at + 1,
             it.deployment.id,
             expected.quality.mean.get(),
-            expected.cost_usd.mean(),
+            expected.expected_cost_usd(),
             expected.latency_s.mean() * 1_000.0,
             it.utility,
-            standing(it),
+            session(it),
+            standing(it, ranking),
         )
     };
     let lines: String = ranking.entries.iter().enumerate().take(LINES_MAX).map(line).collect();
@@ -36,11 +38,25 @@ fn explain_ranking(ranking: &Ranking) -> String {
     format!("{lines}{more}{}", excluded_lines(&ranking.excluded))
 }
 
-/// Why it stands where it does, where that is not its utility.
-fn standing(of: &Ranked) -> String {
+/// What its cost has from the session's last turn.
+fn session(of: &Ranked) -> String {
+    match of.prediction.cached {
+        CachedInput { tokens, saves_usd } if saves_usd > 0.0 => {
+            format!(" ({tokens:.0} tokens expected from its cache save ${saves_usd:.6})")
+        }
+        CachedInput { .. } => String::new(),
+    }
+}
+
+/// Why it stands where it does, where that is not its utility; and how likely it was to be first, where
+/// that was drawn.
+fn standing(of: &Ranked, ranking: &Ranking) -> String {
+    let chance = of.propensity.get();
+    let explored = ranking.entries.iter().filter(|it| it.propensity.get() > 0.0).count() > 1;
     match &of.shut {
         Some(why) => format!(" ({why}: only when nobody else is left)"),
         None if of.deployment.last_resort => " (last resort)".to_owned(),
+        None if explored => format!(" (first with a chance of {:.2} %)", 100.0 * chance),
         None => String::new(),
     }
 }
@@ -65,6 +81,7 @@ fn rest(count: usize) -> String {
 mod tests {
     use super::*;
     use crate::api::testing;
+    use crate::domain::Probability;
 
     #[test]
     fn a_refusal_names_every_candidate() {
@@ -74,7 +91,14 @@ mod tests {
 
     #[test]
     fn a_ranking_gives_the_figures() {
-        let words = explanation(&testing::decided());
+        let mut decided = testing::decided();
+        let words = explanation(&decided);
         assert!(words.starts_with("1. small@one: quality 0.500 at $0.001"), "{words}");
+        assert!(!words.contains("chance"), "{words}");
+        let Ok(ranking) = &mut decided.verdict else { unreachable!() };
+        ranking.entries.push(ranking.entries[0].clone());
+        ranking.entries[0].propensity = Probability::clamped(0.025);
+        let words = explanation(&decided);
+        assert!(words.contains("(first with a chance of 2.50 %)\n"), "{words}");
     }
 }

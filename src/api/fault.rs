@@ -78,6 +78,8 @@ pub(super) enum Kind {
     FaultsRefused,
     /// An artifact is not taken, or there is none to take.
     ArtifactRefused,
+    /// The log was to be read or deleted from, and the operator does not allow that.
+    OutcomesRefused,
     /// The model is not served here.
     UnknownModel,
     /// The decision is not in the log.
@@ -120,7 +122,7 @@ impl Kind {
             Self::Invalid => (400, Code::InvalidArgument),
             Self::TooLarge => (413, Code::ResourceExhausted),
             Self::MediaType => (415, Code::InvalidArgument),
-            Self::FaultsRefused => (403, Code::PermissionDenied),
+            Self::FaultsRefused | Self::OutcomesRefused => (403, Code::PermissionDenied),
             Self::UnknownModel | Self::UnknownDecision => (404, Code::NotFound),
             Self::UnknownPath => (404, Code::Unimplemented),
             Self::WrongMethod => (405, Code::Unimplemented),
@@ -149,6 +151,7 @@ impl Kind {
             | Self::MediaType
             | Self::FaultsRefused
             | Self::ArtifactRefused
+            | Self::OutcomesRefused
             | Self::UnknownModel
             | Self::UnknownDecision
             | Self::UnknownPath

@@ -143,7 +143,7 @@ impl Grpc {
 }
 
 fn rank_one(pipeline: &Pipeline, asked: &Asked) -> Result<proto::RankResponse, PipelineError> {
-    let decision = pipeline.rank(&asked.request, &asked.policy)?;
+    let decision = pipeline.rank_in(asked.session_id.as_deref(), &asked.request, &asked.policy)?;
     let mut response = to_proto::rank_response(&decision);
     if let Some(wire) = response.decision.as_mut().filter(|_| asked.explain) {
         wire.explanation = Some(explain::explanation(&decision));

@@ -10,7 +10,7 @@ use super::proto;
 use crate::catalog::Fleet;
 use crate::domain::{ModelName, Probability, Timeouts, Usd, Violation};
 use crate::ranking::{
-    Budget, Candidates, FallbackPolicy, OnStreamFailure, Order, Policy, Preference,
+    Budget, Candidates, Exploration, FallbackPolicy, OnStreamFailure, Order, Policy, Preference,
 };
 
 /// Most names in one list of candidates: far more than any fleet has models.
@@ -36,6 +36,7 @@ pub fn policy_for(
         min_quality: min_quality(defaults.min_quality, wire.min_quality, &mut found),
         candidates: candidates(&defaults.candidates, wire.candidates.as_ref(), fleet, &mut found),
         fallback: fallback(defaults.fallback, wire.fallback.as_ref(), &mut found),
+        exploration: exploration(defaults.exploration, wire.explore),
     };
     if found.is_empty() { Ok(policy) } else { Err(found) }
 }
@@ -199,6 +200,10 @@ pub(super) fn nearest<'a>(text: &str, names: impl Iterator<Item = &'a str>) -> O
     nearest.filter(|it| alike(it) >= ALIKE_MIN)
 }
 
+fn exploration(default: Exploration, asked: Option<bool>) -> Exploration {
+    if asked == Some(false) { Exploration::Off } else { default }
+}
+
 fn on_stream_failure(
     default: OnStreamFailure,
     wire: &proto::Fallback,
@@ -255,6 +260,7 @@ fn timeouts(wire: proto::Timeouts, found: &mut Vec<Violation>) -> Timeouts {
 mod tests {
     use super::*;
     use crate::api::testing;
+    use crate::ranking::UtilityGivenUp;
 
     fn merged(wire: proto::RouteRequest) -> Policy {
         policy_for(&Policy::default(), &wire, &testing::fleet()).unwrap()
@@ -309,6 +315,18 @@ mod tests {
         assert_eq!(policy.fallback.candidates_max, defaults.fallback.candidates_max);
         assert!(policy.fallback.on_content_filter);
         assert_eq!(policy.fallback.on_stream_failure, OnStreamFailure::Error);
+    }
+
+    #[test]
+    fn a_request_can_only_opt_out_of_exploration() {
+        let drawn = Exploration::Drawn(UtilityGivenUp::new(0.01).unwrap());
+        let check = |default: Exploration, asked: Option<bool>, wanted: Exploration| {
+            assert_eq!(exploration(default, asked), wanted, "{default:?} {asked:?}");
+        };
+        check(drawn, None, drawn);
+        check(drawn, Some(true), drawn);
+        check(drawn, Some(false), Exploration::Off);
+        check(Exploration::Off, Some(true), Exploration::Off);
     }
 
     #[test]

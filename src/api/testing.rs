@@ -10,7 +10,7 @@ use crate::domain::{
     Probability, ProviderName, Reasoning, Seal, TokenPrice, ToolCall, Usage, Usd,
 };
 use crate::pipeline::{Decision, Routed};
-use crate::prediction::{Forecast, LogNormal, Prediction, QualityEstimate};
+use crate::prediction::{CachedInput, Forecast, LogNormal, Prediction, QualityEstimate};
 use crate::ranking::{Excluded, Exclusion, Ranked, Ranking, Refusal};
 
 /// `small@one` and `large@one`.
@@ -71,7 +71,9 @@ fn prediction(deployment: &Deployment) -> Prediction {
         input_tokens: 10.0,
         output_tokens: tokens,
         cost_usd: Forecast { fixed: 0.001, per_token: 1e-6, tokens },
+        cached: CachedInput::NONE,
         ttft_ms: 200.0,
+        ttft_sigma: 0.5,
         latency_s: Forecast { fixed: 0.2, per_token: 0.01, tokens },
     }
 }
@@ -82,6 +84,7 @@ fn decision(verdict: Result<Ranking, Refusal>) -> Decision {
         id,
         artifact_version: "test".into(),
         canary: false,
+        learned_updates: 0,
         encoder_exit: 0,
         verdict,
         decide_us: 1.0,
@@ -92,9 +95,9 @@ fn decision(verdict: Result<Ranking, Refusal>) -> Decision {
 pub(super) fn decided() -> Decision {
     let deployment = Arc::clone(&fleet().deployments()[0]);
     let prediction = prediction(&deployment);
-    let entry =
-        Ranked { deployment, prediction, utility: 0.4, propensity: Probability::ONE, shut: None };
-    decision(Ok(Ranking { entries: vec![entry], excluded: vec![], seed: 1 }))
+    let (utility, propensity, shut) = (0.4, Probability::ONE, None);
+    let entry = Ranked { deployment, prediction, utility, propensity, shut, in_flight: 0 };
+    decision(Ok(Ranking { entries: vec![entry], excluded: vec![], ties: 1.into() }))
 }
 
 /// Nobody was allowed.

@@ -96,6 +96,7 @@ pub(super) fn decision(of: &Decision) -> proto::Decision {
         decide_us: of.decide_us,
         explanation: None,
         canary: of.canary,
+        learned_updates: of.learned_updates,
     }
 }
 
@@ -108,6 +109,7 @@ fn ranked(of: &Ranked) -> proto::RankedCandidate {
         utility: of.utility,
         propensity: of.propensity.get(),
         shut: of.shut.as_ref().map(ToString::to_string),
+        in_flight: of.in_flight,
     }
 }
 
@@ -140,11 +142,13 @@ fn prediction(of: &prediction::Prediction) -> proto::Prediction {
         quality_spread: of.quality.spread,
         input_tokens: of.input_tokens,
         output_tokens: of.output_tokens.mean(),
-        cost_usd: of.cost_usd.mean(),
+        cost_usd: of.expected_cost_usd(),
         cost_usd_p90: of.cost_usd.quantile(0.9),
         latency_ms: of.latency_s.mean() * 1_000.0,
         latency_ms_p90: of.latency_s.quantile(0.9) * 1_000.0,
         ttft_ms: of.ttft_ms,
+        cached_tokens: of.cached.tokens,
+        ttft_ms_p90: of.ttft_quantile_ms(0.9),
     }
 }
 
@@ -289,7 +293,7 @@ mod tests {
             Exclusion::NotAllowed,
             Exclusion::Cost { chance: half, likely_usd: 1.0 },
             Exclusion::Latency { chance: half, likely_ms: 1.0 },
-            Exclusion::Ttft { likely_ms: 1.0 },
+            Exclusion::Ttft { chance: half, likely_ms: 1.0 },
             Exclusion::Quality { expected: half },
         ];
         for exclusion in all {

@@ -33,7 +33,7 @@ pub struct Model {
     /// Its id at each provider that serves it; a deployment may name another.
     #[serde(default)]
     pub served_by: BTreeMap<ProviderName, String>,
-    /// The name under which the router artifact knows it, if it was seen in training.
+    /// The name under which the router artifact knows it, if that is not its own.
     #[serde(default)]
     pub learned_as: Option<String>,
     /// Where its quality starts when it was not seen in training.
@@ -74,6 +74,14 @@ pub struct Speed {
     pub ttft_ms: f64,
     /// Output tokens per second after the first, median.
     pub tokens_per_s: f64,
+}
+
+impl Model {
+    /// The name under which a router artifact may know it: what its entry says, else its own, under
+    /// which it is learned from outcomes.
+    pub fn name_in_training(&self) -> &str {
+        self.learned_as.as_deref().unwrap_or(self.name.as_str())
+    }
 }
 
 impl Default for Speed {

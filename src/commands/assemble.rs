@@ -13,7 +13,7 @@ use crate::catalog::{Catalog, Deployment, Fleet};
 use crate::config::{self, Config, Fault, Problems};
 use crate::dispatch::BreakerSettings;
 use crate::outcome::{LogSettings, OutcomeLog};
-use crate::pipeline::{ArtifactPlaces, Artifacts, FaultPolicy, Pipeline, PipelineParts};
+use crate::pipeline::{ArtifactPlaces, Artifacts, FaultPolicy, Learning, Pipeline, PipelineParts};
 use crate::providers::{HttpCaller, Provider};
 use crate::ranking::Availability;
 
@@ -24,6 +24,7 @@ pub(super) struct Served {
     pub(super) providers: Vec<Provider>,
     pub(super) log: LogSettings,
     pub(super) faults: FaultPolicy,
+    pub(super) learning: Learning,
 }
 
 /// A file's config, or what the environment has keys for.
@@ -35,18 +36,19 @@ pub(super) fn config(file: Option<&Path>) -> Result<Config, CommandError> {
     Ok(config::from_toml(&text, &env)?)
 }
 
-/// The artifacts of these folders, or the one in this binary.
+/// The artifacts that a config names, or the one in this binary.
 pub(super) fn artifacts(places: &ArtifactPlaces) -> Result<Artifacts, CommandError> {
     Ok(Artifacts::open(places.clone())?)
 }
 
 /// A pipeline; makes the outcome log's file where there is none.
 pub(super) fn pipeline(artifacts: Artifacts, served: Served) -> Result<Pipeline, CommandError> {
-    let Served { fleet, availability, providers, log, faults } = served;
+    let Served { fleet, availability, providers, log, faults, learning } = served;
     let caller = HttpCaller::new(providers)?;
     let log = OutcomeLog::open(&log)?;
     let breakers = BreakerSettings::default();
-    let parts = PipelineParts { fleet, availability, breakers, artifacts, caller, log, faults };
+    let parts =
+        PipelineParts { fleet, availability, breakers, artifacts, caller, log, faults, learning };
     Ok(Pipeline::new(parts))
 }
 
@@ -74,6 +76,73 @@ pub(super) fn whole_catalog() -> Result<Fleet, CommandError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::sha256_hex;
+    use crate::encoder::{Encoder, Exit, sample};
+    use crate::features::COUNT;
+    use crate::prediction::{Artifact, MANIFEST_FILE, WEIGHTS_FILE};
+
+    /// The shipped artifact, as if it had been trained on another encoder: fewer floats, other exits.
+    fn artifact_for(encoder: &Encoder, folder: &Path) {
+        let mut made = Artifact::shipped(&Encoder::shipped().unwrap()).unwrap();
+        let inputs = encoder.width() + COUNT;
+        for trunk in &mut made.trunks {
+            let hidden = trunk.hidden_bias.len();
+            trunk.input_mean.truncate(inputs);
+            trunk.input_scale.truncate(inputs);
+            trunk.hidden_weight.truncate(inputs * hidden);
+        }
+        made.manifest.exits = vec![0, encoder.number(Exit::Last)];
+        made.manifest.encoder = Some(encoder.name().to_owned());
+        made.manifest.encoder_sha256 = encoder.checksum(&made.manifest.exits).unwrap().to_owned();
+        let weights = made.weights().unwrap();
+        made.manifest.weights_sha256 = sha256_hex(&weights);
+        std::fs::write(folder.join(WEIGHTS_FILE), weights).unwrap();
+        let manifest = serde_json::to_vec(&made.manifest).unwrap();
+        std::fs::write(folder.join(MANIFEST_FILE), manifest).unwrap();
+    }
+
+    /// The words of an error and of all that is behind it.
+    fn chain(error: &dyn std::error::Error) -> String {
+        let behind = error.source().map(chain).unwrap_or_default();
+        format!("{error}: {behind}")
+    }
+
+    #[test]
+    fn an_artifact_has_the_encoder_that_it_was_trained_on_or_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let (own, other) = (folder.path().join("own"), folder.path().join("other"));
+        let inside = folder.path().join("encoder");
+        for (place, seed) in [(&own, 1), (&other, 2), (&inside, 1)] {
+            std::fs::create_dir(place).unwrap();
+            sample::write(place, seed).unwrap();
+        }
+        artifact_for(&Encoder::open(&own).unwrap(), folder.path());
+        let places = |artifact: Option<&Path>, encoder: Option<&Path>| ArtifactPlaces {
+            served: artifact.map(Path::to_owned),
+            encoder: encoder.map(Path::to_owned),
+            ..ArtifactPlaces::default()
+        };
+        let check = |artifact: Option<&Path>,
+                     encoder: Option<&Path>,
+                     wanted: Result<usize, &str>| {
+            match (artifacts(&places(artifact, encoder)), wanted) {
+                (Ok(it), Ok(width)) => assert_eq!(it.encoder().width(), width),
+                (Err(error), Err(part)) => {
+                    let error = chain(&error);
+                    assert!(error.contains(part), "{error}");
+                }
+                (found, _) => panic!("{:?}", found.map(|it| it.version())),
+            }
+        };
+        check(None, None, Ok(384));
+        check(Some(folder.path()), Some(&own), Ok(32));
+        check(Some(folder.path()), None, Ok(32));
+        check(Some(folder.path()), Some(&other), Err("(own), the encoder in use has"));
+        check(None, Some(&own), Err("(the shipped one), the encoder in use has"));
+        std::fs::remove_dir_all(&inside).unwrap();
+        check(Some(folder.path()), None, Err("(own), the encoder in use has"));
+        check(Some(folder.path()), Some(&inside), Err("tokenizer.json"));
+    }
 
     #[test]
     fn without_keys_the_whole_catalog_can_be_ranked() {

@@ -8,11 +8,12 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
+use super::CommandError;
 use super::args::CheckArgs;
-use super::{CommandError, assemble};
+use super::assemble;
 use crate::catalog::Deployment;
 use crate::config::{Config, Problems};
-use crate::pipeline::ArtifactPlaces;
+use crate::encoder::{Encoder, Exit};
 use crate::ranking::{Availability, Unavailable};
 
 pub(super) fn check(args: &CheckArgs, out: &mut dyn Write) -> Result<ExitCode, CommandError> {
@@ -24,12 +25,10 @@ pub(super) fn check(args: &CheckArgs, out: &mut dyn Write) -> Result<ExitCode, C
         }
         Err(other) => return Err(other),
     };
-    if config.artifacts != ArtifactPlaces::default() {
-        assemble::artifacts(&config.artifacts)?;
-    }
+    let encoder = assemble::artifacts(&config.artifacts)?.encoder();
     match args.json {
-        true => writeln!(out, "{:#}", summary_json(&config))?,
-        false => summary(&config, out)?,
+        true => writeln!(out, "{:#}", summary_json(&config, &encoder))?,
+        false => summary(&config, &encoder, out)?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -48,7 +47,7 @@ fn tell_problems(
     writeln!(out, "{:#}", json!({ "ok": false, "problems": each.collect::<Vec<_>>() }))
 }
 
-fn summary(config: &Config, out: &mut dyn Write) -> std::io::Result<()> {
+fn summary(config: &Config, encoder: &Encoder, out: &mut dyn Write) -> std::io::Result<()> {
     for line in &config.found {
         writeln!(out, "{line}")?;
     }
@@ -60,10 +59,12 @@ fn summary(config: &Config, out: &mut dyn Write) -> std::io::Result<()> {
         let resort = if it.last_resort { ", last resort" } else { "" };
         writeln!(out, "{:<width$}  {state}{resort}", it.id.as_str())?;
     }
+    let (layers, width) = (encoder.number(Exit::Last), encoder.width());
+    writeln!(out, "\nencoder: {}, {layers} layers, {width} floats", encoder.name())?;
     let ready = all.iter().filter(|it| config.availability.of(&it.id).is_none()).count();
     writeln!(
         out,
-        "\n{ready} of {} deployments ready, {} models; would listen on {}, outcomes in {}",
+        "{ready} of {} deployments ready, {} models; would listen on {}, outcomes in {}",
         all.len(),
         config.fleet.models().len(),
         config.listen,
@@ -79,7 +80,7 @@ fn state(deployment: &Deployment, availability: &Availability) -> String {
     }
 }
 
-fn summary_json(config: &Config) -> Value {
+fn summary_json(config: &Config, encoder: &Encoder) -> Value {
     let each = config.fleet.deployments().iter().map(|it| {
         json!({
             "id": it.id.as_str(),
@@ -95,6 +96,11 @@ fn summary_json(config: &Config) -> Value {
         "listen": config.listen.to_string(),
         "outcomes": config.log.path.display().to_string(),
         "found": config.found,
+        "encoder": {
+            "name": encoder.name(),
+            "layers": encoder.number(Exit::Last),
+            "floats": encoder.width(),
+        },
         "deployments": each.collect::<Vec<_>>(),
     })
 }

@@ -10,7 +10,9 @@ use crate::api::ServeError;
 use crate::catalog::{CatalogError, FleetError};
 use crate::config::Problems;
 use crate::domain::{InvalidName, PROMPT_BYTES_MAX, Violation};
-use crate::outcome::OutcomeError;
+use crate::encoder::EncoderError;
+use crate::hub::HubError;
+use crate::outcome::{ExportError, OutcomeError};
 use crate::pipeline::{PipelineError, Refused};
 use crate::providers::TransportError;
 use crate::simulator::InvalidScript;
@@ -35,6 +37,9 @@ pub enum CommandError {
     /// A config with problems, or nothing to serve.
     #[error(transparent)]
     Config(#[from] Problems),
+    /// The encoder's files.
+    #[error("the encoder cannot be loaded")]
+    Encoder(#[from] EncoderError),
     /// The files of an artifact.
     #[error(transparent)]
     Artifact(#[from] Refused),
@@ -47,6 +52,15 @@ pub enum CommandError {
     /// The outcome log.
     #[error("the outcome log cannot be opened")]
     Outcome(#[from] OutcomeError),
+    /// An encoder from elsewhere.
+    #[error(transparent)]
+    Hub(#[from] HubError),
+    /// An export.
+    #[error("outcomes cannot be exported")]
+    Export(#[from] ExportError),
+    /// No place was given.
+    #[error("where to? Say `--to PLACE`, or `to = \"PLACE\"` under [export] in the config")]
+    NowhereToExport,
     /// Choosing.
     #[error(transparent)]
     Pipeline(#[from] PipelineError),

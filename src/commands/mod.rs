@@ -1,4 +1,4 @@
-//! What a person types: `pointsman serve | check | rank | route | faults | artifact | simulate | demo`.
+//! What a person types: `pointsman serve | check | rank | route | export | outcomes | artifact | ...`.
 //!
 //! In: [`args::Cli`]. Out: an exit code, text on standard output, logs and errors on standard
 //! error. Invariant: the topmost layer: nothing imports it but `main.rs`; it puts parts together
@@ -8,10 +8,14 @@ pub mod args;
 mod artifact;
 mod assemble;
 mod check;
+mod chores;
 mod client;
 pub mod demo;
 mod error;
+mod export;
 mod faults;
+mod models;
+mod outcomes;
 pub mod paint;
 mod rank;
 mod route;
@@ -39,8 +43,11 @@ pub async fn run(cli: Cli, out: &mut dyn Write, paint: Paint) -> Result<ExitCode
         Command::Check(it) => check::check(&it, out),
         Command::Rank(it) => rank::rank(&it, out, paint).await,
         Command::Route(it) => route::route(&it, out, paint).await,
+        Command::Export(it) => export::export(&it, out).await.map(|()| ExitCode::SUCCESS),
+        Command::Outcomes(it) => outcomes::outcomes(&it, out).await.map(|()| ExitCode::SUCCESS),
         Command::Faults(it) => faults::faults(&it, out).await.map(|()| ExitCode::SUCCESS),
         Command::Artifact(it) => artifact::artifact(&it, out).await.map(|()| ExitCode::SUCCESS),
+        Command::Models(it) => models::models(&it, out).await,
         Command::Simulate(it) => simulate::simulate(&it, out).await.map(|()| ExitCode::SUCCESS),
         Command::Demo(it) => demo::demo(&it, out, paint).await.map(|()| ExitCode::SUCCESS),
     }

@@ -14,7 +14,7 @@ use super::verdict::{self, Screen};
 use super::{CommandError, client};
 use crate::api::{self, proto};
 use crate::domain::ChatRequest;
-use crate::pipeline::{ArtifactPlaces, FaultPolicy};
+use crate::pipeline::{ArtifactPlaces, FaultPolicy, Learning};
 use crate::ranking::{Availability, Policy};
 
 pub(super) async fn rank(
@@ -56,16 +56,12 @@ fn ranked_here(
     let scratch = Scratch::new()?;
     let log = scratch.log();
     // Nobody is called.
-    let faults = FaultPolicy::Refused;
-    let (served, policy, artifact, note) = match assemble::config(args.config.as_deref()) {
+    let (faults, learning) = (FaultPolicy::Refused, Learning::Off);
+    let (served, policy, places, note) = match assemble::config(args.config.as_deref()) {
         Ok(it) => {
             let (fleet, availability, providers) = (it.fleet, it.availability, it.providers);
-            (
-                Served { fleet, availability, providers, log, faults },
-                it.policy,
-                it.artifacts.served,
-                None,
-            )
+            let served = Served { fleet, availability, providers, log, faults, learning };
+            (served, it.policy, it.artifacts, None)
         }
         Err(CommandError::Config(problems))
             if args.config.is_none() && assemble::is_keyless(&problems) =>
@@ -77,15 +73,16 @@ fn ranked_here(
                 fleet.deployments().len()
             );
             let availability = Availability::default();
-            let served = Served { fleet, availability, providers: vec![], log, faults };
-            (served, Policy::default(), None, Some(note))
+            let providers = vec![];
+            let served = Served { fleet, availability, providers, log, faults, learning };
+            (served, Policy::default(), ArtifactPlaces::default(), Some(note))
         }
         Err(other) => return Err(other),
     };
     let policy = api::policy_for(&policy, request, &served.fleet).map_err(CommandError::Invalid)?;
     let chat = ChatRequest::from_prompt(prompt);
     chat.validate().map_err(CommandError::Invalid)?;
-    let artifacts = assemble::artifacts(&ArtifactPlaces::served_only(artifact))?;
+    let artifacts = assemble::artifacts(&places.served_only())?;
     let pipeline = assemble::pipeline(artifacts, served)?;
     // The first one also pays for cold caches; the second shows what a server takes.
     pipeline.rank(&chat, &policy)?;

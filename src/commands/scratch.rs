@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 
 use crate::domain::DecisionId;
-use crate::outcome::{LogSettings, PromptPrivacy};
+use crate::outcome::{LogSettings, OutcomeAccess, PromptPrivacy};
 
 /// The folder.
 pub(super) struct Scratch(PathBuf);
@@ -28,9 +28,10 @@ impl Scratch {
         &self.0
     }
 
-    /// An outcome log inside it, which keeps no prompts.
+    /// An outcome log inside it, which keeps no prompts and may be read by whoever asks.
     pub(super) fn log(&self) -> LogSettings {
-        LogSettings { path: self.0.join("outcomes.db"), prompts: PromptPrivacy::None }
+        let path = self.0.join("outcomes.db");
+        LogSettings { path, prompts: PromptPrivacy::None, admin: OutcomeAccess::Allowed }
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! In: a config file or the environment. Out: what was found, where it listens; then logs.
 //! Invariant: everything is read and opened before the port is bound; Ctrl-C and SIGTERM let
-//! requests under way end (bounded), and then close the log.
+//! requests under way end (bounded), and then close the log. Not here: what is done beside serving
+//! (see `chores`).
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -12,6 +13,7 @@ use tokio::sync::watch;
 
 use super::args::ServeArgs;
 use super::assemble::{self, Served};
+use super::chores::Chores;
 use super::{CommandError, artifact, stop};
 use crate::api;
 use crate::pipeline::{Artifacts, WATCH_EVERY};
@@ -26,6 +28,7 @@ pub(super) async fn serve(args: &ServeArgs, out: &mut dyn Write) -> Result<(), C
     for line in artifact::summary(&artifacts.status()) {
         writeln!(out, "{line}")?;
     }
+    writeln!(out, "encoder: {}", artifacts.encoder().name())?;
     writeln!(out, "outcomes: {}", config.log.path.display())?;
     let served = Served {
         fleet: config.fleet,
@@ -33,8 +36,13 @@ pub(super) async fn serve(args: &ServeArgs, out: &mut dyn Write) -> Result<(), C
         providers: config.providers,
         log: config.log,
         faults: config.faults,
+        learning: config.learning,
     };
     let pipeline = Arc::new(assemble::pipeline(artifacts, served)?);
+    let chores = Chores::of(pipeline.log(), &config.keeping)?;
+    for line in chores.found() {
+        writeln!(out, "{line}")?;
+    }
     let listener = assemble::bind(listen).await?;
     let address = listener.local_addr()?;
     warn_unless_loopback(address);
@@ -49,11 +57,14 @@ pub(super) async fn serve(args: &ServeArgs, out: &mut dyn Write) -> Result<(), C
     });
     let watched = Arc::downgrade(pipeline.artifacts());
     let watching = tokio::spawn(Artifacts::watch(watched, WATCH_EVERY));
+    let chores = tokio::spawn(chores.run(stopping.clone()));
     let told = stop::told(stopping.clone());
     let server = api::serve(listener, Arc::clone(&pipeline), config.policy, told);
     let ended = stop::drained(server, stopping, stop::DRAIN_MAX).await;
     signal.abort();
     watching.abort();
+    // It may be dropped at any moment, even where the server ended by itself.
+    chores.abort();
     if ended.is_none() {
         tracing::warn!(after_s = stop::DRAIN_MAX.as_secs(), "requests under way were cut off");
     }

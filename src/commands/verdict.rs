@@ -104,6 +104,7 @@ pub(super) fn json(of: &proto::RankResponse) -> Value {
             "provider": it.provider,
             "utility": it.utility,
             "propensity": it.propensity,
+            "in_flight": it.in_flight,
             "prediction": it.prediction.as_ref().map(prediction),
         })
     });
@@ -121,6 +122,7 @@ pub(super) fn json(of: &proto::RankResponse) -> Value {
     json!({
         "decision_id": decision.id,
         "artifact_version": decision.artifact_version,
+        "learned_updates": decision.learned_updates,
         "decide_us": decision.decide_us,
         "seed": decision.seed,
         "refusal": of.refusal,
@@ -140,6 +142,8 @@ fn prediction(of: &proto::Prediction) -> Value {
         "latency_ms": of.latency_ms,
         "latency_ms_p90": of.latency_ms_p90,
         "ttft_ms": of.ttft_ms,
+        "cached_tokens": of.cached_tokens,
+        "ttft_ms_p90": of.ttft_ms_p90,
     })
 }
 

@@ -5,9 +5,9 @@
 
 use super::connections::{Connections, Env};
 use super::problems::Problems;
-use super::{Config, raw, resolve};
+use super::{Config, outcomes, raw, resolve};
 use crate::catalog::{Catalog, Deployment};
-use crate::pipeline::{ArtifactPlaces, FaultPolicy};
+use crate::pipeline::{ArtifactPlaces, FaultPolicy, Learning};
 use crate::providers::{ApiKey, ProviderRow};
 use crate::ranking::Policy;
 
@@ -26,9 +26,11 @@ pub(super) fn discover(
         availability: resolve::availability(&fleet, &connections),
         found: resolve::findings(&fleet, &connections),
         fleet,
-        log: raw::log_default(),
+        log: outcomes::log_default(),
+        keeping: outcomes::keeping_default(),
         artifacts: ArtifactPlaces::default(),
         faults: FaultPolicy::Refused,
+        learning: Learning::Off,
     })
 }
 

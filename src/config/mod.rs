@@ -7,6 +7,7 @@
 mod connections;
 mod discover;
 mod fleet;
+mod outcomes;
 mod place;
 mod policy;
 mod problems;
@@ -27,10 +28,11 @@ use toml::de::DeTable;
 
 use crate::catalog::{Catalog, Fleet};
 use crate::outcome::LogSettings;
-use crate::pipeline::{ArtifactPlaces, FaultPolicy};
+use crate::pipeline::{ArtifactPlaces, FaultPolicy, Learning};
 use crate::providers::{Provider, ProviderRow, builtin_rows};
 use crate::ranking::{Availability, Policy};
 
+pub use outcomes::{ExportPlan, HoldUnexported, Keeping};
 pub use problems::{Fault, Place, Problem, Problems};
 
 /// Everything a server needs to know before it starts.
@@ -47,9 +49,13 @@ pub struct Config {
     pub availability: Availability,
     /// Where outcomes are kept.
     pub log: LogSettings,
+    /// How long, and where they are exported to.
+    pub keeping: Keeping,
     /// Whether failures may be asked for, for drills; off unless the file says otherwise.
     pub faults: FaultPolicy,
-    /// Where the artifacts that decide are.
+    /// Whether scores change the choice while serving; off unless the file says otherwise.
+    pub learning: Learning,
+    /// Where the artifacts that decide are, and the encoder that they were trained on.
     pub artifacts: ArtifactPlaces,
     /// What was found, one line each, for the operator to read.
     pub found: Vec<String>,
@@ -62,6 +68,11 @@ pub struct Config {
 pub fn from_toml(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Config, Problems> {
     let (catalog, rows) = shipped()?;
     resolve::resolve(text, &catalog, &rows, env)
+}
+
+/// Where outcomes are kept when nothing is said.
+pub fn log_default() -> LogSettings {
+    outcomes::log_default()
 }
 
 /// A config out of the environment alone, for a server without a config file.

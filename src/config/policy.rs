@@ -1,19 +1,20 @@
-//! The `[policy]` section.
+//! The `[policy]` and `[exploration]` sections.
 //!
-//! In: its keys. Out: a [`Policy`] over the defaults of [`crate::ranking`]. Invariant: every key is
+//! In: their keys. Out: a [`Policy`] over the defaults of [`crate::ranking`]. Invariant: every key is
 //! optional. Not here: what a request may change of it (see the API).
 
 use super::section::Section;
 use super::values;
 use crate::domain::Timeouts;
-use crate::ranking::Policy;
+use crate::ranking::{Exploration, Policy};
 
 /// Reads the section; without it, the defaults. The limits on calls stand behind those of models.
 pub(super) fn read(section: Option<Section<'_>>) -> (Policy, Timeouts) {
     let (mut policy, mut calls) = (Policy::default(), Timeouts::default());
     let Some(mut section) = section else { return (policy, calls) };
 
-    let Policy { budget, preference, min_quality, fallback, candidates: _ } = &mut policy;
+    let Policy { budget, preference, min_quality, fallback, candidates: _, exploration: _ } =
+        &mut policy;
     section.field("preference", values::preset).fill(preference);
     let cost = section.field("cost_per_quality_usd", values::positive);
     cost.fill(&mut preference.cost_per_quality_usd);
@@ -36,6 +37,15 @@ pub(super) fn read(section: Option<Section<'_>>) -> (Policy, Timeouts) {
 
     section.done();
     (policy, calls)
+}
+
+/// Reads the section; without it nothing is given up.
+pub(super) fn exploration(section: Option<Section<'_>>) -> Exploration {
+    let Some(mut section) = section else { return Exploration::Off };
+    let why = "it is what a request gives up to learn; leave [exploration] out to give up nothing";
+    let given_up = section.required("utility_given_up", why, values::given_up).given();
+    section.done();
+    given_up.map_or(Exploration::Off, Exploration::Drawn)
 }
 
 /// Limits on calls: of the server, of a model, of a deployment.

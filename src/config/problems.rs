@@ -7,6 +7,7 @@ use std::fmt;
 
 use crate::catalog::{CatalogError, FleetError};
 use crate::domain::{DeploymentId, InvalidName, MoneyError, NotAProbability};
+use crate::ranking::NotGivenUp;
 
 /// What is wrong with one place.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +72,9 @@ pub enum Fault {
     /// Outside [0, 1].
     #[error(transparent)]
     Probability(#[from] NotAProbability),
+    /// Not what a request can give up to learn.
+    #[error(transparent)]
+    GivenUp(#[from] NotGivenUp),
     /// Not a duration, or one that makes no sense.
     #[error("`{0}` is not a duration between 1ms and 24h, such as \"250ms\" or \"60s\"")]
     Duration(String),

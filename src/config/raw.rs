@@ -6,6 +6,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use super::outcomes::{self, Keeping};
 use super::policy;
 use super::problems::{Fault, Place};
 use super::quirks::{self, RawQuirks};
@@ -13,8 +14,8 @@ use super::section::{At, Field, Section};
 use super::values;
 use crate::catalog::{Source, Speed};
 use crate::domain::{AbilitySet, Billing, ModelName, Price, Probability, ProviderName, Timeouts};
-use crate::outcome::{LogSettings, PromptPrivacy};
-use crate::pipeline::{ArtifactPlaces, FaultPolicy};
+use crate::outcome::LogSettings;
+use crate::pipeline::{ArtifactPlaces, FaultPolicy, Learning};
 use crate::providers::Protocol;
 use crate::ranking::Policy;
 
@@ -29,8 +30,10 @@ pub(super) struct RawConfig {
     pub(super) providers: Vec<RawProvider>,
     pub(super) models: Vec<RawModel>,
     pub(super) log: LogSettings,
+    pub(super) keeping: Keeping,
     pub(super) artifacts: ArtifactPlaces,
     pub(super) faults: FaultPolicy,
+    pub(super) learning: Learning,
 }
 
 /// A `[[provider]]`.
@@ -105,10 +108,17 @@ pub(super) fn read(mut root: Section<'_>) -> RawConfig {
         server.done();
     }
     let artifacts = artifacts(&mut root);
-    let (policy, timeouts) = policy::read(root.section("policy"));
+    let (mut policy, timeouts) = policy::read(root.section("policy"));
+    policy.exploration = policy::exploration(root.section("exploration"));
     let mut allowed = false;
     if let Some(mut section) = root.section("testing") {
         section.field("allow_faults", values::flag).fill(&mut allowed);
+        section.done();
+    }
+    let (log, keeping) = outcomes::read(root.section("outcomes"), root.section("export"));
+    let mut online = false;
+    if let Some(mut section) = root.section("learning") {
+        section.field("online", values::flag).fill(&mut online);
         section.done();
     }
     let raw = RawConfig {
@@ -117,9 +127,11 @@ pub(super) fn read(mut root: Section<'_>) -> RawConfig {
         timeouts,
         providers: root.sections("provider").into_iter().map(provider).collect(),
         models: root.sections("model").into_iter().map(model).collect(),
-        log: outcomes(root.section("outcomes")),
+        log,
+        keeping,
         artifacts,
         faults: if allowed { FaultPolicy::Allowed } else { FaultPolicy::Refused },
+        learning: if online { Learning::Online } else { Learning::Off },
     };
     root.done();
     raw
@@ -131,6 +143,10 @@ fn artifacts(root: &mut Section<'_>) -> ArtifactPlaces {
     let why = "it is the folder of an artifact";
     if let Some(mut section) = root.section("artifact") {
         section.field("path", values::path).fill_some(&mut places.served);
+        section.done();
+    }
+    if let Some(mut section) = root.section("encoder") {
+        section.field("path", values::path).fill_some(&mut places.encoder);
         section.done();
     }
     if let Some(mut section) = root.section("shadow") {
@@ -147,24 +163,9 @@ fn artifacts(root: &mut Section<'_>) -> ArtifactPlaces {
     places
 }
 
-/// What [`read`] gives for an empty file.
-pub(super) fn log_default() -> LogSettings {
-    LogSettings { path: PathBuf::from("data/outcomes.db"), prompts: PromptPrivacy::Hash }
-}
-
 /// Where to listen when nothing is said.
 pub(super) fn listen_default() -> SocketAddr {
     LISTEN_DEFAULT
-}
-
-fn outcomes(section: Option<Section<'_>>) -> LogSettings {
-    let mut log = log_default();
-    if let Some(mut section) = section {
-        section.field("store", values::store).fill(&mut log.path);
-        section.field("prompts", values::prompts).fill(&mut log.prompts);
-        section.done();
-    }
-    log
 }
 
 fn provider(mut section: Section<'_>) -> RawProvider {

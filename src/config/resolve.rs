@@ -14,6 +14,7 @@ use super::raw::{self, KeyPlace};
 use super::section::{Ledger, Section};
 use super::{Config, toml_table};
 use crate::catalog::{Catalog, Deployment, Fleet};
+use crate::outcome::OutcomeAccess;
 use crate::pipeline::FaultPolicy;
 use crate::providers::{ApiKey, Provider, ProviderRow};
 use crate::ranking::{Availability, Unavailable};
@@ -54,6 +55,9 @@ pub(super) fn resolve(
     if raw.faults == FaultPolicy::Allowed {
         found.push("warning: callers may force failures ([testing] allow_faults)".to_owned());
     }
+    if raw.log.admin == OutcomeAccess::Allowed {
+        found.push("warning: callers may read and delete outcomes ([outcomes] admin_calls)".into());
+    }
     Ok(Config {
         listen: raw.listen,
         policy: raw.policy,
@@ -61,8 +65,10 @@ pub(super) fn resolve(
         availability: availability(&fleet, &connections),
         fleet,
         log: raw.log,
+        keeping: raw.keeping,
         artifacts: raw.artifacts,
         faults: raw.faults,
+        learning: raw.learning,
         found,
     })
 }

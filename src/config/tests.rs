@@ -7,10 +7,10 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::domain::{Ability, Probability, Usd};
-use crate::outcome::PromptPrivacy;
-use crate::pipeline::{ArtifactPlaces, FaultPolicy};
+use crate::outcome::{OutcomeAccess, PromptPrivacy};
+use crate::pipeline::{ArtifactPlaces, FaultPolicy, Learning};
 use crate::providers::ApiKey;
-use crate::ranking::{Preference, Unavailable};
+use crate::ranking::{Exploration, Preference, Unavailable, UtilityGivenUp};
 
 const CATALOG: &str = r#"
 [[model]]
@@ -110,8 +110,14 @@ last_resort = true
 store = "sqlite:///var/lib/pointsman/outcomes.db"
 prompts = "full"
 
+[exploration]
+utility_given_up = 0.005
+
 [artifact]
 path = "models/mine"
+
+[encoder]
+path = "encoders/other"
 
 [shadow]
 path = "models/next"
@@ -133,11 +139,14 @@ fn a_good_file_is_resolved() {
     let preference = Preference { cost_per_quality_usd: 0.02, ..Preference::COST };
     assert_eq!(config.policy.preference, preference);
     assert_eq!(config.policy.fallback.candidates_max, 2);
+    let given_up = UtilityGivenUp::new(0.005).unwrap();
+    assert_eq!(config.policy.exploration, Exploration::Drawn(given_up));
     assert_eq!(config.log.path, PathBuf::from("/var/lib/pointsman/outcomes.db"));
     assert!(matches!(config.log.prompts, PromptPrivacy::Full));
     let canary = (PathBuf::from("models/after"), Probability::clamped(0.05));
     let places = ArtifactPlaces {
         served: Some(PathBuf::from("models/mine")),
+        encoder: Some(PathBuf::from("encoders/other")),
         shadow: Some(PathBuf::from("models/next")),
         canary: Some(canary),
     };
@@ -235,6 +244,15 @@ fn single_mistakes() {
     check(
         "[policy]\nlatency_per_quality_ms = nan",
         "policy.latency_per_quality_ms (line 2): must be a number above zero",
+    );
+    check(
+        "[exploration]\nutility_given_up = 0",
+        "exploration.utility_given_up (line 2): 0 is not above 0 and at most 1",
+    );
+    check(
+        "[exploration]",
+        "exploration (line 1): `utility_given_up` is missing: it is what a request gives up to learn; \
+         leave [exploration] out to give up nothing",
     );
     check("[policy]\nmin_quality = 1.5", "policy.min_quality (line 2): 1.5 is not between 0 and 1");
     check(
@@ -359,4 +377,45 @@ fn failures_are_forced_only_where_the_file_says_so() {
     }
     let complaint = bad(&format!("{GOOD}\n[testing]\nallow_fault = true\n"));
     assert!(complaint.contains("did you mean `allow_faults`"), "{complaint}");
+}
+
+#[test]
+fn outcomes_are_kept_for_ever_here_and_by_nobody_else_unless_the_file_says_so() {
+    let unsaid = good(GOOD);
+    assert!(unsaid.keeping.retention.is_forever() && unsaid.keeping.export.is_none());
+    assert_eq!(unsaid.log.admin, OutcomeAccess::Refused);
+    let text = GOOD.replace(
+        "[outcomes]",
+        "[export]\nto = \"s3://b/p\"\nevery = \"10m\"\n[outcomes]\nkeep_days = 90\n\
+         keep_bytes = 20_000_000_000\nkeep_unexported = false\nadmin_calls = true",
+    );
+    assert_ne!(text, GOOD);
+    let said = good(&text);
+    let retention = &said.keeping.retention;
+    assert_eq!(retention.keep, Some(Duration::from_secs(90 * 24 * 60 * 60)));
+    assert_eq!(retention.bytes_max, Some(20_000_000_000));
+    assert_eq!(said.keeping.hold_unexported, HoldUnexported::Delete);
+    let every = Some(Duration::from_secs(600));
+    assert_eq!(said.keeping.export, Some(ExportPlan { to: "s3://b/p".into(), every }));
+    assert_eq!(said.log.admin, OutcomeAccess::Allowed);
+    assert!(said.found.iter().any(|it| it.contains("admin_calls")));
+    let complain = |from: &str, to: &str, wanted: &str| {
+        let complaint = bad(&text.replace(from, to));
+        assert!(complaint.contains(wanted), "{complaint}");
+    };
+    complain("keep_days = 90", "keep_days = 0", "from 1 to 36500");
+    complain("20_000_000_000", "1000", "from 1048576");
+    complain("\"10m\"", "\"10ms\"", "10ms");
+    complain("to = \"s3://b/p\"", "", "`to` is missing");
+}
+
+#[test]
+fn scores_are_learned_from_only_where_the_file_says_so() {
+    let learning = |text: &str| good(&format!("{GOOD}{text}")).learning;
+    assert_eq!(learning("\n[learning]\nonline = true\n"), Learning::Online);
+    for text in ["", "\n[learning]\n", "\n[learning]\nonline = false\n"] {
+        assert_eq!(learning(text), Learning::Off, "{text}");
+    }
+    let complaint = bad("[learning]\nonlin = true\n[[provider]]\nname = \"openai\"\n");
+    assert!(complaint.contains("learning.onlin") && complaint.contains("`online`"), "{complaint}");
 }

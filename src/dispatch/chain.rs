@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::billing::tokens_of;
-use super::health::{Admission, PROBE_RECHECK};
+use super::health::{Admission, InFlight, PROBE_RECHECK};
 use super::next::{Left, Retry, Skipped, Step, Tried, next_step};
 use super::timing::{Awaited, Backoff, SHUT_WAIT_MAX};
 use super::{COME_BACK_AFTER, ChainEnd, ChainFailure, Dispatched, Plan};
@@ -37,12 +37,20 @@ pub(super) struct Chain<'a> {
     awaited: Awaited,
     /// Tokens of the text that whoever is asked goes on with.
     begun: u64,
-    /// The attempts under way, and when they began: one, or two where one is hedged.
-    under_way: Vec<(usize, Duration)>,
+    /// The attempts under way: one, or two where one is hedged.
+    under_way: Vec<UnderWay<'a>>,
     /// What was set aside for the second of them, USD.
     set_aside: Option<Usd>,
     /// Every attempt so far, in order.
     pub(super) attempts: Vec<Attempt>,
+}
+
+/// An attempt that is under way.
+struct UnderWay<'a> {
+    at: usize,
+    /// When it began, from the request's arrival.
+    start: Duration,
+    counted: InFlight<'a>,
 }
 
 /// An attempt that succeeded.
@@ -53,6 +61,8 @@ pub(super) struct Success<'a, T> {
     pub(super) start: Duration,
     /// What it gave.
     pub(super) value: T,
+    /// Its call is under way for as long as this is kept.
+    pub(super) counted: Option<InFlight<'a>>,
 }
 
 /// A candidate that was not admitted.

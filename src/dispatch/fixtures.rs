@@ -15,7 +15,7 @@ use crate::domain::{
     ChatResponse, Delta, DeploymentId, FailureClass, FinishReason, Probability, ProviderName,
     StreamEnd, Usage,
 };
-use crate::prediction::{Forecast, LogNormal, Prediction, QualityEstimate};
+use crate::prediction::{CachedInput, Forecast, LogNormal, Prediction, QualityEstimate};
 use crate::providers::{Begun, CallFailure, Caller, DeltaStream, Reply, StreamItem};
 use crate::ranking::{Ranked, Ranking};
 
@@ -45,7 +45,7 @@ pub(super) fn health(ranking: &Ranking) -> Health {
 
 pub(super) fn ranking(figures: &[Figures]) -> Ranking {
     let entries = figures.iter().enumerate().map(|(at, it)| ranked(at, it)).collect();
-    Ranking { entries, excluded: vec![], seed: 0 }
+    Ranking { entries, excluded: vec![], ties: 0.into() }
 }
 
 fn ranked(at: usize, figures: &Figures) -> Ranked {
@@ -68,7 +68,8 @@ fn ranked(at: usize, figures: &Figures) -> Ranked {
     let prediction = prediction(deployment.id.clone(), figures);
     let propensity = if at == 0 { Probability::ONE } else { Probability::ZERO };
     let utility = -(at as f64);
-    Ranked { deployment: Arc::new(deployment), prediction, utility, propensity, shut: None }
+    let deployment = Arc::new(deployment);
+    Ranked { deployment, prediction, utility, propensity, shut: None, in_flight: 0 }
 }
 
 fn prediction(deployment: DeploymentId, figures: &Figures) -> Prediction {
@@ -80,7 +81,9 @@ fn prediction(deployment: DeploymentId, figures: &Figures) -> Prediction {
         input_tokens: 10.0,
         output_tokens: tokens,
         cost_usd: fixed(figures.cost_usd),
+        cached: CachedInput::NONE,
         ttft_ms: figures.latency_s * 500.0,
+        ttft_sigma: 0.65,
         latency_s: fixed(figures.latency_s),
     }
 }

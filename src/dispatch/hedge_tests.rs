@@ -149,3 +149,48 @@ async fn a_stream_is_hedged_until_its_first_token() {
     // 2.9 times the predicted median is 1.45 s.
     check(1_600, &["m0", "m1"], "quick").await;
 }
+
+/// What `health` counts as under way, every 50 ms for ten seconds, each state once.
+async fn watched(health: &Health) -> Vec<Vec<u32>> {
+    let mut states = Vec::new();
+    for _ in 0..200 {
+        tokio::time::sleep(ms(50)).await;
+        states.push(health.in_flight().map(|(_, calls)| calls).collect());
+    }
+    states.dedup();
+    states
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_count_as_under_way_until_they_end() {
+    let (ranking, request) = (&ranking(&[FIGURES; 3]), &ChatRequest::from_prompt("hello"));
+    let (policy, health) = (&hedged(), &spent(ranking));
+    let plan = || {
+        let (arrived, max_latency) = (Instant::now(), policy.budget.max_latency);
+        Plan { ranking, policy, request, health, arrived, max_latency }
+    };
+    // The first hangs, the second begins beside it and answers.
+    let script = Script::new(vec![vec![hangs()], after(ms(400), answers())]);
+    let never = std::future::pending();
+    let (_, states) = tokio::join!(run(plan(), &script, 7, never), watched(health));
+    assert_eq!(states, [vec![1], vec![1, 1], vec![]]);
+    // One answer in pieces: under way long after its first content.
+    let text = |wait, it: &str| (ms(wait), Ok(StreamItem::Delta(Delta::Text(it.into()))));
+    let stop = StreamEnd { finish: FinishReason::Stop, usage: Usage::default() };
+    let pieces = vec![text(100, "a"), text(2_000, "b"), (ms(0), Ok(StreamItem::End(stop)))];
+    let script = Script::of_streams(vec![vec![pieces]]);
+    let (events, mut read) = mpsc::channel(EVENTS_MAX);
+    let reading = async { while read.recv().await.is_some() {} };
+    let streamed = async {
+        let told = stream(plan(), &script, 7, &events).await;
+        drop(events);
+        told.attempts[0].total_ms
+    };
+    let (total_ms, states, ()) = tokio::join!(streamed, watched(health), reading);
+    assert_eq!((total_ms, states), (2_100.0, vec![vec![1], vec![]]));
+    // A caller who leaves.
+    let script = Script::new(vec![vec![hangs()]]);
+    let left = tokio::time::timeout(ms(200), run(plan(), &script, 7, std::future::pending()));
+    let (_, states) = tokio::join!(left, watched(health));
+    assert_eq!(states, [vec![1], vec![]]);
+}

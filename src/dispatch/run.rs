@@ -23,7 +23,8 @@ pub async fn run<C: Caller>(
         .walk_unless(gone, |ranked, longest| caller.call(&ranked.deployment, request, longest));
     match called.await {
         Err(failure) => chain.into_failed(failure),
-        Ok(Success { ranked, start, value: reply }) => {
+        Ok(Success { ranked, start, value: reply, counted }) => {
+            drop(counted);
             let usage = reply.response.usage;
             let status = Some(reply.status);
             let received = Received::Bytes(reply.response.written_bytes());

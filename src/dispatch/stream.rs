@@ -155,7 +155,8 @@ async fn pass_on<'p, S: DeltaStream>(
     success: Success<'p, Opened<S>>,
     passage: &mut Passage<'_>,
 ) -> Result<ChainEnd, CallFailure> {
-    let Success { ranked, start, value: Opened { mut stream, first, ended, ttft } } = success;
+    let Success { ranked, start, value, counted } = success;
+    let Opened { mut stream, first, ended, ttft } = value;
     let place = if passage.text().is_empty() { Place::First } else { Place::BehindSeam };
     let answering = Answering {
         deployment: ranked.deployment.clone(),
@@ -179,7 +180,7 @@ async fn pass_on<'p, S: DeltaStream>(
     let used = stream.usage();
     let received = Received::Bytes(stream.received_bytes());
     // The call is over before it is written down.
-    drop(stream);
+    drop((stream, counted));
     let mut record = |failure, usage| {
         let facts = Facts { failure, status, ttft: Some(ttft), usage, ..Facts::of(received) };
         chain.record(ranked, start, facts);

@@ -82,11 +82,10 @@ const PATIENCE: std::ops::RangeInclusive<Duration> =
 /// limit (`failure.md`).
 const FIRST_ATTEMPT: Duration = Duration::from_secs(15);
 const FALLBACK: Duration = Duration::from_secs(10);
-/// How many times its predicted median a first token may take. The forecast has no spread for it
-/// yet; 4.5 medians are the p99 of a log-normal with sigma 0.65.
-const FIRST_TOKEN_MEDIANS: f64 = 4.5;
-/// The p95 of the same distribution, after which a second candidate may start beside the first.
-const HEDGE_MEDIANS: f64 = 2.9;
+/// The share of first tokens that may come in time and be waited for (`failure.md`: p99), and the one
+/// after which a second candidate may start beside the first (p95).
+const FIRST_TOKENS: f64 = 0.99;
+const BEFORE_HEDGE: f64 = 0.95;
 /// A second candidate never starts sooner: the calls themselves take a moment.
 const HEDGE_MIN: Duration = Duration::from_millis(50);
 /// The longest silence inside an answer: models pause before tool calls and after thinking, and
@@ -110,7 +109,7 @@ pub(super) fn attempt_limit(ranked: &Ranked, asked: Timeouts, turn: Turn) -> Dur
 
 /// How long a deployment may take until the first content of its answer.
 pub(super) fn first_token_limit(ranked: &Ranked, asked: Timeouts) -> Duration {
-    let predicted = || first_token(ranked, FIRST_TOKEN_MEDIANS);
+    let predicted = || first_token(ranked, FIRST_TOKENS);
     let named = asked.or(ranked.deployment.timeouts).first_token;
     named.unwrap_or_else(|| predicted().clamp(*PATIENCE.start(), *PATIENCE.end()))
 }
@@ -123,17 +122,17 @@ pub(super) fn stall_limit(ranked: &Ranked, asked: Timeouts) -> Duration {
 /// How long to wait for what a call is to give before a second candidate starts beside it.
 pub(super) fn hedge_delay(ranked: &Ranked, awaited: Awaited) -> Duration {
     let predicted = match awaited {
-        Awaited::FirstToken => first_token(ranked, HEDGE_MEDIANS),
+        Awaited::FirstToken => first_token(ranked, BEFORE_HEDGE),
         Awaited::WholeAnswer => {
-            let seconds = ranked.prediction.latency_s.quantile(0.95).max(0.0);
+            let seconds = ranked.prediction.latency_s.quantile(BEFORE_HEDGE).max(0.0);
             Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
         }
     };
     predicted.max(HEDGE_MIN)
 }
 
-fn first_token(ranked: &Ranked, medians: f64) -> Duration {
-    let ms = (ranked.prediction.ttft_ms * medians).max(0.0);
+fn first_token(ranked: &Ranked, share: f64) -> Duration {
+    let ms = ranked.prediction.ttft_quantile_ms(share).max(0.0);
     Duration::try_from_secs_f64(ms / 1_000.0).unwrap_or(Duration::MAX)
 }
 
@@ -163,6 +162,26 @@ mod tests {
         assert!(draws(7).iter().all(|it| (BACKOFF_MIN..=BACKOFF_MAX).contains(it)));
         assert_eq!(draws(7), draws(7));
         assert_ne!(draws(7), draws(8));
+    }
+
+    /// 4.5 and 2.9 medians where nothing was measured; by what was measured, where it was.
+    #[test]
+    fn patience_follows_the_spread_of_first_tokens() {
+        let mut ranking = super::super::fixtures::ranking(&[Default::default()]);
+        let ranked = &mut ranking.entries[0];
+        let mut check = |median_ms: f64, sigma: f64, limit_ms: u128, hedge_ms: u128| {
+            (ranked.prediction.ttft_ms, ranked.prediction.ttft_sigma) = (median_ms, sigma);
+            let limit = first_token_limit(ranked, Timeouts::default()).as_millis();
+            let hedge = hedge_delay(ranked, Awaited::FirstToken).as_millis();
+            assert_eq!((limit, hedge), (limit_ms, hedge_ms), "{median_ms} {sigma}");
+        };
+        check(1_000.0, 0.65, 4_536, 2_912);
+        check(1_000.0, 0.1, 1_261, 1_178);
+        check(1_000.0, 0.0, 1_000, 1_000);
+        check(20.0, 0.65, 1_000, 58);
+        check(10_000.0, 0.65, 15_000, 29_129);
+        check(f64::NAN, 0.65, 1_000, 50);
+        check(f64::INFINITY, 0.65, 15_000, u128::from(u64::MAX) * 1_000 + 999);
     }
 
     #[test]

@@ -14,7 +14,8 @@ use sha2::{Digest, Sha256};
 use super::window::Texts;
 use super::{Encoder, Exit, Reading};
 
-/// Readings kept: 1.6 kB each, so some 7 MB when full.
+/// Readings kept: 1.6 kB each with the shipped encoder, so some 7 MB when full; 4 bytes a float with any
+/// other.
 const CACHED_MAX: usize = 4_096;
 
 /// SHA-256 over the encoder's version, the exit and the parts of the text.

@@ -14,7 +14,7 @@ pub const WIDTH: usize = 384;
 /// LayerNorm's epsilon, as in the model's own config.
 pub(super) const EPSILON: f32 = 1e-12;
 
-/// A text's vector, 384 floats. `Debug` prints only its norm: vectors can be turned back to words.
+/// A text's vector, 384 floats with the shipped encoder. `Debug` prints only its norm: vectors can be turned back to words.
 #[derive(Clone, PartialEq)]
 pub struct Embedding(Vec<f32>);
 

@@ -1,20 +1,23 @@
-//! The encoder's two files: weights (safetensors) and tokenizer (JSON).
+//! The files of an encoder: weights (safetensors) and tokenizer (JSON).
 //!
-//! In: a folder, or what is compiled in. Out: [`Parts`]: a tokenizer, the layers, and a checksum for
+//! In: a folder, or what is compiled in. Out: [`Parts`]: a tokenizer, a backbone, and a checksum for
 //! every exit. Invariant: shapes and types are checked here, so that no later code can read past a
 //! row; the same weights give the same bytes.
 //!
 //! An exit's checksum covers what that exit reads. The file of the embedding layer alone is exit 0's,
-//! whatever layers stand beside it, so an artifact that knows only exit 0 outlives a deeper encoder.
+//! whatever layers stand beside it, so an artifact that knows only exit 0 outlives a deeper encoder. A
+//! whole BERT (see [`super::bert`]) has one checksum, over all that its vectors depend on.
 
 use std::path::{Path, PathBuf};
 
 use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, TensorView};
 
+use super::backbone::{Backbone, Fused};
+use super::bert::{self, Bert};
 use super::embedding::{EPSILON, EmbeddingLayer, QuantizedRows, WIDTH};
 use super::layer_weights::{LayerWeights, LinearWeights, NormWeights};
 use super::stack::Stack;
-use super::tokens::{TokenizerError, WordPiece};
+use super::tokens::{TokenizerError, WordPiece, canonical_tokenizer};
 use super::window::TOKENS_MAX;
 use crate::domain::sha256_hex;
 
@@ -23,6 +26,8 @@ pub const WEIGHTS_FILE: &str = "encoder.safetensors";
 /// The tokenizer's file name.
 pub const TOKENIZER_FILE: &str = "tokenizer.json";
 
+/// What the int8 encoder is called, in this binary or in a folder.
+const SHIPPED_NAME: &str = "all-MiniLM-L6-v2, first layers in int8";
 /// Floats of an attention head of MiniLM.
 const HEAD: usize = 32;
 /// More layers than any file of this kind has: BERT-large has 24.
@@ -82,6 +87,41 @@ pub enum EncoderError {
         /// Which file.
         path: PathBuf,
     },
+    /// A JSON file that is none.
+    #[error("{}: not JSON: {source}", path.display())]
+    Json {
+        /// Which.
+        path: PathBuf,
+        /// What and where.
+        source: serde_json::Error,
+    },
+    /// A field that is missing, or says what this program does not compute.
+    #[error("{}: `{field}` must be {wanted}", path.display())]
+    Field {
+        /// Which file.
+        path: PathBuf,
+        /// Which field.
+        field: String,
+        /// What it must be.
+        wanted: String,
+    },
+    /// Weights of the right shapes that still make no model.
+    #[error("{}: no model can be made of it", path.display())]
+    Model {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: Box<candle_core::Error>,
+    },
+    /// A tokenizer without the marks that a sequence stands between, or of more tokens than there are
+    /// rows.
+    #[error("{}: the tokenizer must have {wanted}", path.display())]
+    Marks {
+        /// Which file.
+        path: PathBuf,
+        /// What it must have.
+        wanted: String,
+    },
     /// A tokenizer that cannot be read.
     #[error("{}: {source}", path.display())]
     Tokenizer {
@@ -94,10 +134,10 @@ pub enum EncoderError {
 
 /// What an encoder is made of.
 pub(super) struct Parts {
+    /// What people know it by.
+    pub(super) name: String,
     pub(super) tokenizer: WordPiece,
-    pub(super) embedding: EmbeddingLayer,
-    /// The layers after it, if the file has any.
-    pub(super) layers: Option<Stack>,
+    pub(super) backbone: Backbone,
     /// The weights' checksum for every exit, the first first.
     pub(super) checksums: Vec<String>,
 }
@@ -107,13 +147,57 @@ pub(super) fn shipped() -> Result<Parts, EncoderError> {
     parts(place, SHIPPED_WEIGHTS, SHIPPED_TOKENIZER)
 }
 
+/// Whether a folder holds an encoder of either kind.
+pub(super) fn are_in(folder: &Path) -> bool {
+    folder.join(WEIGHTS_FILE).is_file() || is_bert(folder)
+}
+
+fn is_bert(folder: &Path) -> bool {
+    let there = |name: &str| folder.join(name).is_file();
+    !there(WEIGHTS_FILE) && (there(bert::CONFIG_FILE) || there(bert::MODEL_FILE))
+}
+
 pub(super) fn open(folder: &Path) -> Result<Parts, EncoderError> {
     let read = |name: &str| {
         let path = folder.join(name);
         std::fs::read(&path).map_err(|source| EncoderError::Read { path, source })
     };
+    if is_bert(folder) {
+        let (bert, weights) = Bert::open(folder)?;
+        return bert_parts(folder, (bert, weights), &read(TOKENIZER_FILE)?);
+    }
     let tokenizer = read(TOKENIZER_FILE)?;
     parts(folder, &read(WEIGHTS_FILE)?, &String::from_utf8_lossy(&tokenizer))
+}
+
+fn name_of(folder: &Path) -> String {
+    let whole = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    whole.file_name().unwrap_or(folder.as_os_str()).to_string_lossy().into_owned()
+}
+
+/// Its tokenizer is of the older format, so it is turned into the one that is read here.
+fn bert_parts(
+    folder: &Path,
+    (bert, weights): (Bert, String),
+    tokenizer: &[u8],
+) -> Result<Parts, EncoderError> {
+    let path = folder.join(TOKENIZER_FILE);
+    let unreadable = |source| EncoderError::Tokenizer { path: path.clone(), source };
+    let json = canonical_tokenizer(&String::from_utf8_lossy(tokenizer)).map_err(unreadable)?;
+    let read = WordPiece::parse(&json).map_err(unreadable)?;
+    let marks = |wanted: String| EncoderError::Marks { path: path.clone(), wanted };
+    let read = read.with_marks_of(&json).ok_or_else(|| marks("[CLS] and [SEP]".to_owned()))?;
+    if read.ids() > bert.vocabulary() {
+        let rows = bert.vocabulary();
+        return Err(marks(format!("no more tokens than the {rows} rows of the words' table")));
+    }
+    let checksum = sha256_hex(format!("{weights} {}", sha256_hex(tokenizer)).as_bytes());
+    Ok(Parts {
+        name: name_of(folder),
+        tokenizer: read,
+        backbone: Backbone::Bert(Box::new(bert)),
+        checksums: vec![checksum.clone(), checksum],
+    })
 }
 
 fn parts(folder: &Path, weights: &[u8], tokenizer: &str) -> Result<Parts, EncoderError> {
@@ -130,7 +214,8 @@ fn parts(folder: &Path, weights: &[u8], tokenizer: &str) -> Result<Parts, Encode
     let layers = file.build(layers)?;
     let tokenizer = WordPiece::parse(tokenizer)
         .map_err(|source| EncoderError::Tokenizer { path: folder.join(TOKENIZER_FILE), source })?;
-    Ok(Parts { tokenizer, embedding, layers, checksums })
+    let name = SHIPPED_NAME.to_owned();
+    Ok(Parts { name, tokenizer, backbone: Backbone::Fused(Fused { embedding, layers }), checksums })
 }
 
 /// The layers in this binary, as they are kept.

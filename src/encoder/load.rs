@@ -6,9 +6,6 @@
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-/// What a token is thought to take before any was measured, in nanoseconds: 128 tokens in 5 ms, as on
-/// an AMD EPYC of 2022 with AVX-512 (2026).
-const NS_PER_TOKEN: f64 = 40_000.0;
 /// Weight of the newest batch in the mean; the last dozen batches make up most of it.
 const NEWEST: f64 = 0.2;
 
@@ -32,14 +29,13 @@ pub(super) struct Load {
     ns_per_token: AtomicU64,
 }
 
-impl Default for Load {
-    fn default() -> Self {
-        let ns_per_token = AtomicU64::new(NS_PER_TOKEN.to_bits());
+impl Load {
+    /// Nothing waits yet, and a token is thought to take so long.
+    pub(super) fn new(ns_per_token: f64) -> Self {
+        let ns_per_token = AtomicU64::new(ns_per_token.to_bits());
         Self { tokens: AtomicUsize::new(0), ns_per_token }
     }
-}
 
-impl Load {
     /// Counts a prompt in, if it would be read in time.
     pub(super) fn enter(&self, own: usize, allowed: Duration) -> bool {
         let ns_per_token = f64::from_bits(self.ns_per_token.load(Ordering::Relaxed));
@@ -87,7 +83,7 @@ mod tests {
 
     #[test]
     fn speed_is_a_decayed_mean() {
-        let load = Load::default();
+        let load = Load::new(40_000.0);
         for _ in 0..100 {
             load.observe(1_000, Duration::from_millis(2));
         }

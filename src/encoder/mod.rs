@@ -1,12 +1,14 @@
-//! A prompt's meaning as a vector: MiniLM's embedding layer, or its first layers on top of it.
+//! A prompt's meaning as a vector: an embedding layer's mean, or what the layers on top make of it.
 //!
-//! In: a [`ChatRequest`]. Out: [`Encoded`]: 384 floats, the prompt's size in tokens, and which exit
-//! was taken. Invariant: bounded work whatever the prompt's size (the text is cut before it is
+//! In: a [`ChatRequest`]. Out: [`Encoded`]: 384 floats with the shipped encoder (MiniLM's first layers),
+//! [`Encoder::width`] with any other BERT; the prompt's size in tokens, and which exit was taken. Invariant: bounded work whatever the prompt's size (the text is cut before it is
 //! tokenized), and the same vector in training and in serving, alone and in a batch. [`Encoder`]
 //! computes, one core per pass; [`EncoderQueue`] decides who waits for it. Not here: counts (see
 //! [`crate::features`]) and what the vector means for any model (see [`crate::prediction`]).
 
 mod attention;
+mod backbone;
+mod bert;
 mod cache;
 mod embedding;
 mod files;
@@ -25,9 +27,11 @@ mod window;
 use std::path::Path;
 
 use crate::domain::ChatRequest;
-use stack::Stack;
+use backbone::Backbone;
 use window::{Texts, Windows};
 
+pub use bert::sample;
+pub use bert::{CONFIG_FILE as BERT_CONFIG_FILE, MODEL_FILE as BERT_WEIGHTS_FILE};
 pub use embedding::{Embedding, EmbeddingLayer, QuantizedRows, WIDTH};
 pub use files::{EncoderError, LayerTensors, TOKENIZER_FILE, WEIGHTS_FILE, write_weights};
 pub use layer_weights::{LayerWeights, LinearWeights, NormWeights};
@@ -47,7 +51,7 @@ pub enum Exit {
 /// A prompt, encoded.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Encoded {
-    /// The vector, 384 floats.
+    /// The vector, [`Encoder::width`] floats.
     pub embedding: Embedding,
     /// The whole request's size in tokens of this encoder, estimated from the part that was read.
     pub tokens: u64,
@@ -74,6 +78,17 @@ struct Reading {
     exit: u8,
 }
 
+impl Windows {
+    /// What was read of these windows: the user's vector, with a share of the system prompt's.
+    fn reading(&self, user: Embedding, system: Option<Embedding>, exit: u8) -> Reading {
+        let embedding = match system {
+            Some(system) => user.mixed(&system, window::SYSTEM_SHARE),
+            None => user,
+        };
+        Reading { embedding, tokens_per_byte: self.tokens_per_byte, exit }
+    }
+}
+
 impl Reading {
     fn of(self, request: &ChatRequest) -> Encoded {
         let tokens = window::whole_tokens(request, self.tokens_per_byte);
@@ -81,17 +96,17 @@ impl Reading {
     }
 }
 
-/// The encoder: a tokenizer, the embedding layer, and the layers after it.
+/// The encoder: a tokenizer, an embedding layer, and the layers after it.
 pub struct Encoder {
+    name: String,
     tokenizer: WordPiece,
-    embedding: EmbeddingLayer,
-    layers: Option<Stack>,
+    backbone: Backbone,
     checksums: Vec<String>,
 }
 
 impl std::fmt::Debug for Encoder {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(out, "Encoder({:?}, {} layers)", self.embedding, self.number(Exit::Last))
+        write!(out, "Encoder({}, {} layers)", self.name, self.number(Exit::Last))
     }
 }
 
@@ -104,7 +119,8 @@ impl Encoder {
         files::shipped().map(Self::new)
     }
 
-    /// The encoder in a folder: [`WEIGHTS_FILE`] and [`TOKENIZER_FILE`].
+    /// The encoder in a folder: [`WEIGHTS_FILE`] and [`TOKENIZER_FILE`] as they are shipped, or a
+    /// BERT-shaped sentence encoder with `config.json`, `model.safetensors` and `tokenizer.json`.
     ///
     /// # Errors
     /// [`EncoderError`], which names the file and what is wrong with it.
@@ -112,18 +128,36 @@ impl Encoder {
         files::open(folder).map(Self::new)
     }
 
+    /// Whether a folder holds the weights of an encoder, of whichever kind.
+    pub fn is_in(folder: &Path) -> bool {
+        files::are_in(folder)
+    }
+
     fn new(parts: files::Parts) -> Self {
-        let files::Parts { tokenizer, embedding, layers, checksums } = parts;
-        Self { tokenizer, embedding, layers, checksums }
+        let files::Parts { name, tokenizer, backbone, checksums } = parts;
+        Self { name, tokenizer, backbone, checksums }
+    }
+
+    /// What people know it by: the name of its folder, or of what is shipped.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether it is of the kind that is shipped, and not a whole BERT.
+    pub fn is_early_exit(&self) -> bool {
+        matches!(self.backbone, Backbone::Fused(_))
+    }
+
+    /// Floats of a vector.
+    pub fn width(&self) -> usize {
+        self.backbone.width()
     }
 
     /// The number of an exit: after how many layers it is.
     pub fn number(&self, exit: Exit) -> u8 {
         match exit {
             Exit::First => 0,
-            Exit::Last => {
-                self.layers.as_ref().map_or(0, |it| u8::try_from(it.depth()).unwrap_or(u8::MAX))
-            }
+            Exit::Last => u8::try_from(self.backbone.depth()).unwrap_or(u8::MAX),
         }
     }
 
@@ -144,7 +178,7 @@ impl Encoder {
 
     /// What the layers are computed with on this machine.
     pub fn kernel(&self) -> &'static str {
-        self.layers.as_ref().map_or("none", |it| it.kernel().name())
+        self.backbone.kernel()
     }
 
     /// Encodes the last user turn, with a share of the system prompt mixed in. Computes here, on the
@@ -157,46 +191,36 @@ impl Encoder {
         Ok(self.read(&texts, exit)?.of(request))
     }
 
-    fn read(&self, texts: &Texts<'_>, exit: Exit) -> Result<Reading, EncodeError> {
-        let windows = texts.read(&self.tokenizer)?;
-        match (exit, &self.layers) {
-            (Exit::Last, Some(layers)) => {
-                let only = self.through(layers, std::slice::from_ref(&windows))?.pop();
-                Ok(only.unwrap_or_else(|| self.shallow(&windows)))
-            }
-            (Exit::First, _) | (Exit::Last, None) => Ok(self.shallow(&windows)),
-        }
+    fn windows(&self, texts: &Texts<'_>) -> Result<Windows, TokenizerError> {
+        texts.read(&self.tokenizer, self.backbone.window())
     }
 
-    fn shallow(&self, windows: &Windows) -> Reading {
-        let user = self.embedding.mean(&windows.user);
-        let embedding = match windows.system.is_empty() {
-            true => user,
-            false => user.mixed(&self.embedding.mean(&windows.system), window::SYSTEM_SHARE),
+    fn read(&self, texts: &Texts<'_>, exit: Exit) -> Result<Reading, EncodeError> {
+        let windows = self.windows(texts)?;
+        if self.number(exit) > 0
+            && let Some(only) = self.through(std::slice::from_ref(&windows))?.pop()
+        {
+            return Ok(only);
+        }
+        let vector = |ids: &[u32]| self.backbone.shallow(ids);
+        let system = match windows.system.is_empty() {
+            true => None,
+            false => Some(vector(&windows.system)?),
         };
-        Reading { embedding, tokens_per_byte: windows.tokens_per_byte, exit: 0 }
+        Ok(windows.reading(vector(&windows.user)?, system, 0))
     }
 
     /// Several prompts in one pass through the layers, end to end, in their order.
-    fn through(&self, layers: &Stack, all: &[Windows]) -> Result<Vec<Reading>, EncodeError> {
-        let (mut rows, mut lengths) = (Vec::new(), Vec::new());
-        for windows in all {
-            lengths.push(self.embedding.append(&windows.user, &mut rows));
-            if !windows.system.is_empty() {
-                lengths.push(self.embedding.append(&windows.system, &mut rows));
-            }
-        }
-        let means = model::means(layers, rows, &lengths)?;
-        let mut means = means.chunks_exact(WIDTH).map(|it| Embedding::new(it.to_vec()));
-        let mut next = || means.next().unwrap_or_else(|| Embedding::new(vec![0.0; WIDTH]));
+    fn through(&self, all: &[Windows]) -> Result<Vec<Reading>, EncodeError> {
+        let parts = all.iter().flat_map(|it| [it.user.as_slice(), it.system.as_slice()]);
+        let sequences: Vec<&[u32]> = parts.filter(|it| !it.is_empty()).collect();
+        let mut vectors = self.backbone.deep(&sequences)?.into_iter();
+        let nothing = || Embedding::new(vec![0.0; self.width()]);
+        let mut next = || vectors.next().unwrap_or_else(nothing);
         let each = all.iter().map(|windows| {
             let user = next();
-            let embedding = match windows.system.is_empty() {
-                true => user,
-                false => user.mixed(&next(), window::SYSTEM_SHARE),
-            };
-            let tokens_per_byte = windows.tokens_per_byte;
-            Reading { embedding, tokens_per_byte, exit: self.number(Exit::Last) }
+            let system = (!windows.system.is_empty()).then(&mut next);
+            windows.reading(user, system, self.number(Exit::Last))
         });
         Ok(each.collect())
     }

@@ -96,7 +96,7 @@ impl EncoderQueue {
     }
 
     fn unstarted(encoder: Arc<Encoder>, exits: &[u8]) -> (Self, Option<Owner>) {
-        let load = Arc::new(Load::default());
+        let load = Arc::new(Load::new(encoder.backbone.ns_per_token()));
         let last = encoder.number(Exit::Last);
         let (sender, jobs) = mpsc::channel(QUEUE_MAX);
         let deep = last > 0 && exits.contains(&last);
@@ -209,10 +209,12 @@ impl Owner {
     }
 
     fn read(&self, batch: Vec<Job>) -> Result<(), EncodeError> {
-        let (Some(layers), false) = (&self.encoder.layers, batch.is_empty()) else { return Ok(()) };
-        let windows = batch.iter().map(|it| it.texts.read(&self.encoder.tokenizer));
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let windows = batch.iter().map(|it| self.encoder.windows(&it.texts));
         let windows = windows.collect::<Result<Vec<_>, _>>()?;
-        let readings = self.encoder.through(layers, &windows)?;
+        let readings = self.encoder.through(&windows)?;
         for (job, reading) in batch.into_iter().zip(readings) {
             job.reply.send(reading);
         }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::domain::ChatRequest;
+use crate::encoder::backbone::{Backbone, Fused};
 use crate::encoder::embedding::EPSILON;
 use crate::encoder::kernels::Kernel;
 use crate::encoder::stack::Stack;
@@ -99,6 +100,7 @@ fn a_batch_gives_the_same_bits_as_one_by_one() {
 fn the_shipped_layers_come_close_to_plain_floats() {
     let encoder = Encoder::shipped().expect("shipped");
     let layers = files::shipped_layers().expect("layers");
+    let Backbone::Fused(Fused { embedding, .. }) = &encoder.backbone else { panic!("int8") };
     assert_eq!((layers.len(), encoder.number(Exit::Last)), (3, 3));
     for text in [
         "What is the capital of Norway?",
@@ -113,7 +115,7 @@ fn the_shipped_layers_come_close_to_plain_floats() {
         ids.extend(encoder.tokenize(text).expect("ids"));
         ids.push(102);
         let mut rows = Vec::new();
-        encoder.embedding.append(&ids, &mut rows);
+        embedding.append(&ids, &mut rows);
         let near = cosine(found.embedding.as_slice(), &plain_mean(&layers, 32, &rows, WIDTH));
         assert!(near > 0.995, "{text:?}: {near}");
     }

@@ -5,12 +5,12 @@
 //! figure), and on all 25,647 prompts of the training table both give the same ids. Neither stops
 //! early on long text, so [`super::window`] cuts first.
 
+use std::collections::HashMap;
+
 use tokenizers::pipeline::{EncodeOptions, Override, PipelineTokenizer};
 
-/// The mark that opens a sequence, `[CLS]` in BERT's vocabulary.
-pub(super) const OPEN: u32 = 101;
-/// The mark that closes it, `[SEP]`.
-pub(super) const CLOSE: u32 = 102;
+/// The marks that open and close a sequence, `[CLS]` and `[SEP]`, in BERT's own vocabulary.
+const MARKS: (u32, u32) = (101, 102);
 
 /// A tokenizer file, or a text, that the library refuses.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +29,9 @@ pub fn canonical_tokenizer(json: &str) -> Result<String, TokenizerError> {
 pub struct WordPiece {
     inner: PipelineTokenizer,
     options: EncodeOptions,
+    marks: (u32, u32),
+    /// One more than the largest id, where the file was asked for it.
+    ids: usize,
 }
 
 impl std::fmt::Debug for WordPiece {
@@ -51,7 +54,35 @@ impl WordPiece {
             padding: Override::Off,
             ..EncodeOptions::default()
         };
-        Ok(Self { inner, options })
+        Ok(Self { inner, options, marks: MARKS, ids: 0 })
+    }
+
+    /// With the marks that a canonical `tokenizer.json` names, instead of those of BERT's own vocabulary;
+    /// `None` where it lacks one.
+    pub(super) fn with_marks_of(mut self, json: &str) -> Option<Self> {
+        let file: serde_json::Value = serde_json::from_str(json).ok()?;
+        let mut ids: HashMap<&str, u64> = HashMap::new();
+        for (text, id) in file.pointer("/model/vocab")?.as_object()? {
+            ids.insert(text, id.as_u64()?);
+        }
+        for token in file.get("added_tokens").and_then(|it| it.as_array()).into_iter().flatten() {
+            ids.insert(token.get("content")?.as_str()?, token.get("id")?.as_u64()?);
+        }
+        let mark = |name: &str| ids.get(name).and_then(|it| u32::try_from(*it).ok());
+        self.marks = (mark("[CLS]")?, mark("[SEP]")?);
+        self.ids =
+            ids.values().max().map_or(0, |it| usize::try_from(*it).unwrap_or(usize::MAX - 1) + 1);
+        Some(self)
+    }
+
+    /// The ids of the marks that open and close a sequence.
+    pub(super) fn marks(&self) -> (u32, u32) {
+        self.marks
+    }
+
+    /// One more than the largest id; known only after [`Self::with_marks_of`].
+    pub(super) fn ids(&self) -> usize {
+        self.ids
     }
 
     /// Appends the ids of a text.

@@ -2,14 +2,15 @@
 //!
 //! In: a [`ChatRequest`]. Out: token ids per window. Invariant: text is cut by bytes *before* it is
 //! tokenized, so no prompt costs more than [`USER_BYTES`] of tokenizing, and no window has more
-//! than [`TOKENS_MAX`] tokens, which is how many positions the encoder has.
+//! tokens than the encoder has positions, and never more than [`TOKENS_MAX`].
 
 use std::borrow::Cow;
 
-use super::tokens::{CLOSE, OPEN, TokenizerError, WordPiece};
+use super::tokens::{TokenizerError, WordPiece};
 use crate::domain::{ChatRequest, Message, Text};
 
-/// Positions of the encoder: tokens of a window, the two marks included.
+/// Positions of the shipped encoder: tokens of a window, the two marks included. Of an encoder with more,
+/// no more are used.
 pub const TOKENS_MAX: usize = 512;
 /// Bytes of the user's turn that are tokenized, both ends together: some 800 tokens of English.
 const USER_BYTES: usize = 3_072;
@@ -81,12 +82,16 @@ impl<'a> Texts<'a> {
         self.parts().map(str::len).iter().sum::<usize>() / 4 + 2
     }
 
-    /// Tokenizes them.
-    pub(super) fn read(&self, tokenizer: &WordPiece) -> Result<Windows, TokenizerError> {
-        let user = framed(tokenizer, &self.head, &self.tail)?;
+    /// Tokenizes them, for windows of so many tokens.
+    pub(super) fn read(
+        &self,
+        tokenizer: &WordPiece,
+        tokens_max: usize,
+    ) -> Result<Windows, TokenizerError> {
+        let user = framed(tokenizer, (&self.head, &self.tail), tokens_max)?;
         let system = match self.system.is_empty() {
             true => Vec::new(),
-            false => framed(tokenizer, &self.system, "")?,
+            false => framed(tokenizer, (&self.system, ""), tokens_max)?,
         };
         let read_bytes = (self.head.len() + self.tail.len()).max(1) as f64;
         let tokens_per_byte = ((user.len() as f64 - 2.0).max(1.0) / read_bytes).clamp(0.1, 2.0);
@@ -118,16 +123,21 @@ fn joined<'a>(texts: impl Iterator<Item = &'a Text>) -> Cow<'a, str> {
 }
 
 /// Both ends between the marks; of more tokens than there are positions, the middle goes.
-fn framed(tokenizer: &WordPiece, head: &str, tail: &str) -> Result<Vec<u32>, TokenizerError> {
-    let mut ids = vec![OPEN];
+fn framed(
+    tokenizer: &WordPiece,
+    (head, tail): (&str, &str),
+    tokens_max: usize,
+) -> Result<Vec<u32>, TokenizerError> {
+    let (open, close) = tokenizer.marks();
+    let mut ids = vec![open];
     tokenizer.append(head, &mut ids)?;
     tokenizer.append(tail, &mut ids)?;
-    let room = TOKENS_MAX - 1;
+    let room = tokens_max.saturating_sub(1);
     if ids.len() > room {
         let head_tokens = (room as f32 * HEAD_SHARE) as usize;
         ids.drain(head_tokens..ids.len() - (room - head_tokens));
     }
-    ids.push(CLOSE);
+    ids.push(close);
     Ok(ids)
 }
 

@@ -52,6 +52,9 @@ pub struct CandidateFacts {
     pub quality_prior: Option<Probability>,
     /// Why it could not be called, if so.
     pub unavailable: Option<Unavailable>,
+    /// Calls that were under way there; records from before they were counted have none.
+    #[serde(default)]
+    pub in_flight: u32,
     /// What was expected of it.
     pub prediction: Prediction,
 }
@@ -104,8 +107,7 @@ impl Choice {
         let predictions: BTreeMap<_, _> = ranked.chain(left_out).collect();
         let candidate = |deployment: &Arc<Deployment>| {
             let prediction = predictions.get(&deployment.id)?;
-            let unavailable = availability.of(&deployment.id).cloned();
-            Some(CandidateFacts::new(deployment, (*prediction).clone(), unavailable))
+            Some(CandidateFacts::new(deployment, (*prediction).clone(), availability))
         };
         Self {
             candidates: fleet.iter().filter_map(candidate).collect(),
@@ -122,11 +124,11 @@ impl Choice {
 }
 
 impl CandidateFacts {
-    /// A deployment, with what was expected of it and whether it could be called.
+    /// A deployment, with what was expected of it, whether it could be called and how busy it was.
     pub fn new(
         deployment: &Deployment,
         prediction: Prediction,
-        unavailable: Option<Unavailable>,
+        availability: &Availability,
     ) -> Self {
         Self {
             deployment: deployment.id.clone(),
@@ -142,7 +144,8 @@ impl CandidateFacts {
             last_resort: deployment.last_resort,
             learned_as: deployment.model.learned_as.clone(),
             quality_prior: deployment.model.quality_prior.as_ref().map(|it| it.value),
-            unavailable,
+            unavailable: availability.of(&deployment.id).cloned(),
+            in_flight: availability.in_flight(&deployment.id),
             prediction,
         }
     }
@@ -156,6 +159,9 @@ impl CandidateFacts {
             ("prediction.quality.spread", it.quality.spread),
             ("prediction.input_tokens", it.input_tokens),
             ("prediction.ttft_ms", it.ttft_ms),
+            ("prediction.cached.tokens", it.cached.tokens),
+            ("prediction.cached.saves_usd", it.cached.saves_usd),
+            ("prediction.ttft_sigma", it.ttft_sigma),
         ];
         let tokens = log_normal(&it.output_tokens).map(|it| ("prediction.output_tokens", it));
         let cost = forecast(&it.cost_usd).map(|it| ("prediction.cost_usd", it));

@@ -17,6 +17,7 @@ use super::privacy::PromptPrivacy;
 use super::record::OutcomeRecord;
 use super::sqlite::SqliteStore;
 use super::store::{OutcomeError, OutcomeStore, Write};
+use super::upkeep::Upkeep;
 use super::writer::{self, Command, Read};
 use crate::domain::DecisionId;
 
@@ -35,6 +36,18 @@ pub struct LogSettings {
     pub path: PathBuf,
     /// How much of the prompts is kept.
     pub prompts: PromptPrivacy,
+    /// Whether callers over the network may read all of it, and delete from it.
+    pub admin: OutcomeAccess,
+}
+
+/// Whether callers over the network may read and delete outcomes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OutcomeAccess {
+    /// No; the default, since nobody is asked yet who he is.
+    #[default]
+    Refused,
+    /// Yes.
+    Allowed,
 }
 
 /// The log of outcomes. Shared by reference; its thread ends when it is closed or dropped.
@@ -75,6 +88,11 @@ impl OutcomeLog {
     /// How much of the prompts may stand in a record.
     pub fn prompts(&self) -> PromptPrivacy {
         self.settings.prompts
+    }
+
+    /// Whether callers over the network may read all of it, and delete from it.
+    pub fn admin(&self) -> OutcomeAccess {
+        self.settings.admin
     }
 
     /// Appends a record; returns once it is committed. When this is cancelled while it waits for
@@ -126,19 +144,31 @@ impl OutcomeLog {
         }
     }
 
-    /// Waits for a place and then for the answer. The latter has no limit of its own: the thread
-    /// waits for nothing but the disk and, for five seconds at most, another process's lock.
+    /// What keeps the log short; it does not keep it open.
+    pub fn upkeep(&self) -> Upkeep {
+        Upkeep::of(&self.queue)
+    }
+
     async fn ask<T>(
         &self,
         command: impl FnOnce(oneshot::Sender<T>) -> Command,
     ) -> Result<T, OutcomeError> {
-        let place = tokio::time::timeout(FULL_WAIT, self.queue.reserve()).await;
-        let full = OutcomeError::Full { waited_ms: FULL_WAIT.as_millis() as u64 };
-        let place = place.map_err(|_| full)?.map_err(|_| OutcomeError::Closed)?;
-        let (answer, answered) = oneshot::channel();
-        place.send(command(answer));
-        answered.await.map_err(|_| OutcomeError::Closed)
+        ask(&self.queue, command).await
     }
+}
+
+/// Waits for a place and then for the answer. The latter has no limit of its own: the thread
+/// waits for nothing but the disk and, for five seconds at most, another process's lock.
+pub(super) async fn ask<T>(
+    queue: &mpsc::Sender<Command>,
+    command: impl FnOnce(oneshot::Sender<T>) -> Command,
+) -> Result<T, OutcomeError> {
+    let place = tokio::time::timeout(FULL_WAIT, queue.reserve()).await;
+    let full = OutcomeError::Full { waited_ms: FULL_WAIT.as_millis() as u64 };
+    let place = place.map_err(|_| full)?.map_err(|_| OutcomeError::Closed)?;
+    let (answer, answered) = oneshot::channel();
+    place.send(command(answer));
+    answered.await.map_err(|_| OutcomeError::Closed)
 }
 
 impl fmt::Debug for OutcomeLog {
@@ -153,10 +183,12 @@ mod tests {
 
     use super::*;
     use crate::domain::Probability;
+    use crate::outcome::upkeep::{Erased, Erasure, Retention, Swept};
     use crate::outcome::{FeedbackKind, samples};
 
     fn settings(folder: &tempfile::TempDir) -> LogSettings {
-        LogSettings { path: folder.path().join("outcomes.db"), prompts: PromptPrivacy::Hash }
+        let path = folder.path().join("outcomes.db");
+        LogSettings { path, prompts: PromptPrivacy::Hash, admin: OutcomeAccess::Refused }
     }
 
     /// Tells the size of each batch, then waits for leave to go on.
@@ -178,6 +210,14 @@ mod tests {
         fn count(&self) -> Result<u64, OutcomeError> {
             Ok(0)
         }
+
+        fn sweep(&mut self, _: &Retention, _: u64) -> Result<Swept, OutcomeError> {
+            Ok(Swept::default())
+        }
+
+        fn erase(&mut self, _: &Erasure) -> Result<Erased, OutcomeError> {
+            Ok(Erased::default())
+        }
     }
 
     struct Gated {
@@ -190,7 +230,8 @@ mod tests {
         let (began_here, began) = mpsc::unbounded_channel();
         let (leave, leave_there) = std::sync::mpsc::channel();
         let store = Gate { began: began_here, leave: leave_there };
-        let settings = LogSettings { path: "gate".into(), prompts: PromptPrivacy::None };
+        let (path, prompts) = ("gate".into(), PromptPrivacy::None);
+        let settings = LogSettings { path, prompts, admin: OutcomeAccess::Refused };
         let log = Arc::new(OutcomeLog::start(store, settings, queue_max).unwrap());
         Gated { log, began, leave }
     }

@@ -12,23 +12,31 @@ use rusqlite::{Connection, OpenFlags};
 use super::feedback::FeedbackKind;
 use super::record::OutcomeRecord;
 use super::schema::SCHEMA_VERSION;
+use super::signals::{Signal, Signalled};
 use super::sqlite::{decoded, failure, vector};
 use super::store::OutcomeError;
-use crate::domain::{DecisionId, Probability};
+use crate::domain::{DecisionId, DeploymentId, Probability};
 
 /// A decision, and the scores that came for it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Logged {
     /// The decision.
     pub record: OutcomeRecord,
-    /// Every score, in the order of kinds and then of keys.
+    /// Every score that a caller gave, in the order of kinds and then of keys.
     pub scores: Vec<(FeedbackKind, Probability)>,
+    /// What the service itself saw, about whichever deployment; no part of [`Logged::score`].
+    pub signals: Vec<Signalled>,
 }
 
 impl Logged {
     /// What its answer was worth: the mean of the scores of the surest kind that there is. A person
     /// who says so comes before a known answer, that before a judge, and behaviour last.
     pub fn score(&self) -> Option<Probability> {
+        self.surest().map(|(_, score)| score)
+    }
+
+    /// As [`Logged::score`], with the kind.
+    pub fn surest(&self) -> Option<(FeedbackKind, Probability)> {
         let surest = [
             FeedbackKind::Explicit,
             FeedbackKind::ExactMatch,
@@ -39,7 +47,7 @@ impl Logged {
             let of: Vec<f64> =
                 self.scores.iter().filter(|it| it.0 == kind).map(|it| it.1.get()).collect();
             let mean = of.iter().sum::<f64>() / of.len() as f64;
-            (!of.is_empty()).then(|| Probability::clamped(mean))
+            (!of.is_empty()).then(|| (kind, Probability::clamped(mean)))
         })
     }
 }
@@ -79,46 +87,165 @@ impl OutcomeReader {
         let failed = |source| failure(&self.path, source);
         // One transaction, so that scores and decisions are of one moment.
         let moment = self.connection.unchecked_transaction().map_err(failed)?;
-        let mut scores = scores(&moment).map_err(failed)?;
-        let sql = "SELECT decision, record_version, record, features, embedding FROM outcome \
-                   ORDER BY at_unix_ms, decision";
-        let mut statement = moment.prepare(sql).map_err(failed)?;
+        let mut said = said(&moment).map_err(failed)?;
+        let sql = format!("{SELECT} ORDER BY at_unix_ms, decision");
+        let mut statement = moment.prepare(&sql).map_err(failed)?;
         let mut rows = statement.query([]).map_err(failed)?;
         while let Some(row) = rows.next().map_err(failed)? {
-            let read = || -> rusqlite::Result<_> {
-                let vectors =
-                    [vector(row.get_ref(3)?.as_blob()?), vector(row.get_ref(4)?.as_blob()?)];
-                let (decision, json) = (row.get::<_, String>(0)?, row.get::<_, String>(2)?);
-                Ok((decision, row.get::<_, i64>(1)?, json, vectors))
-            };
-            let (id, version, json, vectors) = read().map_err(failed)?;
             // Ids are written by this program alone; one that is none has no record of it either.
-            let Some(decision) = DecisionId::parse(&id) else { continue };
-            let scores = scores.remove(&id).unwrap_or_default();
-            let record = decoded(decision, version, &json, vectors);
-            visit(record.map(|record| Logged { record, scores }));
+            let Some((decision, record)) = record(row).map_err(failed)? else { continue };
+            let said = said.remove(&decision.to_string()).unwrap_or_default();
+            visit(record.map(|record| said.of(record)));
+        }
+        Ok(())
+    }
+
+    /// Hands the newest decisions to `visit` of which anybody has said anything in so many words, at
+    /// most `count`, oldest first; otherwise as [`Self::for_each`].
+    ///
+    /// # Errors
+    /// As for [`Self::for_each`].
+    pub fn newest_scored(
+        &self,
+        count: usize,
+        visit: impl FnMut(Result<Logged, OutcomeError>),
+    ) -> Result<(), OutcomeError> {
+        let newest = "SELECT DISTINCT decision FROM feedback WHERE kind <> 'implicit' \
+                      ORDER BY decision DESC LIMIT ?1";
+        let sql = format!("{SELECT} WHERE decision IN ({newest}) ORDER BY decision");
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        self.some(&sql, [count], visit).map_err(|source| failure(&self.path, source))
+    }
+
+    /// One decision, if it is in the log.
+    ///
+    /// # Errors
+    /// [`OutcomeError`] when it, or the file, cannot be read.
+    pub fn one(&self, decision: DecisionId) -> Result<Option<Logged>, OutcomeError> {
+        let (sql, mut found) = (format!("{SELECT} WHERE decision = ?1"), Ok(None));
+        let some = self.some(&sql, [decision.to_string()], |it| found = it.map(Some));
+        some.map_err(|source| failure(&self.path, source))?;
+        found
+    }
+
+    fn some(
+        &self,
+        sql: &str,
+        values: impl rusqlite::Params,
+        mut visit: impl FnMut(Result<Logged, OutcomeError>),
+    ) -> rusqlite::Result<()> {
+        let moment = self.connection.unchecked_transaction()?;
+        let mut statement = moment.prepare(sql)?;
+        let mut rows = statement.query(values)?;
+        while let Some(row) = rows.next()? {
+            let Some((decision, record)) = record(row)? else { continue };
+            let said = said_of(&moment, decision)?;
+            visit(record.map(|record| said.of(record)));
         }
         Ok(())
     }
 }
 
-type Scores = HashMap<String, Vec<(FeedbackKind, Probability)>>;
+/// What [`record`] reads.
+const SELECT: &str = "SELECT decision, record_version, record, features, embedding FROM outcome";
+/// Scores of one decision that count, where it is not read with all others: anybody who knows its id
+/// can add more, under ever new keys.
+const SCORES_MAX: i64 = 64;
 
-fn scores(connection: &Connection) -> rusqlite::Result<Scores> {
-    let sql = "SELECT decision, kind, score FROM feedback ORDER BY decision, kind, idempotency_key";
-    let mut statement = connection.prepare(sql)?;
-    let mut rows = statement.query([])?;
-    let mut found = Scores::new();
+type Read = (DecisionId, Result<OutcomeRecord, OutcomeError>);
+
+fn record(row: &rusqlite::Row<'_>) -> rusqlite::Result<Option<Read>> {
+    let vectors = [vector(row.get_ref(3)?.as_blob()?), vector(row.get_ref(4)?.as_blob()?)];
+    let (id, json) = (row.get::<_, String>(0)?, row.get::<_, String>(2)?);
+    let version = row.get(1)?;
+    Ok(DecisionId::parse(&id).map(|id| (id, decoded(id, version, &json, vectors))))
+}
+
+fn said_of(connection: &Connection, decision: DecisionId) -> rusqlite::Result<Said> {
+    let Some(columns) = said_columns(connection)? else { return Ok(Said::default()) };
+    let sql = format!(
+        "SELECT decision, kind, score, {columns} FROM feedback WHERE decision = ?1 \
+         ORDER BY kind, idempotency_key, at_unix_ms LIMIT ?2"
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut rows = statement.query(rusqlite::params![decision.to_string(), SCORES_MAX])?;
+    let mut found = Said::default();
     while let Some(row) = rows.next()? {
-        let (decision, kind, score) =
-            (row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, f64>(2)?);
-        let kind = FeedbackKind::ALL.into_iter().find(|it| it.as_str() == kind);
-        // A kind of a later version says nothing here.
-        if let (Some(kind), Ok(score)) = (kind, Probability::new(score)) {
-            found.entry(decision).or_default().push((kind, score));
-        }
+        add(row, |_| &mut found)?;
     }
     Ok(found)
+}
+
+/// What was said of a decision.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(super) struct Said {
+    scores: Vec<(FeedbackKind, Probability)>,
+    signals: Vec<Signalled>,
+}
+
+/// A row of feedback, as it is kept.
+pub(super) struct SaidRow<'a> {
+    pub(super) kind: &'a str,
+    pub(super) signal: &'a str,
+    pub(super) about: &'a str,
+    pub(super) score: f64,
+    pub(super) weight: f64,
+}
+
+impl Said {
+    /// Takes a row. A kind or a signal of a later version says nothing here.
+    pub(super) fn add(&mut self, row: &SaidRow<'_>) {
+        let Ok(score) = Probability::new(row.score) else { return };
+        let kind = FeedbackKind::ALL.into_iter().find(|it| it.as_str() == row.kind);
+        if row.signal.is_empty() {
+            self.scores.extend(kind.map(|it| (it, score)));
+            return;
+        }
+        let signal = Signal::ALL.into_iter().find(|it| it.as_str() == row.signal);
+        if let (Some(signal), Ok(about)) = (signal, DeploymentId::new(row.about)) {
+            self.signals.push(Signalled { signal, about, score, weight: row.weight });
+        }
+    }
+
+    /// The decision with what was said of it.
+    pub(super) fn of(self, record: OutcomeRecord) -> Logged {
+        Logged { record, scores: self.scores, signals: self.signals }
+    }
+}
+
+/// What to ask of feedback beside kind and score. Files that are only read are not migrated: version 2
+/// had no signals yet, version 1 no feedback.
+fn said_columns(connection: &Connection) -> rusqlite::Result<Option<&'static str>> {
+    let version: i64 = connection.pragma_query_value(None, "user_version", |it| it.get(0))?;
+    let columns = if version < 3 { "'', '', 1.0" } else { "signal, about, weight" };
+    Ok((version >= 2).then_some(columns))
+}
+
+fn said(connection: &Connection) -> rusqlite::Result<HashMap<String, Said>> {
+    let Some(columns) = said_columns(connection)? else { return Ok(HashMap::new()) };
+    let sql = format!(
+        "SELECT decision, kind, score, {columns} FROM feedback \
+         ORDER BY decision, kind, idempotency_key, at_unix_ms"
+    );
+    let mut statement = connection.prepare(&sql)?;
+    let mut rows = statement.query([])?;
+    let mut found = HashMap::<String, Said>::new();
+    while let Some(row) = rows.next()? {
+        add(row, |decision| found.entry(decision).or_default())?;
+    }
+    Ok(found)
+}
+
+/// Adds a row to what was said of its decision.
+fn add<'a>(
+    row: &rusqlite::Row<'_>,
+    of: impl FnOnce(String) -> &'a mut Said,
+) -> rusqlite::Result<()> {
+    let text = |at: usize| row.get::<_, String>(at);
+    let (decision, kind, signal, about) = (text(0)?, text(1)?, text(3)?, text(4)?);
+    let (score, weight) = (row.get(2)?, row.get(5)?);
+    of(decision).add(&SaidRow { kind: &kind, signal: &signal, about: &about, score, weight });
+    Ok(())
 }
 
 #[cfg(test)]
@@ -175,6 +302,45 @@ mod tests {
         assert_eq!((&first.record, &third.record), (&early, &last));
         assert_eq!(first.score(), Probability::new(0.75).ok());
         assert_eq!((first.scores.len(), third.score()), (3, None));
+    }
+
+    #[test]
+    fn the_newest_of_which_something_was_said_are_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("outcomes.db");
+        let records: Vec<_> = (0..6).map(|_| samples::record()).collect();
+        write(&path, &records, &[]);
+        let said = [(0, FeedbackKind::Explicit), (2, FeedbackKind::Implicit)];
+        let said = said.into_iter().chain([(3, FeedbackKind::Judge), (5, FeedbackKind::Judge)]);
+        for (at, kind) in said {
+            let score = Write::Feedback {
+                feedback: Feedback {
+                    decision: records[at].decision,
+                    score: Probability::clamped(0.25),
+                    kind,
+                    comment: None,
+                    idempotency_key: None,
+                },
+                at_unix_ms: 1,
+            };
+            SqliteStore::open(&path).unwrap().write(vec![score])[0].as_ref().unwrap();
+        }
+        let reader = OutcomeReader::open(&path).unwrap();
+        let check = |count: usize, wanted: &[usize]| {
+            let mut found = Vec::new();
+            reader.newest_scored(count, |it| found.push(it.unwrap())).unwrap();
+            let ids: Vec<_> = found.iter().map(|it| it.record.decision).collect();
+            let wanted: Vec<_> = wanted.iter().map(|at| records[*at].decision).collect();
+            assert_eq!(ids, wanted, "{count}");
+            assert!(found.iter().all(|it| it.score() == Probability::new(0.25).ok()));
+        };
+        check(9, &[0, 3, 5]);
+        check(2, &[3, 5]);
+        check(0, &[]);
+        let one = reader.one(records[3].decision).unwrap().unwrap();
+        assert_eq!((one.record, one.scores.len()), (records[3].clone(), 1));
+        assert_eq!(reader.one(records[4].decision).unwrap().unwrap().scores, []);
+        assert_eq!(reader.one(DecisionId::fresh()).unwrap(), None);
     }
 
     #[test]

@@ -18,8 +18,10 @@ use crate::ranking::{Need, Policy};
 /// misread.
 ///
 /// 2: an attempt's usage may be an estimate, prices may hold more kinds of tokens, candidates say by
-/// which rule failed calls are billed. Version 1 is read as it is.
-pub const RECORD_VERSION: u32 = 2;
+/// which rule failed calls are billed.
+/// 3: the time to the first token has a spread, and its limit is kept at the policy's confidence. Older
+/// records are read as they are: without a spread, which gives the rule of then.
+pub const RECORD_VERSION: u32 = 3;
 /// The oldest version that is still read.
 pub(super) const RECORD_VERSION_MIN: u32 = 1;
 
@@ -40,6 +42,10 @@ pub struct OutcomeRecord {
     pub metadata: BTreeMap<String, String>,
     /// The router artifact that predicted.
     pub artifact_version: String,
+    /// How many scores had moved the predictions away from the artifact's own; records from before
+    /// anything was learned online have none. The predictions themselves stand with the candidates.
+    #[serde(default)]
+    pub learned_updates: u64,
     /// The encoder's exit: 0 for the whole encoder.
     pub encoder_exit: u8,
     /// The meaning of `features`.
@@ -54,8 +60,11 @@ pub struct OutcomeRecord {
     pub policy: Policy,
     /// What was needed.
     pub need: Need,
-    /// What broke ties.
+    /// What broke ties among those equally busy.
     pub seed: u64,
+    /// Utilities on the same step of this size were equal; 0 in records from before there were steps.
+    #[serde(default)]
+    pub tie_step: f64,
     /// Everyone who could have been chosen, in the fleet's order.
     pub candidates: Vec<CandidateFacts>,
     /// The order of trying; empty after a refusal.
@@ -99,6 +108,7 @@ impl OutcomeRecord {
             ("policy.preference.cost_per_quality_usd", preference.cost_per_quality_usd),
             ("policy.preference.latency_per_quality_ms", preference.latency_per_quality_ms),
             ("total_ms", self.total_ms),
+            ("tie_step", self.tie_step),
             ("decide_us", self.decide_us),
         ];
         let attempts = self.attempts.iter().flat_map(|it| {

@@ -12,7 +12,7 @@ use super::record::OutcomeRecord;
 use crate::catalog::{Deployment, Model, QualityPrior, Source};
 use crate::domain::{DeploymentId, Price, Timeouts, Usd};
 use crate::prediction::Prediction;
-use crate::ranking::{Availability, Candidate, Ranking, Refusal, rank};
+use crate::ranking::{Availability, Candidate, Ranking, Refusal, Ties, rank};
 
 /// A way in which a recomputed decision is not the logged one.
 #[derive(Debug, Clone, PartialEq)]
@@ -66,6 +66,7 @@ pub fn replay_with(
 ) -> Result<Ranking, Refusal> {
     let mut availability = Availability::default();
     for facts in &record.candidates {
+        availability.count(facts.deployment.clone(), facts.in_flight);
         if let Some(why) = &facts.unavailable {
             availability.mark(facts.deployment.clone(), why.clone());
         }
@@ -76,7 +77,8 @@ pub fn replay_with(
         Candidate { deployment, prediction }
     };
     let candidates = record.candidates.iter().map(candidate).collect();
-    rank(candidates, &record.policy, &record.need, &availability, record.seed)
+    let ties = Ties { seed: record.seed, step: record.tie_step };
+    rank(candidates, &record.policy, &record.need, &availability, ties)
 }
 
 /// Where the decision made again differs from the logged one; empty when it does not.
@@ -161,7 +163,7 @@ mod tests {
     use super::*;
     use crate::domain::{Ability, AbilitySet, Billing, ModelName, Probability};
     use crate::outcome::samples;
-    use crate::ranking::{Need, Order, Policy};
+    use crate::ranking::{Exploration, Need, Order, Policy, UtilityGivenUp};
 
     /// Through JSON first: the record alone must do.
     fn check(record: &OutcomeRecord) {
@@ -202,6 +204,12 @@ mod tests {
         assert!(matches!(propensity.as_slice(), [Difference::Propensity(_)]), "{propensity:?}");
         let excluded = tampered(&|it| it.excluded.clear());
         assert_eq!(excluded, [Difference::Exclusions]);
+        let busy = tampered(&|it| {
+            let first = it.ranked[0].deployment.clone();
+            let mut all = it.candidates.iter_mut();
+            all.find(|it| it.deployment == first).unwrap().prediction.cached.saves_usd += 0.001;
+        });
+        assert!(matches!(busy.as_slice(), [Difference::Utility { .. }]), "{busy:?}");
         let sum = tampered(&|it| it.cost_usd += Usd::new(1e-12).unwrap());
         assert!(matches!(sum.as_slice(), [Difference::Cost { deployment: None, .. }]), "{sum:?}");
     }
@@ -262,6 +270,73 @@ mod tests {
         assert_eq!(differences(&old), []);
     }
 
+    /// Two equals, of which the one that is not busy is first: without the count they would turn round
+    /// for some seeds; and a record from before there were steps goes by the utility alone.
+    #[test]
+    fn how_busy_everyone_was_is_part_of_the_record() {
+        let (mut ranked, mut turned) = (0, 0);
+        for seed in 0..100 {
+            let mut record = samples::busy(seed, &[3]);
+            check(&record);
+            let place =
+                |name: &str| record.ranked.iter().position(|it| it.deployment.as_str() == name);
+            let Some((busy, idle)) = place("m0@local").zip(place("m1@local")) else { continue };
+            assert!(idle < busy, "{seed}");
+            record.candidates[0].in_flight = 0;
+            ranked += 1;
+            turned += usize::from(!differences(&record).is_empty());
+        }
+        assert!(ranked > 50 && (ranked / 4..ranked * 3 / 4).contains(&turned), "{turned}/{ranked}");
+        let record = samples::busy(1, &[]);
+        let mut json = serde_json::to_value(&record).unwrap();
+        json.as_object_mut().unwrap().remove("tie_step");
+        for candidate in json["candidates"].as_array_mut().unwrap() {
+            candidate.as_object_mut().unwrap().remove("in_flight");
+        }
+        let old: OutcomeRecord = serde_json::from_value(json).unwrap();
+        assert_eq!((old.tie_step, differences(&old)), (0.0, vec![]));
+    }
+
+    /// A record of version 2: the time to the first token had no spread, and its limit was kept by the
+    /// median.
+    #[test]
+    fn a_record_of_the_second_version_is_decided_as_it_was() {
+        let mut hasty = Policy::default();
+        hasty.budget.max_ttft = Some(std::time::Duration::from_millis(400));
+        let (mut in_time, mut late) = (0, 0);
+        for seed in 0..50 {
+            let record = samples::decided(seed, hasty.clone(), Need::default());
+            let mut json = serde_json::to_value(&record).unwrap();
+            json["version"] = 2.into();
+            for candidate in json["candidates"].as_array_mut().unwrap() {
+                let prediction = candidate["prediction"].as_object_mut().unwrap();
+                assert!(prediction.remove("ttft_sigma").is_some());
+            }
+            let old: OutcomeRecord = serde_json::from_value(json).unwrap();
+            for facts in &old.candidates {
+                let within = replay(&old).is_ok_and(|it| {
+                    it.entries.iter().any(|it| it.deployment.id == facts.deployment)
+                });
+                let no_key = facts.unavailable.is_some();
+                let soon = facts.prediction.ttft_ms <= 400.0;
+                let other = old.excluded.iter().any(|it| {
+                    let limits = it.reasons.iter().any(|it| it.limit() == "context_window");
+                    it.deployment == facts.deployment && limits
+                });
+                assert_eq!(within, soon && !no_key && !other, "{facts:?}");
+                in_time += u32::from(soon);
+                late += u32::from(!soon);
+            }
+        }
+        assert!(in_time > 50 && late > 50, "{in_time} {late}");
+        // As its reasons were written then.
+        let then = serde_json::json!({"ttft": {"likely_ms": 700.0}});
+        let then: crate::ranking::Exclusion = serde_json::from_value(then).unwrap();
+        let wanted =
+            crate::ranking::Exclusion::Ttft { chance: Probability::ZERO, likely_ms: 700.0 };
+        assert_eq!(then, wanted);
+    }
+
     /// A record of the time before anyone was shut.
     #[test]
     fn an_older_record_still_loads() {
@@ -287,13 +362,19 @@ mod tests {
         let names = ["m3", "m1", "m0"].map(|it| ModelName::new(it).unwrap());
         ordered.candidates.order = Order::Given(names.to_vec());
         let impossible = Policy { min_quality: Some(Probability::ONE), ..Policy::default() };
+        let drawn = UtilityGivenUp::new(0.1).map(Exploration::Drawn);
+        let explored = Policy { exploration: drawn.unwrap(), ..Policy::default() };
         let abilities = AbilitySet::EMPTY.with(Ability::Tools);
         let tools = Need { abilities, max_output_tokens: Some(500) };
+        let mut hasty = Policy::default();
+        hasty.budget.max_ttft = Some(std::time::Duration::from_millis(900));
         vec![
+            (hasty, Need::default()),
             (Policy::default(), Need::default()),
             (dear, tools),
             (good, Need::default()),
             (ordered, Need::default()),
+            (explored, tools),
             (impossible, tools),
         ]
     }

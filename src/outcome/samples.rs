@@ -12,11 +12,11 @@ use crate::domain::{
     Ability, AbilitySet, Attempt, DecisionId, FailureClass, ModelName, Price, Probability,
     ProviderName, TokenPrice, Usage,
 };
-use crate::prediction::{Forecast, LogNormal, Prediction, QualityEstimate};
-use crate::ranking::{Availability, Candidate, Need, Policy, Unavailable, rank};
+use crate::prediction::{CachedInput, Forecast, LogNormal, Prediction, QualityEstimate};
+use crate::ranking::{Availability, Candidate, Need, Policy, TIE_STEP, Unavailable, rank};
 
 /// A served request.
-pub(super) fn record() -> OutcomeRecord {
+pub(crate) fn record() -> OutcomeRecord {
     decided(1, Policy::default(), Need::default())
 }
 
@@ -26,18 +26,31 @@ pub(super) fn decided(seed: u64, policy: Policy, need: Need) -> OutcomeRecord {
     shut(seed, policy, need, &[])
 }
 
+/// As [`decided`], while calls are under way, so many at each of the first.
+pub(super) fn busy(seed: u64, calls: &[u32]) -> OutcomeRecord {
+    let mut availability = Availability::default();
+    for (at, count) in calls.iter().enumerate() {
+        availability.count(deployment(at).id, *count);
+    }
+    chosen(seed, (Policy::default(), Need::default()), availability)
+}
+
 /// As [`decided`], while some are shut, the later the longer.
 pub(super) fn shut(seed: u64, policy: Policy, need: Need, shut: &[usize]) -> OutcomeRecord {
-    let mut draw = draws(seed);
+    let mut availability = Availability::default();
+    for at in shut {
+        let (for_ms, class) = (1_000 + *at as u64 / 2, FailureClass::Overloaded);
+        availability.mark(deployment(*at).id, Unavailable::Shut { for_ms, class });
+    }
+    chosen(seed, (policy, need), availability)
+}
+
+fn chosen(seed: u64, (policy, need): (Policy, Need), open: Availability) -> OutcomeRecord {
+    let (mut draw, mut availability) = (draws(seed), open);
     let fleet: Vec<_> = (0..6).map(|at| Arc::new(deployment(at))).collect();
     let mut predictions: Vec<_> = fleet.iter().map(|it| prediction(it, &mut draw)).collect();
     predictions[1] = Prediction { deployment: fleet[1].id.clone(), ..predictions[0].clone() };
-    let mut availability = Availability::default();
     availability.mark(fleet[4].id.clone(), Unavailable::NoKey("M4_API_KEY".into()));
-    for at in shut {
-        let (for_ms, class) = (1_000 + *at as u64 / 2, FailureClass::Overloaded);
-        availability.mark(fleet[*at].id.clone(), Unavailable::Shut { for_ms, class });
-    }
     let candidates = fleet.iter().zip(predictions).map(|(deployment, prediction)| Candidate {
         deployment: Arc::clone(deployment),
         prediction,
@@ -55,6 +68,7 @@ pub(super) fn shut(seed: u64, policy: Policy, need: Need, shut: &[usize]) -> Out
         session_id: Some("s-1".into()),
         metadata: [("team".to_owned(), "blue".to_owned())].into(),
         artifact_version: "test".into(),
+        learned_updates: 0,
         encoder_exit: 0,
         feature_schema: 1,
         features: vec![0.1, 1.0, -2.5],
@@ -62,6 +76,7 @@ pub(super) fn shut(seed: u64, policy: Policy, need: Need, shut: &[usize]) -> Out
         policy,
         need,
         seed,
+        tie_step: TIE_STEP,
         candidates,
         ranked,
         excluded,
@@ -140,7 +155,9 @@ fn prediction(deployment: &Deployment, draw: &mut impl FnMut() -> f64) -> Predic
         input_tokens: 9_000.0 * draw(),
         output_tokens: tokens,
         cost_usd: Forecast { fixed: draw() / 1e3, per_token: draw() / 1e5, tokens },
+        cached: CachedInput::NONE,
         ttft_ms: 900.0 * draw(),
+        ttft_sigma: draw(),
         latency_s: Forecast { fixed: draw(), per_token: draw() / 50.0, tokens },
     }
 }

@@ -1,22 +1,27 @@
-//! Choosing: everything between a request and its ranking, and what is learned from speeds.
+//! Choosing: everything between a request and its ranking, and what is learned from calls and scores.
 //!
 //! In: a request and a policy. Out: [`Considered`]: the decision and what it was made from.
-//! Invariant: [`Judge::consider`] changes nothing; only [`Judge::learn`] does. Not here: the
+//! Invariant: [`Judge::consider`] changes nothing; only `learn`, `remember` and `study` do. Not here: the
 //! network, the log.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::artifacts::{Artifacts, Draw, Lineup, Opinion, Pending};
+use super::artifacts::{Artifacts, Brain, Draw, Lineup, Opinion, Pending};
+use super::lessons::{self, Learning, LearningState};
+use super::sessions::{Sessions, Turn};
 use super::{Decision, PipelineError};
 use crate::catalog::Fleet;
-use crate::dispatch::{BreakerSettings, Dispatched, Health};
-use crate::domain::{Attempt, ChatRequest, DecisionId, Shape};
+use crate::dispatch::{BreakerSettings, ChainEnd, Dispatched, Health};
+use crate::domain::{ChatRequest, DecisionId, DeploymentId, Shape};
 use crate::encoder::Encoded;
 use crate::features::{self, Features};
 use crate::outcome::CanaryFacts;
-use crate::prediction::{LiveStats, Prediction, Predictor, Prompt, SpeedSample};
-use crate::ranking::{Availability, Candidate, Need, Policy, Ranking, Unavailable, rank};
+use crate::prediction::{
+    HeldPrompt, Known, Learned, LiveFigures, LiveStats, Manner, Predictor, Prompt, SpeedSample,
+};
+use crate::ranking::{Availability, Candidate, Need, Policy, Unavailable, rank};
 
 /// The share of what is left until the deadline that reading may take; the answer needs the rest.
 const READING_SHARE: u32 = 20;
@@ -32,12 +37,20 @@ pub(super) struct Judge {
     keyless: Availability,
     pub(super) artifacts: Arc<Artifacts>,
     live: Mutex<LiveStats>,
+    sessions: Sessions,
+    /// Whether scores are learned from.
+    learning: Learning,
 }
 
 /// What is to be decided, and by whom.
+#[derive(Clone, Copy)]
 pub(super) struct Asked<'a> {
     pub(super) request: &'a ChatRequest,
     pub(super) policy: &'a Policy,
+    /// The conversation it belongs to, if any.
+    pub(super) session: Option<&'a str>,
+    /// When it arrived.
+    pub(super) arrived: tokio::time::Instant,
     /// Taken when the request began.
     pub(super) lineup: &'a Lineup,
     pub(super) draw: Draw<'a>,
@@ -51,8 +64,8 @@ pub(super) struct Considered {
     pub(super) need: Need,
     /// Who could not be called then.
     pub(super) availability: Availability,
-    /// The latency factors that the predictions hold, in the fleet's order.
-    factors: Vec<f64>,
+    /// What another artifact is shown of a conversation, too: who may hold the prompt's beginning.
+    held: Option<HeldPrompt>,
     /// Who of two artifacts decided, where one is on trial.
     pub(super) canary: Option<CanaryFacts>,
     /// What another artifact makes of it, where one looks on.
@@ -65,13 +78,15 @@ impl Judge {
         keyless: Availability,
         breakers: BreakerSettings,
         artifacts: Arc<Artifacts>,
+        learning: Learning,
     ) -> Self {
         let ids = fleet.deployments().iter().map(|it| it.id.clone());
         let health = Health::new(ids, breakers);
-        Self { fleet, health, keyless, artifacts, live: Mutex::default() }
+        let (live, sessions) = (Mutex::default(), Sessions::new());
+        Self { fleet, health, keyless, artifacts, live, sessions, learning }
     }
 
-    /// Who cannot be called now, and why.
+    /// Who cannot be called now, and why; and how busy each is.
     pub(super) fn availability(&self, shape: Shape) -> Availability {
         let (mut availability, now) = (self.keyless.clone(), self.health.now());
         let refusing = self.health.refusing(shape, now);
@@ -79,6 +94,9 @@ impl Judge {
             let left = it.until.saturating_sub(now).as_micros().div_ceil(1_000);
             let for_ms = u64::try_from(left).unwrap_or(u64::MAX);
             availability.mark(it.deployment, Unavailable::Shut { for_ms, class: it.class });
+        }
+        for (deployment, calls) in self.health.in_flight() {
+            availability.count(deployment.clone(), calls);
         }
         availability
     }
@@ -100,8 +118,9 @@ impl Judge {
         asked: &Asked<'_>,
         (start, deep): (Instant, Option<Encoded>),
     ) -> Result<Considered, PipelineError> {
-        let (id, Asked { request, policy, lineup, draw }) = (DecisionId::fresh(), asked);
-        let (brain, canary) = lineup.acting(*draw, id.seed());
+        let Asked { request, policy, session, arrived, lineup, draw } = *asked;
+        let id = DecisionId::fresh();
+        let (brain, canary) = lineup.acting(draw, id.seed());
         let max_output_tokens = request.sampling.max_output_tokens;
         let need = Need { abilities: request.abilities_needed(), max_output_tokens };
         let features = features::extract(request);
@@ -109,67 +128,138 @@ impl Judge {
             Some(encoded) => encoded,
             None => brain.queue.shallow(request)?,
         };
+        let held = session.and_then(|it| self.sessions.held(it, encoded.tokens as f64, arrived));
+        // Those of this very artifact: another one's beliefs are about other abilities.
+        let learned = brain.lessons.learned();
         let prompt = Prompt { features: &features, encoded: &encoded, max_output_tokens };
-        let (predictions, factors) = self.predict(&brain.predictor, &prompt);
-        let candidates = self.candidates(predictions);
+        let candidates = self.candidates(&brain.predictor, &prompt, (held.as_ref(), &learned));
         let availability = self.availability(request.shape());
         let verdict = rank(candidates, policy, &need, &availability, id.seed());
         let decision = Decision {
             id,
             artifact_version: brain.predictor.version().to_owned(),
             canary: canary.as_ref().is_some_and(|it| it.decided),
+            learned_updates: learned.updates(),
             encoder_exit: encoded.exit,
             verdict,
             decide_us: start.elapsed().as_secs_f64() * 1e6,
         };
         let shadow = None;
-        Ok(Considered { decision, features, encoded, need, availability, factors, canary, shadow })
+        Ok(Considered { decision, features, encoded, need, availability, held, canary, shadow })
     }
 
-    /// Has the artifact that looks on judge the same request, some time soon, on its own thread.
+    /// Has the artifact that looks on judge the same request, some time soon, on its own thread. What
+    /// it would explore is not drawn: it is asked whom it holds for the best.
     pub(super) fn show(self: &Arc<Self>, asked: &Asked<'_>, considered: &mut Considered) {
         let Some(shadow) = &asked.lineup.shadow else { return };
-        let (judge, policy) = (Arc::clone(self), asked.policy.clone());
+        let (judge, policy) = (Arc::clone(self), asked.policy);
+        let policy = Policy { exploration: policy.exploration.shown(), ..policy.clone() };
         let (features, encoded) = (considered.features.clone(), considered.encoded.clone());
         let (need, availability) = (considered.need, considered.availability.clone());
-        let seed = considered.decision.id.seed();
+        let (held, seed) = (considered.held.clone(), considered.decision.id.seed());
         considered.shadow = shadow.ask(move |brain| -> Opinion {
             let max_output_tokens = need.max_output_tokens;
             let prompt = Prompt { features: &features, encoded: &encoded, max_output_tokens };
-            // A copy, so that requests do not wait for the lock while it predicts.
-            let live = judge.live().clone();
-            let predictions = brain.predictor.predict(&prompt, judge.fleet.deployments(), &live);
-            rank(judge.candidates(predictions), &policy, &need, &availability, seed)
+            let known = (held.as_ref(), &*brain.lessons.learned());
+            let candidates = judge.candidates(&brain.predictor, &prompt, known);
+            rank(candidates, &policy, &need, &availability, seed)
         });
     }
 
-    /// The fleet, with what is expected of each.
-    fn candidates(&self, predictions: Vec<Prediction>) -> Vec<Candidate> {
-        let deployments = self.fleet.deployments().iter().cloned();
-        let pairs = deployments.zip(predictions);
+    /// The fleet, with what is expected of each. Holds the speeds for some tens of microseconds, which
+    /// is less than a copy of them would take.
+    fn candidates(
+        &self,
+        predictor: &Predictor,
+        prompt: &Prompt<'_>,
+        (held, learned): (Option<&HeldPrompt>, &Learned),
+    ) -> Vec<Candidate> {
+        let fleet = self.fleet.deployments();
+        let predictions = {
+            let (live, now) = (self.live(), self.health.now());
+            let known = Known { live: &live, now, held, learned: Some(learned) };
+            predictor.predict_with(prompt, fleet, known)
+        };
+        let pairs = fleet.iter().cloned().zip(predictions);
         pairs.map(|(deployment, prediction)| Candidate { deployment, prediction }).collect()
     }
 
-    fn predict(&self, predictor: &Predictor, prompt: &Prompt<'_>) -> (Vec<Prediction>, Vec<f64>) {
-        let fleet = self.fleet.deployments();
-        let live = self.live();
-        let predictions = predictor.predict(prompt, fleet, &live);
-        let factors = fleet.iter().map(|it| live.latency_factor(&it.id)).collect();
-        (predictions, factors)
+    /// Takes in how fast the deployments that were called are.
+    pub(super) fn learn(&self, considered: &Considered, dispatched: &Dispatched, manner: Manner) {
+        let Ok(ranking) = &considered.decision.verdict else { return };
+        // What follows a seam is only the rest of an answer.
+        let whole = if dispatched.seams.is_empty() { usize::MAX } else { 1 };
+        let now = self.health.now();
+        for attempt in dispatched.attempts.iter().take(whole).filter(|it| !it.is_forced()) {
+            let ranked = ranking.entries.iter().find(|it| it.deployment.id == attempt.deployment);
+            let Some(ranked) = ranked else { continue };
+            let speed = ranked.deployment.speed;
+            let sample = SpeedSample::of(attempt, manner, speed, &ranked.prediction);
+            self.live().observe(&attempt.deployment, &sample, now);
+        }
     }
 
-    /// Takes in how fast the deployment that answered was.
-    pub(super) fn learn(&self, considered: &Considered, dispatched: &Dispatched) {
-        let Ok(ranking) = &considered.decision.verdict else { return };
-        let real = dispatched.attempts.iter().filter(|it| !it.is_forced());
-        for attempt in real.filter(|it| it.failure.is_none()) {
-            let fleet = self.fleet.deployments().iter();
-            let place = fleet.zip(&considered.factors).find(|(it, _)| it.id == attempt.deployment);
-            let sample = place.and_then(|(_, factor)| speed_sample(attempt, ranking, *factor));
-            if let Some(sample) = sample {
-                self.live().observe(&attempt.deployment, sample);
-            }
+    /// Takes in who served a turn of a session.
+    pub(super) fn remember(
+        &self,
+        (session, arrived): (&str, tokio::time::Instant),
+        of: &Considered,
+        dispatched: &Dispatched,
+    ) {
+        let Ok(ranking) = &of.decision.verdict else { return };
+        let ChainEnd::Served { deployment, .. } = &dispatched.end else { return };
+        let ranked = ranking.entries.iter().find(|it| it.deployment.id == deployment.id);
+        let mut attempts = dispatched.attempts.iter().rev();
+        let attempt = attempts.find(|it| it.failure.is_none() && it.deployment == deployment.id);
+        let Some((ranked, attempt)) = ranked.zip(attempt) else { return };
+        let turn = Turn {
+            deployment: &deployment.id,
+            input_tokens: ranked.prediction.input_tokens,
+            expected: ranked.prediction.cached.tokens,
+            told: (!attempt.usage_estimated).then_some(attempt.usage),
+        };
+        self.sessions.served(session, turn, arrived);
+    }
+
+    /// Learns from the newest scores of a log, where that is wanted, and so again for whoever serves
+    /// from now on: what is believed belongs to one artifact. Blocks while it reads.
+    pub(super) fn study_log(&self, log: &Path) {
+        if !self.studies() {
+            return;
         }
+        let (fleet, log) = (self.fleet.clone(), log.to_owned());
+        self.artifacts.on_serving(move |brain: &Brain| {
+            lessons::tell(brain.lessons.study_log(&log, brain.pupils(&fleet)));
+            let LearningState { updates, skipped } = brain.lessons.state();
+            let version = brain.predictor.version();
+            tracing::info!(version, updates, skipped, "learned from the scores in the log");
+        });
+    }
+
+    /// Learns from what was said of a decision, where that is wanted. Blocks while it reads.
+    pub(super) fn study(&self, log: &Path, decision: DecisionId) {
+        if self.studies() {
+            let served = Arc::clone(&self.artifacts.now().served);
+            lessons::tell(served.lessons.study(log, decision, served.pupils(&self.fleet)));
+        }
+    }
+
+    /// Whether scores are learned from.
+    pub(super) fn studies(&self) -> bool {
+        match self.learning {
+            Learning::Off => false,
+            Learning::Online => true,
+        }
+    }
+
+    /// What the artifact that serves has learned from scores; `None` where nothing is.
+    pub(super) fn learning_state(&self) -> Option<LearningState> {
+        self.studies().then(|| self.artifacts.now().served.lessons.state())
+    }
+
+    /// What was measured of a deployment's speed.
+    pub(super) fn speed_figures(&self, deployment: &DeploymentId) -> LiveFigures {
+        self.live().figures(deployment)
     }
 
     /// The speeds measured so far. They are plain numbers, whole after every step, so a thread
@@ -182,13 +272,4 @@ impl Judge {
 /// How long a prompt may wait and be read, with so much left until its deadline.
 fn reading_time(left: Duration) -> Duration {
     (left / READING_SHARE).min(READING_TIME_MAX)
-}
-
-/// What was measured, beside what was predicted for as many tokens before the live factor.
-fn speed_sample(attempt: &Attempt, ranking: &Ranking, factor: f64) -> Option<SpeedSample> {
-    let ranked = ranking.entries.iter().find(|it| it.deployment.id == attempt.deployment)?;
-    let forecast = &ranked.prediction.latency_s;
-    let tokens = attempt.usage.output_tokens as f64;
-    let predicted_s = (forecast.fixed + forecast.per_token * tokens) / factor;
-    Some(SpeedSample { measured_s: attempt.total_ms / 1_000.0, predicted_s })
 }

@@ -8,8 +8,12 @@
 mod artifacts;
 mod consider;
 mod drills;
+mod lessons;
 mod record;
 mod route;
+mod sessions;
+#[cfg(test)]
+mod speed_tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,9 +26,10 @@ use tokio_util::task::TaskTracker;
 use crate::catalog::Fleet;
 use crate::dispatch::health::Condition;
 use crate::dispatch::{self, BreakerSettings, ChainEnd, ChainFailure, Dispatched};
-use crate::domain::{ChatRequest, DecisionId, ForcedFault, Shape};
+use crate::domain::{ChatRequest, DecisionId, DeploymentId, ForcedFault, Shape};
 use crate::encoder::EncodeError;
 use crate::outcome::{Feedback, FeedbackReceipt, OutcomeError, OutcomeLog};
+use crate::prediction::LiveFigures;
 use crate::providers::HttpCaller;
 use crate::ranking::{Availability, Policy, Ranking, Refusal};
 use artifacts::Draw;
@@ -35,6 +40,7 @@ pub use artifacts::{
 use consider::{Asked, Judge};
 use drills::Drills;
 pub use drills::{FAULTS_TTL_DEFAULT, FAULTS_TTL_MAX, FaultPolicy, StandingFaults};
+pub use lessons::{Learning, LearningState};
 pub use route::{RouteEvent, RoutedStream};
 
 /// What a pipeline is made of.
@@ -53,6 +59,8 @@ pub struct PipelineParts {
     pub log: OutcomeLog,
     /// Whether failures may be asked for.
     pub faults: FaultPolicy,
+    /// Whether scores change the choice while serving.
+    pub learning: Learning,
 }
 
 /// From a request to its answer. Whoever waits may leave at any time: the work then ends early, and
@@ -103,6 +111,8 @@ pub struct Decision {
     pub artifact_version: String,
     /// Whether that is one on trial, which decides a share.
     pub canary: bool,
+    /// How many scores had moved the predictions away from the artifact's own.
+    pub learned_updates: u64,
     /// How deep the encoder read: 0 is the first exit.
     pub encoder_exit: u8,
     /// The order, or everyone's reasons.
@@ -149,13 +159,15 @@ impl Routed {
 }
 
 impl Pipeline {
-    /// Puts the parts together.
+    /// Puts the parts together. Blocks while the newest scores are read, where they are learned from.
     pub fn new(parts: PipelineParts) -> Self {
         let PipelineParts { fleet, availability, breakers, artifacts, .. } = parts;
-        let PipelineParts { caller, log, faults, .. } = parts;
-        let drills = Drills::new(faults);
+        let PipelineParts { caller, log, faults, learning, .. } = parts;
+        let (drills, artifacts) = (Drills::new(faults), Arc::new(artifacts));
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let judge = Arc::new(Judge::new(fleet, availability, breakers, Arc::new(artifacts)));
+        let judge = Judge::new(fleet, availability, breakers, artifacts, learning);
+        judge.study_log(log.path());
+        let judge = Arc::new(judge);
         let works = Works { judge, seats: Semaphore::new(cores), caller, log, drills };
         Self { works: Arc::new(works), tasks: TaskTracker::new() }
     }
@@ -196,26 +208,55 @@ impl Pipeline {
         Ok(RoutedStream { decision, pieces, telling })
     }
 
-    /// Chooses only, always with the artifact that serves: spends, logs and learns nothing. Computes on the caller's thread, and
+    /// Chooses only, always with the artifact that serves: spends, logs and learns nothing. Where the
+    /// policy explores, everyone's chance of being first is told and nobody is drawn: to look twice is
+    /// to see the same. Computes on the caller's thread, and
     /// may wait there for the encoder; milliseconds.
     ///
     /// # Errors
     /// [`PipelineError::Encoder`].
     pub fn rank(&self, request: &ChatRequest, policy: &Policy) -> Result<Decision, PipelineError> {
+        self.rank_in(None, request, policy)
+    }
+
+    /// As [`Pipeline::rank`], as the next turn of a session.
+    ///
+    /// # Errors
+    /// [`PipelineError::Encoder`].
+    pub fn rank_in(
+        &self,
+        session: Option<&str>,
+        request: &ChatRequest,
+        policy: &Policy,
+    ) -> Result<Decision, PipelineError> {
         let judge = &self.works.judge;
-        let start = std::time::Instant::now();
-        let lineup = judge.artifacts.now();
-        let asked = Asked { request, policy, lineup: &lineup, draw: Draw::Served };
+        let (start, arrived) = (std::time::Instant::now(), Instant::now());
+        let policy = &Policy { exploration: policy.exploration.shown(), ..policy.clone() };
+        let (lineup, draw) = (judge.artifacts.now(), Draw::Served);
+        let asked = Asked { request, policy, session, arrived, lineup: &lineup, draw };
         let deep = judge.read_blocking(&asked, policy.budget.max_latency);
         Ok(judge.consider(&asked, (start, deep))?.decision)
     }
 
-    /// Keeps what a caller says of an answer.
+    /// Keeps what a caller says of an answer, and learns from it where that is wanted. Whoever leaves
+    /// in the meantime changes nothing.
     ///
     /// # Errors
     /// [`OutcomeError`] when the log does not take it.
     pub async fn feedback(&self, feedback: Feedback) -> Result<FeedbackReceipt, OutcomeError> {
-        self.works.log.feedback(feedback).await
+        let works = Arc::clone(&self.works);
+        let kept = self.tasks.spawn(async move { works.feedback(feedback).await });
+        kept.await.unwrap_or(Err(OutcomeError::Closed))
+    }
+
+    /// What has been learned from scores; `None` where nothing is.
+    pub fn learning_state(&self) -> Option<LearningState> {
+        self.works.judge.learning_state()
+    }
+
+    /// Where outcomes are kept.
+    pub fn log(&self) -> &OutcomeLog {
+        &self.works.log
     }
 
     /// Waits for requests under way, writes what waits, and closes the log.
@@ -240,6 +281,11 @@ impl Pipeline {
     /// Who cannot be called now, and why.
     pub fn availability(&self) -> Availability {
         self.works.judge.availability(Shape::default())
+    }
+
+    /// What was measured of a deployment's speed.
+    pub fn speed_figures(&self, deployment: &DeploymentId) -> LiveFigures {
+        self.works.judge.speed_figures(deployment)
     }
 
     /// Whether failures may be asked for.

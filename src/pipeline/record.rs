@@ -9,6 +9,7 @@ use crate::dispatch::{ChainEnd, ChainFailure, Dispatched};
 use crate::domain::{DeploymentId, Usage, Usd};
 use crate::features::FEATURE_SCHEMA;
 use crate::outcome::{Choice, OutcomeRecord, PromptPrivacy, RECORD_VERSION, RecordedPrompt};
+use crate::ranking::TIE_STEP;
 
 /// A call that has ended.
 pub(super) struct Ended<'a> {
@@ -43,6 +44,7 @@ impl Ended<'_> {
             session_id: self.call.session_id.clone(),
             metadata: self.call.metadata.clone(),
             artifact_version: decision.artifact_version.clone(),
+            learned_updates: decision.learned_updates,
             encoder_exit: decision.encoder_exit,
             feature_schema: FEATURE_SCHEMA,
             features: considered.features.as_slice().to_vec(),
@@ -50,6 +52,7 @@ impl Ended<'_> {
             policy: self.call.policy.clone(),
             need: considered.need,
             seed: decision.id.seed(),
+            tie_step: TIE_STEP,
             candidates,
             ranked,
             excluded,

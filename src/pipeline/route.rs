@@ -15,6 +15,8 @@ use super::artifacts::{Draw, Lineup};
 use super::consider::{Asked, Considered};
 use super::{Call, Decision, PipelineError, Routed, Works, record};
 use crate::dispatch::{self, ChainEvent, Dispatched, Health, Plan};
+use crate::outcome::{Feedback, FeedbackReceipt, OutcomeError};
+use crate::prediction::Manner;
 use crate::providers::{Drill, HttpCaller};
 use crate::ranking::Ranking;
 
@@ -63,10 +65,15 @@ impl RoutedStream {
 impl Call {
     /// What is to be decided of it. A conversation is drawn as one.
     fn asked<'a>(&'a self, lineup: &'a Lineup) -> Asked<'a> {
-        // Those who send an empty name are no conversation.
-        let session = self.session_id.as_deref().filter(|it| !it.is_empty());
+        let Self { request, policy, arrived, .. } = self;
+        let session = self.session();
         let draw = session.map_or(Draw::Request, Draw::Session);
-        Asked { request: &self.request, policy: &self.policy, lineup, draw }
+        Asked { request, policy, session, arrived: *arrived, lineup, draw }
+    }
+
+    /// The conversation it belongs to. Those who send an empty name are none.
+    fn session(&self) -> Option<&str> {
+        self.session_id.as_deref().filter(|it| !it.is_empty())
     }
 }
 
@@ -126,6 +133,7 @@ impl Works {
                 let caller = self.caller_for(drill.as_ref());
                 let mut dispatched = dispatch::run(plan, &caller, seed, gone).await;
                 mark(drill.as_deref(), &mut dispatched);
+                self.judge.learn(&under_way.considered, &dispatched, Manner::Whole);
                 Some(dispatched)
             }
             Err(_) => None,
@@ -144,6 +152,7 @@ impl Works {
                 let caller = self.caller_for(drill.as_ref());
                 let mut dispatched = dispatch::stream(plan, &caller, seed, &events).await;
                 mark(drill.as_deref(), &mut dispatched);
+                self.judge.learn(&under_way.considered, &dispatched, Manner::Streamed);
                 Some(dispatched)
             }
             Err(_) => None,
@@ -163,11 +172,11 @@ impl Works {
         drilled.unwrap_or_else(|| self.caller.clone())
     }
 
-    /// Learns and records.
+    /// Remembers who served, and records.
     async fn end(&self, under_way: UnderWay, dispatched: Option<Dispatched>) -> Routed {
         let UnderWay { call, considered, at_unix_ms } = under_way;
-        if let Some(dispatched) = &dispatched {
-            self.judge.learn(&considered, dispatched);
+        if let Some((session, dispatched)) = call.session().zip(dispatched.as_ref()) {
+            self.judge.remember((session, call.arrived), &considered, dispatched);
         }
         let total_ms = call.arrived.elapsed().as_secs_f64() * 1_000.0;
         let ended =
@@ -196,6 +205,23 @@ impl Works {
             Ok(considered)
         };
         tokio::task::spawn_blocking(consider).await?
+    }
+
+    /// Keeps a score, and learns from it before anybody is told.
+    pub(super) async fn feedback(
+        &self,
+        feedback: Feedback,
+    ) -> Result<FeedbackReceipt, OutcomeError> {
+        let decision = feedback.decision;
+        let receipt = self.log.feedback(feedback).await?;
+        if receipt == FeedbackReceipt::Stored && self.judge.studies() {
+            let (judge, path) = (Arc::clone(&self.judge), self.log.path().to_owned());
+            let studied = tokio::task::spawn_blocking(move || judge.study(&path, decision));
+            if let Err(error) = studied.await {
+                tracing::error!(%decision, %error, "learning from a score was interrupted");
+            }
+        }
+        Ok(receipt)
     }
 
     /// Whether the log took it. An answer that was paid for is given even when it did not.

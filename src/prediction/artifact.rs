@@ -6,12 +6,12 @@
 use std::path::Path;
 
 use super::head::{HEAD, packed_len};
-use super::manifest::{ArtifactError, FORMAT_VERSION, FORMAT_VERSION_MIN, Manifest};
+use super::manifest::{ArtifactError, FORMAT_VERSION, FORMAT_VERSION_MIN, Manifest, OtherEncoder};
 use super::tensors::{Reader, Writer};
 use super::trunk::{LATENT, Trunk};
 use crate::domain::sha256_hex;
-use crate::encoder::Encoder;
-use crate::features::FEATURE_SCHEMA;
+use crate::encoder::{Encoder, Exit};
+use crate::features::{self, FEATURE_SCHEMA};
 
 /// The manifest's file name.
 pub const MANIFEST_FILE: &str = "manifest.json";
@@ -20,6 +20,9 @@ pub const WEIGHTS_FILE: &str = "router.safetensors";
 
 const SHIPPED_MANIFEST: &[u8] = include_bytes!("../../models/default/manifest.json");
 const SHIPPED_WEIGHTS: &[u8] = include_bytes!("../../models/default/router.safetensors");
+
+/// What an artifact was trained on that names no encoder.
+const SHIPPED: &str = "the shipped one";
 
 /// A trained router.
 #[derive(Debug, Clone, PartialEq)]
@@ -88,7 +91,8 @@ impl Artifact {
         let models = manifest.models.len();
         let reference = reader.axis("reference", 0);
         let exits = manifest.exits.iter();
-        let trunks = exits.map(|it| Trunk::read(&reader, &prefix(&manifest, *it)));
+        let inputs = encoder.width() + features::COUNT;
+        let trunks = exits.map(|it| Trunk::read(&reader, &prefix(&manifest, *it), inputs));
         Ok(Self {
             trunks: trunks.collect::<Result<_, _>>()?,
             quality_mean: reader.floats("quality.mean", &[models, HEAD])?,
@@ -156,13 +160,21 @@ fn checked(path: &Path, json: &[u8], encoder: &Encoder) -> Result<Manifest, Arti
     let from_first =
         manifest.exits.first() == Some(&0) && manifest.exits.is_sorted_by(|a, b| a < b);
     let trunks = manifest.format_version > FORMAT_VERSION_MIN || manifest.exits.len() == 1;
-    let wanted = encoder.checksum(&manifest.exits).filter(|_| from_first && trunks);
-    let Some(wanted) = wanted else {
+    let known = encoder.checksum(&manifest.exits);
+    let own = encoder.checksum(&[0, encoder.number(Exit::Last)]);
+    // An artifact for another model is told so, and not that its exits are odd.
+    let same_kind = manifest.encoder.is_none() && encoder.is_early_exit();
+    if !(from_first && trunks) || (same_kind && known.is_none()) {
         return Err(ArtifactError::Exits { path, found: manifest.exits });
-    };
-    if manifest.encoder_sha256 != wanted {
-        let (found, wanted) = (manifest.encoder_sha256, wanted.to_owned());
-        return Err(ArtifactError::Encoder { path, found, wanted });
+    }
+    if known != Some(manifest.encoder_sha256.as_str()) {
+        return Err(ArtifactError::Encoder(Box::new(OtherEncoder {
+            path,
+            found: manifest.encoder_sha256,
+            found_name: manifest.encoder.unwrap_or_else(|| SHIPPED.to_owned()),
+            wanted: known.or(own).unwrap_or_default().to_owned(),
+            wanted_name: encoder.name().to_owned(),
+        })));
     }
     Ok(manifest)
 }
@@ -198,8 +210,8 @@ mod tests {
             check(2, Some(odd), "0 must be the first");
         }
         check(1, Some(&[0, 3]), "0 must be the first");
-        check(0, Some(&[0, 3]), "this program reads 1 to 2");
-        check(3, Some(&[0, 3]), "this program reads 1 to 2");
+        check(0, Some(&[0, 3]), "this program reads 1 to 3");
+        check(4, Some(&[0, 3]), "this program reads 1 to 3");
     }
 
     #[test]

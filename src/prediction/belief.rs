@@ -38,14 +38,19 @@ impl QualityHead<'_> {
     /// (Spiegelhalter and Lauritzen 1990, "Sequential updating of conditional probabilities"). The
     /// mean is the exact maximum for this one label, so a surprising label cannot overshoot.
     pub fn updated(&self, latent: &[f32; HEAD], quality: Probability) -> Belief {
+        self.updated_by(latent, quality, 1.0)
+    }
+
+    /// As [`Self::updated`], by a label that counts as `weight` of one, 0 to 1.
+    pub fn updated_by(&self, latent: &[f32; HEAD], quality: Probability, weight: f64) -> Belief {
         let direction = self.times(latent);
         let variance: f64 = direction.iter().zip(latent).map(|(c, z)| c * f64::from(*z)).sum();
         let variance = variance.max(0.0);
         let logit: f64 =
             self.mean.iter().zip(latent).map(|(a, z)| f64::from(*a) * f64::from(*z)).sum();
-        let pull = pull(logit, variance, quality.get());
+        let pull = pull((logit, variance), quality.get(), weight);
         let p = sigmoid(logit + variance * pull);
-        let curvature = p * (1.0 - p);
+        let curvature = weight * p * (1.0 - p);
         let shrink = curvature / (1.0 + curvature * variance);
         let moved = self.mean.iter().zip(&direction);
         let cells = (0..HEAD).flat_map(|row| (0..=row).map(move |column| (row, column)));
@@ -72,14 +77,15 @@ impl QualityHead<'_> {
     }
 }
 
-/// How far the label pulls, in units of `C z`: the root of `quality - sigmoid(logit + variance x) - x`.
-fn pull(logit: f64, variance: f64, quality: f64) -> f64 {
-    // The left side falls with x, is at least 0 at quality - 1 and at most 0 at quality.
-    let (mut low, mut high) = (quality - 1.0, quality);
+/// How far the label pulls, in units of `C z`: the root of
+/// `weight (quality - sigmoid(logit + variance x)) - x`.
+fn pull((logit, variance): (f64, f64), quality: f64, weight: f64) -> f64 {
+    // It falls with x, is at least 0 at weight (quality - 1) and at most 0 at weight quality.
+    let (mut low, mut high) = (weight * (quality - 1.0), weight * quality);
     // 50 halvings of 1 leave 1e-15.
     for _ in 0..50 {
         let middle = f64::midpoint(low, high);
-        if quality - sigmoid(logit + variance * middle) > middle {
+        if weight * (quality - sigmoid(logit + variance * middle)) > middle {
             low = middle;
         } else {
             high = middle;
@@ -172,6 +178,20 @@ mod tests {
             assert!(within.contains(&is), "{was} to {is} for {quality:?}");
             belief = next;
         }
+    }
+
+    /// Two halves move the belief as far as one whole, nearly: the second is less surprising.
+    #[test]
+    fn a_label_counts_by_its_weight() {
+        let (latent, quality) = labels(1)[0];
+        let moved = |weights: &[f64]| {
+            let update = |it: Belief, weight: &f64| it.head().updated_by(&latent, quality, *weight);
+            weights.iter().fold(prior(), update).head().logit(&latent).abs()
+        };
+        let whole = moved(&[1.0]);
+        assert!(moved(&[0.5]) > 0.4 * whole && moved(&[0.5]) < whole);
+        assert!((moved(&[0.5, 0.5]) / whole - 1.0).abs() < 0.1);
+        assert_eq!((moved(&[]), moved(&[0.0])), (0.0, 0.0));
     }
 
     #[test]

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{DeploymentId, Probability};
+use crate::domain::{DeploymentId, Price, Probability};
 
 /// Log-normal number of output tokens, cut at the most the request allows.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -102,6 +102,24 @@ pub struct QualityEstimate {
     pub spread: f64,
 }
 
+/// Input that a provider is expected to read from its prompt cache, and not anew.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct CachedInput {
+    /// Tokens, counted as [`Prediction::input_tokens`] are.
+    pub tokens: f64,
+    /// What they cost less there than read anew, USD.
+    pub saves_usd: f64,
+}
+
+impl CachedInput {
+    /// None: what is expected where nothing is known of a session.
+    pub const NONE: Self = Self { tokens: 0.0, saves_usd: 0.0 };
+
+    fn is_none(&self) -> bool {
+        *self == Self::NONE
+    }
+}
+
 /// What one deployment is expected to do with one request.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Prediction {
@@ -113,12 +131,54 @@ pub struct Prediction {
     pub input_tokens: f64,
     /// Output tokens.
     pub output_tokens: LogNormal,
-    /// Cost of the answer, USD.
+    /// Cost of the answer, USD, with all input read anew: a cache is never certain, so limits go by this.
     pub cost_usd: Forecast,
+    /// What its provider's prompt cache is expected to hold; records from before it was known have none.
+    #[serde(default, skip_serializing_if = "CachedInput::is_none")]
+    pub cached: CachedInput,
     /// Time to the first token, milliseconds, median.
     pub ttft_ms: f64,
+    /// Standard deviation of its natural logarithm; at least 0. Records from before it was kept have 0:
+    /// what was decided then was decided by the median alone.
+    #[serde(default)]
+    pub ttft_sigma: f64,
     /// Time to the whole answer, seconds.
     pub latency_s: Forecast,
+}
+
+impl Prediction {
+    /// Cost of the answer, USD, expected: what is hoped of the cache is taken off.
+    pub fn expected_cost_usd(&self) -> f64 {
+        self.cost_usd.mean() - self.cached.saves_usd
+    }
+
+    /// The same with so many input tokens expected from the cache, at the price that they have there;
+    /// where the price list names none, they cost what others do. The time to the first token stays:
+    /// it is not predicted by the length of the prompt, and vendors only say by how much a cache may
+    /// shorten it at most (OpenAI: up to 80 %, prompt caching guide, 2026-03).
+    pub fn reusing(self, tokens: f64, price: &Price) -> Self {
+        let (anew, again) = (price.input, price.cached.unwrap_or(price.input));
+        let saves = (anew.usd_per_token() - again.usd_per_token()).max(0.0);
+        let tokens = tokens.clamp(0.0, self.input_tokens.max(0.0));
+        Self { cached: CachedInput { tokens, saves_usd: tokens * saves }, ..self }
+    }
+
+    /// The time to the first token that is not exceeded with probability `p`, milliseconds.
+    pub fn ttft_quantile_ms(&self, p: f64) -> f64 {
+        if self.ttft_sigma <= 0.0 {
+            return self.ttft_ms;
+        }
+        self.ttft_ms * (self.ttft_sigma * normal_quantile(p)).exp()
+    }
+
+    /// The chance that the first token comes within `limit_ms`.
+    pub fn ttft_chance_within(&self, limit_ms: f64) -> f64 {
+        if self.ttft_sigma <= 0.0 || self.ttft_ms <= 0.0 {
+            return f64::from(u8::from(self.ttft_ms <= limit_ms));
+        }
+        let ttft = LogNormal { mu: self.ttft_ms.ln(), sigma: self.ttft_sigma, cap: f64::INFINITY };
+        ttft.chance_within(limit_ms)
+    }
 }
 
 /// The standard normal distribution function; absolute error below 1e-7.
@@ -145,6 +205,7 @@ fn normal_quantile(p: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::TokenPrice;
 
     #[test]
     fn the_normal_distribution_matches_its_table() {
@@ -169,6 +230,37 @@ mod tests {
             let naive = sum / f64::from(steps);
             assert!((tokens.mean() / naive - 1.0).abs() < 2e-3, "{cap}: {} {naive}", tokens.mean());
         }
+    }
+
+    #[test]
+    fn a_cache_lowers_what_is_expected_and_no_limit() {
+        let price = |usd| TokenPrice::per_million(usd).unwrap();
+        let tokens = LogNormal { mu: 5.0, sigma: 0.0, cap: 1_000.0 };
+        let cost_usd = Forecast { fixed: 0.003, per_token: 0.0, tokens };
+        let plain = Prediction {
+            deployment: DeploymentId::new("m@p").unwrap(),
+            quality: QualityEstimate { mean: Probability::ONE, spread: 0.0 },
+            input_tokens: 3_000.0,
+            output_tokens: tokens,
+            cost_usd,
+            cached: CachedInput::NONE,
+            ttft_ms: 1.0,
+            ttft_sigma: 0.0,
+            latency_s: cost_usd,
+        };
+        let check = |tokens: f64, cached: Option<f64>, wanted: (f64, f64)| {
+            let price =
+                Price { cached: cached.map(price), ..Price::of(price(1.0), TokenPrice::FREE) };
+            let found = plain.clone().reusing(tokens, &price);
+            let figures = (found.cached.tokens, found.expected_cost_usd());
+            assert!((figures.1 - wanted.1).abs() < 1e-12, "{tokens} {cached:?}: {figures:?}");
+            assert_eq!((figures.0, found.cost_usd), (wanted.0, cost_usd));
+        };
+        check(2_000.0, Some(0.1), (2_000.0, 0.003 - 0.0018));
+        check(9_000.0, Some(0.1), (3_000.0, 0.0003));
+        check(2_000.0, None, (2_000.0, 0.003));
+        check(2_000.0, Some(5.0), (2_000.0, 0.003));
+        assert_eq!(plain.expected_cost_usd(), 0.003);
     }
 
     #[test]

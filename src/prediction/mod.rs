@@ -9,6 +9,7 @@ mod artifact;
 mod belief;
 mod forecast;
 mod head;
+mod known;
 mod live;
 mod manifest;
 mod predictor;
@@ -20,11 +21,13 @@ mod trunk;
 
 pub use artifact::{Artifact, MANIFEST_FILE, WEIGHTS_FILE};
 pub use belief::Belief;
-pub use forecast::{Forecast, LogNormal, Prediction, QualityEstimate};
+pub use forecast::{CachedInput, Forecast, LogNormal, Prediction, QualityEstimate};
 pub use head::{HEAD, QualityHead, TokensHead, packed_len, with_one};
-pub use live::{LiveStats, SpeedSample};
+pub use known::{HeldPrompt, Known, Learned, Taught};
+pub use live::{LiveFigures, LiveStats, Manner, Pace, SpeedSample, Took};
 pub use manifest::{
-    ArtifactError, DataFacts, FORMAT_VERSION, FORMAT_VERSION_MIN, Figures, LearnedModel, Manifest,
+    ArtifactError, DataFacts, FORMAT_VERSION, FORMAT_VERSION_MIN, Figures, LearnedModel, Lineage,
+    Manifest, OtherEncoder,
 };
 pub use predictor::{Digest, Predictor, Prompt};
 pub use smoke::{Probes, SmokeError, smoke};

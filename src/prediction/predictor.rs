@@ -1,21 +1,24 @@
 //! From a prompt to one prediction per deployment.
 //!
-//! In: features, an encoded prompt, deployments, live speeds. Out: predictions in the order of the
+//! In: features, an encoded prompt, deployments, live speeds and the time. Out: predictions in the order of the
 //! deployments. Invariant: pure and bounded: one pass through the trunk per request, some hundred
-//! multiplications per deployment. A model that the artifact knows (`learned_as`) is predicted by
-//! its own head; any other starts at the prior over models, moved to its `quality_prior`.
+//! multiplications per deployment. A model that the artifact knows (by `learned_as`, else by its own
+//! name) is predicted by its own head; any other starts at the prior over models, moved to its `quality_prior`.
 
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::artifact::Artifact;
-use super::forecast::{Forecast, LogNormal, Prediction};
+use super::belief::Belief;
+use super::forecast::{CachedInput, Forecast, LogNormal, Prediction};
 use super::head::{HEAD, QualityHead, TokensHead, packed_len, with_one};
-use super::live::LiveStats;
+use super::known::Known;
+use super::live::{LiveStats, Pace};
 use super::manifest::{ArtifactError, Manifest};
 use super::trunk::{LATENT, Trunk};
-use crate::catalog::{Deployment, Model};
+use crate::catalog::{Deployment, Model, Speed};
 use crate::domain::Probability;
 use crate::encoder::{Encoded, Encoder};
 use crate::features::Features;
@@ -85,25 +88,44 @@ impl Predictor {
         &self.artifact.manifest.exits
     }
 
+    /// How many floats it predicts from: the encoder's and the features.
+    pub fn inputs(&self) -> usize {
+        self.artifact.trunks.first().map_or(0, |it| it.input_mean.len())
+    }
+
     /// What the artifact says of itself.
     pub fn manifest(&self) -> &Manifest {
         &self.artifact.manifest
     }
 
-    /// What each deployment would do, in the order given.
+    /// As [`Self::predict_with`], where nothing is known but speeds; `now` is on the clock of `live`.
     pub fn predict(
         &self,
         prompt: &Prompt<'_>,
         fleet: &[Arc<Deployment>],
         live: &LiveStats,
+        now: Duration,
+    ) -> Vec<Prediction> {
+        self.predict_with(prompt, fleet, Known::of(live, now))
+    }
+
+    /// What each deployment would do, in the order given.
+    pub fn predict_with(
+        &self,
+        prompt: &Prompt<'_>,
+        fleet: &[Arc<Deployment>],
+        known: Known<'_>,
     ) -> Vec<Prediction> {
         let digest = Digest {
             latent: self.latent(prompt.features, prompt.encoded),
             input_tokens: prompt.encoded.tokens as f64,
             max_output_tokens: prompt.max_output_tokens.unwrap_or(u64::MAX),
         };
-        let each =
-            fleet.iter().map(|it| self.predict_one(it, &digest, live.latency_factor(&it.id)));
+        let sigma = self.artifact.manifest.latency_sigma;
+        let each = fleet.iter().map(|it| {
+            let pace = known.live.pace(&it.id, sigma, known.now);
+            known.refine(it, &digest, self.predict_one(it, &digest, &pace))
+        });
         each.collect()
     }
 
@@ -117,8 +139,7 @@ impl Predictor {
     /// As [`Self::latent`], from the two as one row of floats and the number of the encoder's exit.
     pub fn latent_of(&self, exit: u8, row: &[f32]) -> [f32; HEAD] {
         let Some(trunk) = self.trunk(exit) else { return with_one(&[0.0; LATENT]) };
-        let (embedding, features) = row.split_at(row.len().min(crate::encoder::WIDTH));
-        with_one(&trunk.latent(&trunk.standardise(embedding, features)))
+        with_one(&trunk.latent(&trunk.standardise(row, &[])))
     }
 
     /// The trunk for an exit. A prompt is read only at the artifact's own exits; for any other, the
@@ -147,22 +168,21 @@ impl Predictor {
         (quality, TokensHead { mean, sigma: f64::from(it.tokens_sigma[row]) })
     }
 
-    /// What one deployment would do, its latency being `latency_factor` times what it is believed to be.
-    pub fn predict_one(
-        &self,
-        deployment: &Deployment,
-        digest: &Digest,
-        latency_factor: f64,
-    ) -> Prediction {
+    /// What is believed of a model's quality before any score.
+    pub fn start(&self, model: &Model) -> Belief {
+        self.heads(model.learned_as.as_deref()).0.shifted(self.shift(model))
+    }
+
+    /// What one deployment of this pace would do.
+    pub fn predict_one(&self, deployment: &Deployment, digest: &Digest, pace: &Pace) -> Prediction {
         let model = &deployment.model;
-        let (quality, tokens) = self.heads(model.learned_as.as_deref());
+        let (quality, tokens) = self.heads(Some(model.name_in_training()));
         let quality = quality.estimate(&digest.latent, self.shift(model));
         let cap = digest.max_output_tokens.min(model.max_output_tokens) as f64;
         let output_tokens = LogNormal { mu: tokens.mu(&digest.latent), sigma: tokens.sigma, cap };
         let input_tokens = digest.input_tokens;
         let speed = deployment.speed;
-        let speed_sigma = self.artifact.manifest.latency_sigma;
-        let ttft_ms = speed.ttft_ms * latency_factor;
+        let ttft_ms = speed.ttft_ms * pace.first;
         Prediction {
             deployment: deployment.id.clone(),
             quality,
@@ -173,16 +193,34 @@ impl Predictor {
                 per_token: deployment.price.output.usd_per_token(),
                 tokens: output_tokens,
             },
+            cached: CachedInput::NONE,
             ttft_ms,
+            ttft_sigma: pace.ttft_sigma,
             latency_s: Forecast {
                 fixed: ttft_ms / 1_000.0,
-                per_token: latency_factor / speed.tokens_per_s,
+                per_token: pace.token / speed.tokens_per_s,
                 // How long it takes is less certain than how much it writes.
                 tokens: LogNormal {
-                    sigma: output_tokens.sigma.hypot(speed_sigma),
+                    sigma: output_tokens.sigma.hypot(pace.speed_sigma) * pace.width,
                     ..output_tokens
                 },
             },
+        }
+    }
+
+    /// The pace that a logged prediction was made with, for a deployment then believed to be of this
+    /// `speed`. What of its spread was live and what the artifact's is not logged: all beyond this
+    /// artifact's own is taken for live.
+    pub fn logged_pace(&self, of: &Prediction, speed: Speed) -> Pace {
+        let prior = Pace::prior(self.artifact.manifest.latency_sigma);
+        let own = of.output_tokens.sigma.hypot(prior.speed_sigma);
+        let width = of.latency_s.tokens.sigma / own;
+        Pace {
+            first: of.ttft_ms / speed.ttft_ms,
+            token: of.latency_s.per_token * speed.tokens_per_s,
+            ttft_sigma: of.ttft_sigma,
+            width: if width.is_finite() { width } else { prior.width },
+            ..prior
         }
     }
 
@@ -194,7 +232,7 @@ impl Predictor {
 
     /// How far the prior's intercept moves so that a model's mean quality is what its entry says.
     pub(super) fn shift(&self, model: &Model) -> f64 {
-        let learned = model.learned_as.as_ref().is_some_and(|it| self.rows.contains_key(it));
+        let learned = self.rows.contains_key(model.name_in_training());
         match &model.quality_prior {
             Some(prior) if !learned => self.prior_shift(prior.value),
             Some(_) | None => 0.0,

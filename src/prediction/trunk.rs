@@ -1,6 +1,6 @@
 //! The pooled trunk: a prompt's vector and features to the abilities it asks for.
 //!
-//! In: 384 + [`crate::features::COUNT`] floats. Out: z, [`LATENT`] floats. Shapes: standardise `[D]`,
+//! In: as many floats as the encoder gives, and [`crate::features::COUNT`]. Out: z, [`LATENT`] floats. Shapes: standardise `[D]`,
 //! hidden `[D, H]` with ReLU, latent `[H, 32]`. Weights are stored input-major, so that each input
 //! adds its row to the outputs: that loop vectorises.
 
@@ -8,13 +8,9 @@ use pulp::{Arch, Simd, WithSimd};
 
 use super::manifest::ArtifactError;
 use super::tensors::{Reader, Writer};
-use crate::encoder::WIDTH;
-use crate::features::COUNT;
 
 /// Floats of the latent vector.
 pub const LATENT: usize = 32;
-/// Floats that go in.
-const INPUT: usize = WIDTH + COUNT;
 
 /// The trunk's weights.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,15 +34,19 @@ pub struct Trunk {
 const DEVIATIONS_MAX: f32 = 6.0;
 
 impl Trunk {
-    /// Reads the trunk of an artifact whose tensors' names begin so.
-    pub(super) fn read(reader: &Reader<'_>, prefix: &str) -> Result<Self, ArtifactError> {
+    /// Reads the trunk of an artifact whose tensors' names begin so, for this many inputs.
+    pub(super) fn read(
+        reader: &Reader<'_>,
+        prefix: &str,
+        inputs: usize,
+    ) -> Result<Self, ArtifactError> {
         let hidden = reader.axis(&format!("{prefix}.hidden.weight"), 1);
         let floats =
             |name: &str, shape: &[usize]| reader.floats(&format!("{prefix}.{name}"), shape);
         Ok(Self {
-            input_mean: floats("input.mean", &[INPUT])?,
-            input_scale: floats("input.scale", &[INPUT])?,
-            hidden_weight: floats("hidden.weight", &[INPUT, hidden])?,
+            input_mean: floats("input.mean", &[inputs])?,
+            input_scale: floats("input.scale", &[inputs])?,
+            hidden_weight: floats("hidden.weight", &[inputs, hidden])?,
             hidden_bias: floats("hidden.bias", &[hidden])?,
             latent_weight: floats("latent.weight", &[hidden, LATENT])?,
             latent_bias: floats("latent.bias", &[LATENT])?,
@@ -54,13 +54,13 @@ impl Trunk {
     }
 
     pub(super) fn write(&self, writer: &mut Writer, prefix: &str) {
-        let hidden = self.hidden_bias.len();
+        let (inputs, hidden) = (self.input_mean.len(), self.hidden_bias.len());
         let mut add = |name: &str, shape: &[usize], floats: &[f32]| {
             writer.add(format!("{prefix}.{name}"), shape, floats);
         };
-        add("input.mean", &[INPUT], &self.input_mean);
-        add("input.scale", &[INPUT], &self.input_scale);
-        add("hidden.weight", &[INPUT, hidden], &self.hidden_weight);
+        add("input.mean", &[inputs], &self.input_mean);
+        add("input.scale", &[inputs], &self.input_scale);
+        add("hidden.weight", &[inputs, hidden], &self.hidden_weight);
         add("hidden.bias", &[hidden], &self.hidden_bias);
         add("latent.weight", &[hidden, LATENT], &self.latent_weight);
         add("latent.bias", &[LATENT], &self.latent_bias);

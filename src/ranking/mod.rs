@@ -4,6 +4,7 @@
 //! [`Ranking`], or a [`Refusal`] that says which limit excluded whom. Invariant: pure, total and
 //! replayable; no limit is ever quietly broken (see [`invariants`]). Not here: the network.
 
+mod explore;
 pub mod invariants;
 mod policy;
 #[cfg(test)]
@@ -12,8 +13,8 @@ mod rank;
 mod verdict;
 
 pub use policy::{
-    Availability, Budget, Candidates, FallbackPolicy, Need, OnStreamFailure, Order, Policy,
-    Preference, Unavailable,
+    Availability, Budget, Candidates, Exploration, FallbackPolicy, Need, NotGivenUp,
+    OnStreamFailure, Order, Policy, Preference, TIE_STEP, Ties, Unavailable, UtilityGivenUp,
 };
 pub use rank::{Candidate, rank};
 pub use verdict::{Excluded, Exclusion, Ranked, Ranking, Refusal};

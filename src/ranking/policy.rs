@@ -20,7 +20,7 @@ pub struct Budget {
     pub max_cost_usd: Option<Usd>,
     /// The longest that choosing and all attempts together may take.
     pub max_latency: Duration,
-    /// The longest that the first token may take.
+    /// The longest that the first token may take; at `confidence`, as the other two.
     pub max_ttft: Option<Duration>,
     /// How sure a candidate must be to stay inside the limits.
     pub confidence: Probability,
@@ -48,15 +48,18 @@ pub struct Preference {
 }
 
 impl Preference {
-    /// Quality first: a right answer is worth a dollar, or ten minutes.
+    /// Quality first: a right answer is worth a dollar, or ten minutes: what a person needs to find and
+    /// mend a wrong one. The reasoning behind all four, with figures, is in docs/choosing.md.
     pub const QUALITY: Self = Self { cost_per_quality_usd: 1.0, latency_per_quality_ms: 600_000.0 };
-    /// The default: 5 cents, or two minutes. A typical answer costs between 0.01 and 1 cent, so a
-    /// model of twice the price must be right a few per cent more often to be chosen.
+    /// The default: 5 cents, or two minutes. A typical answer costs 0.013 cents at the cheapest tenth of
+    /// the catalog, 0.14 at the median and 0.6 at the dearest tenth, so a dear model must be right 9 %
+    /// more often than a median one, and that 2.5 % more often than a cheap one.
     pub const BALANCED: Self =
         Self { cost_per_quality_usd: 0.05, latency_per_quality_ms: 120_000.0 };
-    /// Money first: half a cent, or two minutes.
+    /// Money first: half a cent, or two minutes. A dear model is never worth it, and a median one where
+    /// it is right 25 % more often than a cheap one.
     pub const COST: Self = Self { cost_per_quality_usd: 0.005, latency_per_quality_ms: 120_000.0 };
-    /// Time first: 5 cents, or ten seconds.
+    /// Time first: 5 cents, or ten seconds: a second's wait is worth a tenth of a right answer.
     pub const LATENCY: Self = Self { cost_per_quality_usd: 0.05, latency_per_quality_ms: 10_000.0 };
     /// The presets by name.
     pub const PRESETS: [(&str, Self); 4] = [
@@ -147,6 +150,82 @@ impl Default for FallbackPolicy {
     }
 }
 
+/// What is given up for the sake of learning: now and then someone else than the best comes first, so
+/// that the log tells how good the others are by now.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Exploration {
+    /// The best comes first, always.
+    #[default]
+    Off,
+    /// Everyone's chance is told, and the best comes first: for those who only look.
+    Shown(UtilityGivenUp),
+    /// Who comes first is drawn.
+    Drawn(UtilityGivenUp),
+}
+
+/// What a request gives up on average, in units of quality: 0.01 is one right answer in a hundred.
+/// Above 0 and at most 1.
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[serde(try_from = "f64", into = "f64")]
+pub struct UtilityGivenUp(f64);
+
+/// A number that cannot be given up.
+#[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
+#[error("{0} is not above 0 and at most 1")]
+pub struct NotGivenUp(pub f64);
+
+impl UtilityGivenUp {
+    /// Checks a float.
+    ///
+    /// # Errors
+    /// [`NotGivenUp`] for all that is not above 0 and at most 1.
+    pub fn new(value: f64) -> Result<Self, NotGivenUp> {
+        if value > 0.0 && value <= 1.0 { Ok(Self(value)) } else { Err(NotGivenUp(value)) }
+    }
+
+    /// The float.
+    pub fn get(self) -> f64 {
+        self.0
+    }
+}
+
+impl TryFrom<f64> for UtilityGivenUp {
+    type Error = NotGivenUp;
+    fn try_from(value: f64) -> Result<Self, NotGivenUp> {
+        Self::new(value)
+    }
+}
+
+impl From<UtilityGivenUp> for f64 {
+    fn from(value: UtilityGivenUp) -> Self {
+        value.0
+    }
+}
+
+impl Exploration {
+    /// Whether there is none; it then stands in no record.
+    pub fn is_off(&self) -> bool {
+        *self == Self::Off
+    }
+
+    /// What is given up, if anything.
+    pub fn given_up(self) -> Option<UtilityGivenUp> {
+        match self {
+            Self::Off => None,
+            Self::Shown(it) | Self::Drawn(it) => Some(it),
+        }
+    }
+
+    /// The same for someone who only looks: nobody is drawn.
+    pub fn shown(self) -> Self {
+        match self {
+            Self::Off => Self::Off,
+            Self::Shown(it) | Self::Drawn(it) => Self::Shown(it),
+        }
+    }
+}
+
 /// Everything wanted of one request.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Policy {
@@ -160,6 +239,9 @@ pub struct Policy {
     pub candidates: Candidates,
     /// How far down the ranking to go.
     pub fallback: FallbackPolicy,
+    /// What is given up to learn; records from before that could be have none.
+    #[serde(default, skip_serializing_if = "Exploration::is_off")]
+    pub exploration: Exploration,
 }
 
 impl Default for Policy {
@@ -170,6 +252,7 @@ impl Default for Policy {
             min_quality: None,
             candidates: Candidates::default(),
             fallback: FallbackPolicy::default(),
+            exploration: Exploration::Off,
         }
     }
 }
@@ -209,14 +292,66 @@ impl fmt::Display for Unavailable {
     }
 }
 
-/// Which deployments may not be called now, and why; all others may.
+/// Utilities are compared in steps of this size, in units of quality: whoever stands on the same step
+/// is equal. It is noise and no policy: a two-hundredth of the calibration error that the artifact may
+/// have (0.02 by its own gate), and under the preset `balanced` 12 ms or 0.0005 cents. The steps are
+/// fixed and not counted from the best, so that a candidate more or less never changes how two others
+/// stand to each other; the price is that two can be closer than a step and on either side of an edge,
+/// where the better one comes first.
+pub const TIE_STEP: f64 = 1e-4;
+
+/// Who counts as equal, and what decides among those equals that are equally busy.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Ties {
+    /// Gives each deployment its place.
+    pub seed: u64,
+    /// The size of a step of utility; 0 where only the same utility is equal, as it was before steps.
+    pub step: f64,
+}
+
+impl From<u64> for Ties {
+    /// Steps of [`TIE_STEP`].
+    fn from(seed: u64) -> Self {
+        Self { seed, step: TIE_STEP }
+    }
+}
+
+impl Ties {
+    /// The step that a utility stands on.
+    pub(super) fn step_of(self, utility: f64) -> f64 {
+        if self.step > 0.0 { (utility / self.step).floor() } else { utility }
+    }
+
+    /// A number that orders equals: FNV-1a over the id, started from the seed.
+    pub(super) fn draw(self, deployment: &DeploymentId) -> u64 {
+        let start = 0xcbf2_9ce4_8422_2325 ^ self.seed;
+        let bytes = deployment.as_str().bytes();
+        bytes.fold(start, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    }
+}
+
+/// Which deployments may not be called now, and why (all others may); and how busy each is.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Availability(BTreeMap<DeploymentId, Unavailable>);
+pub struct Availability {
+    closed: BTreeMap<DeploymentId, Unavailable>,
+    /// Calls under way; who is not here has none.
+    in_flight: BTreeMap<DeploymentId, u32>,
+}
 
 impl Availability {
+    /// Says how many calls are under way at a deployment.
+    pub fn count(&mut self, deployment: DeploymentId, in_flight: u32) {
+        self.in_flight.insert(deployment, in_flight);
+    }
+
+    /// How many calls are under way at a deployment.
+    pub fn in_flight(&self, deployment: &DeploymentId) -> u32 {
+        self.in_flight.get(deployment).copied().unwrap_or(0)
+    }
+
     /// Marks a deployment. One without a key stays so, whatever else is wrong with it.
     pub fn mark(&mut self, deployment: DeploymentId, why: Unavailable) {
-        let known = self.0.entry(deployment).or_insert_with(|| why.clone());
+        let known = self.closed.entry(deployment).or_insert_with(|| why.clone());
         if matches!(known, Unavailable::Shut { .. }) {
             *known = why;
         }
@@ -224,6 +359,6 @@ impl Availability {
 
     /// Why a deployment may not be called, if so.
     pub fn of(&self, deployment: &DeploymentId) -> Option<&Unavailable> {
-        self.0.get(deployment)
+        self.closed.get(deployment)
     }
 }

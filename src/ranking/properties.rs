@@ -15,7 +15,7 @@ use crate::domain::{
     Ability, AbilitySet, DeploymentId, FailureClass, ModelName, Price, Probability, ProviderName,
     Usd,
 };
-use crate::prediction::{Forecast, LogNormal, Prediction, QualityEstimate};
+use crate::prediction::{CachedInput, Forecast, LogNormal, Prediction, QualityEstimate};
 
 /// Most candidates of one case: more than any fleet has models, and cases stay readable.
 const CANDIDATES_MAX: usize = 24;
@@ -65,7 +65,9 @@ fn candidate(at: usize, draft: &Draft) -> Candidate {
         input_tokens: draft.input_tokens,
         output_tokens: tokens,
         cost_usd: Forecast { fixed: draft.fixed_usd, per_token: draft.usd_per_token, tokens },
+        cached: CachedInput::NONE,
         ttft_ms: draft.ttft_ms,
+        ttft_sigma: draft.sigma,
         latency_s: Forecast {
             fixed: draft.ttft_ms / 1_000.0,
             per_token: draft.s_per_token,
@@ -138,6 +140,7 @@ prop_compose! {
         preset in 0..Preference::PRESETS.len(),
         min_quality in prop::option::of(0.0..=1.0),
         (allow, deny, order) in (names(), names(), prop::option::weighted(0.3, names())),
+        exploration in exploration(),
     ) -> Policy {
         Policy {
             budget: Budget {
@@ -154,8 +157,18 @@ prop_compose! {
                 order: order.map_or(Order::Learned, Order::Given),
             },
             fallback: FallbackPolicy::default(),
+            exploration,
         }
     }
+}
+
+fn exploration() -> impl Strategy<Value = Exploration> {
+    let given_up = || (1e-6..=1.0).prop_map(|it| UtilityGivenUp::new(it).unwrap());
+    prop_oneof![
+        Just(Exploration::Off),
+        given_up().prop_map(Exploration::Shown),
+        given_up().prop_map(Exploration::Drawn),
+    ]
 }
 
 /// Most often none, so that most candidates stay in.
@@ -175,9 +188,13 @@ prop_compose! {
     }
 }
 
-/// The first few candidates have no key.
+/// The first few candidates have no key, and others are more or less busy.
 fn availability(down: usize) -> Availability {
     let mut availability = Availability::default();
+    for at in 0..CANDIDATES_MAX {
+        let id = DeploymentId::new(&format!("m{at}@p")).unwrap();
+        availability.count(id, (at * 7 % 5) as u32);
+    }
     for at in 0..down {
         let id = DeploymentId::new(&format!("m{at}@p")).unwrap();
         availability.mark(id, Unavailable::NoKey("A_KEY".into()));
@@ -213,7 +230,7 @@ fn check_laws(drafts: &[Draft], policy: &Policy, need: &Need, down: usize, seed:
     assert!(invariants::everyone_is_accounted_for(&ranking, drafts.len()));
     assert!(invariants::no_limit_is_broken(&ranking, policy, need));
     assert!(invariants::order_follows_utility(&ranking, policy));
-    assert!(invariants::propensities_sum_to_one(&ranking));
+    assert!(invariants::chances_are_whole(&ranking, policy));
     assert!(invariants::unavailable_ones_stand_behind(&ranking, &open));
     assert!(ranking.excluded.iter().all(|it| !it.reasons.is_empty()));
 }
@@ -244,6 +261,8 @@ proptest! {
         drafts in drafts(), policy in policy(), need in need(), seed: u64,
         shut in prop::collection::vec(prop::option::of(1_u64..9), CANDIDATES_MAX),
     ) {
+        // Another draw among others would be another order.
+        let policy = Policy { exploration: policy.exploration.shown(), ..policy };
         let open = closes(&shut);
         let verdict = rank(fleet(&drafts), &policy, &need, &open, seed);
         let healthy = rank(fleet(&drafts), &policy, &need, &Availability::default(), seed);
@@ -282,7 +301,8 @@ proptest! {
             s_per_token: worse.s_per_token * faster,
             ..worse.clone()
         };
-        let strictly = better > 0.0 && worse.quality < 1.0;
+        // By two steps, so that the two stand on different ones.
+        let strictly = f64::min(better, 1.0 - worse.quality) > 2.0 * TIE_STEP;
         let all: Vec<_> = [worse, dominant].into_iter().chain(others).collect();
         let verdict = rank(fleet(&all), &Policy::default(), &Need::default(), &availability(0), seed);
         let ranked = verdict.as_ref().map(ids).unwrap_or_default();
@@ -308,6 +328,34 @@ proptest! {
     }
 
     #[test]
+    fn exploring_changes_nothing_but_who_is_first(
+        drafts in drafts(), policy in policy(), need in need(), down in 0_usize..3, seed: u64,
+        given_up in 1e-6..=1.0,
+    ) {
+        let open = availability(down);
+        let given_up = UtilityGivenUp::new(given_up).unwrap();
+        let with = |exploration| {
+            let policy = Policy { exploration, ..policy.clone() };
+            rank(fleet(&drafts), &policy, &need, &open, seed)
+        };
+        let verdicts = (with(Exploration::Off), with(Exploration::Shown(given_up)));
+        let drawn = with(Exploration::Drawn(given_up));
+        let (Ok(off), Ok(shown), Ok(drawn)) = (verdicts.0, verdicts.1, drawn) else {
+            return Ok(());
+        };
+        prop_assert_eq!(ids(&off), ids(&shown));
+        let chance = |of: &Ranking, id| of.entries.iter().find(|it| it.deployment.id == id).unwrap().propensity;
+        for it in &shown.entries {
+            prop_assert_eq!(it.propensity, chance(&drawn, it.deployment.id.clone()));
+        }
+        let lost: f64 = shown.entries.iter().map(|it| it.propensity.get() * (off.entries[0].utility - it.utility)).sum();
+        prop_assert!(lost <= given_up.get() * (1.0 + 1e-5) + 1e-7, "{lost} of {given_up:?}");
+        let first = &drawn.entries[0].deployment.id;
+        let rest: Vec<_> = ids(&off).into_iter().filter(|it| *it != first).collect();
+        prop_assert_eq!(&ids(&drawn)[1..], rest.as_slice());
+    }
+
+    #[test]
     fn a_last_resort_more_changes_nothing_else(
         drafts in drafts(), extra in draft(), policy in policy(), need in need(), seed: u64,
     ) {
@@ -327,13 +375,65 @@ proptest! {
     }
 }
 
+/// A hundred calls that end in no time at all would follow the seed; these all stay.
+#[test]
+fn equals_are_called_in_turn_while_their_calls_stay() {
+    let (equals, mut open) = (vec![equal(), equal(), equal()], Availability::default());
+    let mut counts = [0_u32; 3];
+    for seed in 0..100 {
+        let ranking = rank(fleet(&equals), &Policy::default(), &Need::default(), &open, seed);
+        let first = ranking.unwrap().entries.swap_remove(0);
+        let at = (0..3).find(|at| first.deployment.id.as_str() == format!("m{at}@p")).unwrap();
+        assert_eq!(first.in_flight, counts[at]);
+        counts[at] += 1;
+        open.count(first.deployment.id.clone(), counts[at]);
+        let busiest = counts.iter().max().unwrap() - counts.iter().min().unwrap();
+        assert!(busiest <= 1, "{counts:?}");
+    }
+}
+
+#[test]
+fn who_is_better_by_more_than_a_step_is_first_however_busy() {
+    let check = |ahead: f64, wanted: &str| {
+        let better = Draft { quality: equal().quality + ahead, ..equal() };
+        let mut open = Availability::default();
+        open.count(DeploymentId::new("m1@p").unwrap(), 1_000);
+        let both = fleet(&[equal(), better]);
+        let ranking = rank(both, &Policy::default(), &Need::default(), &open, 3).unwrap();
+        assert_eq!(ranking.entries[0].deployment.id.as_str(), wanted, "{ahead}");
+    };
+    check(0.0, "m0@p");
+    check(TIE_STEP / 1e3, "m0@p");
+    check(1.01 * TIE_STEP, "m1@p");
+}
+
+/// 200 ms in the median, straying by 0.5: 380 ms in nine cases of ten.
+#[test]
+fn the_limit_on_the_first_token_is_kept_at_the_confidence_asked_for() {
+    let check = |limit_ms: u64, confidence: f64, wanted: bool| {
+        let mut policy = Policy::default();
+        policy.budget.max_ttft = Some(Duration::from_millis(limit_ms));
+        policy.budget.confidence = Probability::clamped(confidence);
+        let verdict = rank(fleet(&[equal()]), &policy, &Need::default(), &availability(0), 1);
+        assert_eq!(verdict.is_ok(), wanted, "{limit_ms} ms at {confidence}");
+        let told = verdict.map_err(|it| it.to_string()).map(|_| String::new());
+        assert!(wanted || told.unwrap_err().contains("max_ttft_ms"));
+    };
+    check(375, 0.9, false);
+    check(385, 0.9, true);
+    check(201, 0.5, true);
+    check(199, 0.5, false);
+    check(455, 0.95, false);
+    check(460, 0.95, true);
+}
+
 #[test]
 fn equals_share_the_first_place_over_the_seeds() {
     let drafts = vec![equal(), equal(), equal()];
     let mut first = [0_u32; 3];
     for seed in 0..3_000 {
-        let policy = Policy::default();
-        let ranking = rank(fleet(&drafts), &policy, &Need::default(), &availability(0), seed);
+        let (policy, idle) = (Policy::default(), Availability::default());
+        let ranking = rank(fleet(&drafts), &policy, &Need::default(), &idle, seed);
         let name = ranking.unwrap().entries[0].deployment.id.clone();
         first[(0..3).find(|at| name.as_str() == format!("m{at}@p")).unwrap()] += 1;
     }

@@ -1,13 +1,14 @@
 //! The choice itself: hard limits, then utility, then order.
 //!
-//! In: candidates with predictions, the policy, the need, availability, a seed. Out: a ranking or a
+//! In: candidates with predictions, the policy, the need, availability, ties. Out: a ranking or a
 //! refusal. Invariant: see [`super::invariants`]; pure, so the same inputs give the same order.
 
 use std::cmp::Ordering;
 use std::sync::Arc;
 
+use super::explore;
 use super::invariants;
-use super::policy::{Availability, Need, Order, Policy, Unavailable};
+use super::policy::{Availability, Need, Order, Policy, Ties, Unavailable};
 use super::verdict::{Excluded, Exclusion, Ranked, Ranking, Refusal};
 use crate::catalog::Deployment;
 use crate::domain::{ModelName, Probability};
@@ -27,8 +28,10 @@ pub struct Candidate {
 /// Who passes all other limits and is only shut stands behind everybody else, by when it may be called
 /// again: whoever dispatches may wait for it when nobody else is left.
 ///
-/// Utility is `quality - cost / worth - latency / worth` at the expected values. Ties are broken by
-/// `seed`, so that equal deployments share the load and a decision can still be replayed.
+/// Utility is `quality - cost / worth - latency / worth` at the expected values. Those on the same
+/// [`TIE_STEP`](super::TIE_STEP) are equals: the one with fewer calls under way comes first, then the seed decides, so
+/// that equal deployments share the load and a decision can still be replayed. Who comes first may be
+/// drawn, by the seed too, where the policy explores; behind him the order stays.
 ///
 /// # Errors
 /// [`Refusal`] when no candidate passes; it names the limits that excluded each.
@@ -37,8 +40,9 @@ pub fn rank(
     policy: &Policy,
     need: &Need,
     availability: &Availability,
-    seed: u64,
+    ties: impl Into<Ties>,
 ) -> Result<Ranking, Refusal> {
+    let ties = ties.into();
     let total = candidates.len();
     let mut entries = Vec::with_capacity(total);
     let mut excluded = Vec::new();
@@ -47,29 +51,31 @@ pub fn rank(
         let reasons = exclusions(&deployment, &prediction, policy, need, availability);
         if reasons.is_empty() {
             let utility = utility(&prediction, policy);
-            let propensity = Probability::ZERO;
-            entries.push(Ranked { deployment, prediction, utility, propensity, shut: None });
+            let (propensity, shut) = (Probability::ZERO, None);
+            let in_flight = availability.in_flight(&deployment.id);
+            entries.push(Ranked { deployment, prediction, utility, propensity, shut, in_flight });
         } else {
             excluded.push(Excluded { deployment: deployment.id.clone(), reasons, prediction });
         }
     }
     let (shut, excluded) = only_shut(excluded, &all, policy);
-    entries.extend(shut);
+    let counted =
+        |it: Ranked| Ranked { in_flight: availability.in_flight(&it.deployment.id), ..it };
+    entries.extend(shut.into_iter().map(counted));
     if entries.is_empty() {
         return Err(Refusal { excluded });
     }
     let opens = |it: &Ranked| (it.shut.is_some(), opens_in_ms(it.shut.as_ref()));
     entries.sort_by(|a, b| {
-        opens(a).cmp(&opens(b)).then_with(|| order(a, b, &policy.candidates.order, seed))
+        opens(a).cmp(&opens(b)).then_with(|| order(a, b, &policy.candidates.order, ties))
     });
-    if let Some(first) = entries.first_mut() {
-        first.propensity = Probability::ONE;
-    }
-    let ranking = Ranking { entries, excluded, seed };
+    explore::first(&mut entries, policy, ties.seed);
+    let ranking = Ranking { entries, excluded, ties };
     debug_assert!(invariants::everyone_is_accounted_for(&ranking, total));
     debug_assert!(invariants::no_limit_is_broken(&ranking, policy, need));
     debug_assert!(invariants::unavailable_ones_stand_behind(&ranking, availability));
     debug_assert!(invariants::order_follows_utility(&ranking, policy));
+    debug_assert!(invariants::chances_are_whole(&ranking, policy));
     Ok(ranking)
 }
 
@@ -91,7 +97,8 @@ fn only_shut(
         let deployment = all.iter().find(|of| of.id == it.deployment)?;
         let utility = utility(&it.prediction, policy);
         let (deployment, propensity) = (Arc::clone(deployment), Probability::ZERO);
-        Some(Ranked { deployment, prediction: it.prediction, utility, propensity, shut })
+        let prediction = it.prediction;
+        Some(Ranked { deployment, prediction, utility, propensity, shut, in_flight: 0 })
     };
     (shut.into_iter().filter_map(ranked).collect(), excluded)
 }
@@ -104,36 +111,30 @@ pub(super) fn opens_in_ms(why: Option<&Unavailable>) -> u64 {
     }
 }
 
-/// quality - cost / worth - latency / worth.
+/// quality - cost / worth - latency / worth; input expected from a cache at its price there.
 pub(super) fn utility(prediction: &Prediction, policy: &Policy) -> f64 {
     let preference = &policy.preference;
-    let cost = prediction.cost_usd.mean() / preference.cost_per_quality_usd;
+    let cost = prediction.expected_cost_usd() / preference.cost_per_quality_usd;
     let latency_ms = prediction.latency_s.mean() * 1_000.0;
     prediction.quality.mean.get() - cost - latency_ms / preference.latency_per_quality_ms
 }
 
-/// Last resorts last; then the caller's order or utility; then the seed.
-fn order(a: &Ranked, b: &Ranked, order: &Order, seed: u64) -> Ordering {
+/// Last resorts last; then the caller's order or utility; then who is less busy; then the seed.
+fn order(a: &Ranked, b: &Ranked, order: &Order, ties: Ties) -> Ordering {
     let place = |it: &Ranked| match order {
         Order::Learned => 0,
         Order::Given(models) => position(models, &it.deployment.model.name),
     };
     let last = a.deployment.last_resort.cmp(&b.deployment.last_resort);
     last.then_with(|| place(a).cmp(&place(b)))
-        .then_with(|| b.utility.total_cmp(&a.utility))
-        .then_with(|| tie(a, seed).cmp(&tie(b, seed)))
+        .then_with(|| ties.step_of(b.utility).total_cmp(&ties.step_of(a.utility)))
+        .then_with(|| a.in_flight.cmp(&b.in_flight))
+        .then_with(|| ties.draw(&a.deployment.id).cmp(&ties.draw(&b.deployment.id)))
         .then_with(|| a.deployment.id.cmp(&b.deployment.id))
 }
 
 fn position(models: &[ModelName], name: &ModelName) -> usize {
     models.iter().position(|it| it == name).unwrap_or(models.len())
-}
-
-/// A number that orders equals: FNV-1a over the id, started from the seed.
-fn tie(ranked: &Ranked, seed: u64) -> u64 {
-    let start = 0xcbf2_9ce4_8422_2325 ^ seed;
-    let bytes = ranked.deployment.id.as_str().bytes();
-    bytes.fold(start, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 /// Every hard limit that a candidate does not pass.
@@ -206,8 +207,13 @@ fn too_slow(prediction: &Prediction, policy: &Policy) -> Option<Exclusion> {
 
 fn first_token_late(prediction: &Prediction, policy: &Policy) -> Option<Exclusion> {
     let limit_ms = policy.budget.max_ttft?.as_secs_f64() * 1_000.0;
-    let likely_ms = prediction.ttft_ms;
-    (likely_ms > limit_ms).then_some(Exclusion::Ttft { likely_ms })
+    let confidence = policy.budget.confidence;
+    let chance = Probability::clamped(prediction.ttft_chance_within(limit_ms));
+    // Without any chance it is excluded however little sureness is asked for.
+    (chance < confidence || chance == Probability::ZERO).then(|| Exclusion::Ttft {
+        chance,
+        likely_ms: prediction.ttft_quantile_ms(confidence.get()),
+    })
 }
 
 fn too_bad(prediction: &Prediction, policy: &Policy) -> Option<Exclusion> {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::policy::Unavailable;
+use super::policy::{Ties, Unavailable};
 use crate::catalog::Deployment;
 use crate::domain::{AbilitySet, DeploymentId, Probability};
 use crate::prediction::Prediction;
@@ -25,6 +25,8 @@ pub struct Ranked {
     pub propensity: Probability,
     /// Why it is called only when nobody else is left: it is shut. It stands behind all that are not.
     pub shut: Option<Unavailable>,
+    /// Calls under way there when it was ranked; fewer come first among equals.
+    pub in_flight: u32,
 }
 
 /// The order in which deployments are tried; never empty.
@@ -35,8 +37,8 @@ pub struct Ranking {
     pub entries: Vec<Ranked>,
     /// Everyone else.
     pub excluded: Vec<Excluded>,
-    /// What broke ties.
-    pub seed: u64,
+    /// Who counted as equal, and in which order those came that were equally busy.
+    pub ties: Ties,
 }
 
 impl Ranking {
@@ -93,9 +95,12 @@ pub enum Exclusion {
         /// The time it stays below at the policy's confidence, milliseconds.
         likely_ms: f64,
     },
-    /// Its first token is expected too late.
+    /// It is not sure enough to begin inside the limit on the first token.
     Ttft {
-        /// When it is expected, milliseconds.
+        /// How sure it is; records from before it was reckoned have none: they went by the median.
+        #[serde(default = "no_chance")]
+        chance: Probability,
+        /// The time before which it begins at the policy's confidence, milliseconds.
         likely_ms: f64,
     },
     /// It is expected to be worse than the caller accepts.
@@ -103,6 +108,10 @@ pub enum Exclusion {
         /// Expected quality.
         expected: Probability,
     },
+}
+
+fn no_chance() -> Probability {
+    Probability::ZERO
 }
 
 impl Exclusion {
@@ -140,7 +149,11 @@ impl fmt::Display for Exclusion {
                 "latency: {:.0} % sure to fit, likely up to {likely_ms:.0} ms",
                 chance.get() * 100.0
             ),
-            Self::Ttft { likely_ms } => write!(out, "first token expected after {likely_ms:.0} ms"),
+            Self::Ttft { chance, likely_ms } => write!(
+                out,
+                "first token: {:.0} % sure to be in time, likely up to {likely_ms:.0} ms",
+                chance.get() * 100.0
+            ),
             Self::Quality { expected } => write!(out, "expected quality {:.2}", expected.get()),
         }
     }
@@ -182,7 +195,7 @@ impl fmt::Display for Refusal {
 mod tests {
     use super::*;
     use crate::domain::{Ability, FailureClass};
-    use crate::prediction::{Forecast, LogNormal, QualityEstimate};
+    use crate::prediction::{CachedInput, Forecast, LogNormal, QualityEstimate};
 
     fn chance(value: f64) -> Probability {
         Probability::clamped(value)
@@ -214,9 +227,9 @@ mod tests {
                 "latency: 50 % sure to fit, likely up to 1234 ms",
             ),
             (
-                Exclusion::Ttft { likely_ms: 700.4 },
+                Exclusion::Ttft { chance: chance(0.75), likely_ms: 700.4 },
                 "max_ttft_ms",
-                "first token expected after 700 ms",
+                "first token: 75 % sure to be in time, likely up to 700 ms",
             ),
             (
                 Exclusion::Quality { expected: chance(0.314) },
@@ -236,7 +249,9 @@ mod tests {
             input_tokens: 1.0,
             output_tokens: tokens,
             cost_usd: forecast,
+            cached: CachedInput::NONE,
             ttft_ms: 1.0,
+            ttft_sigma: 0.0,
             latency_s: forecast,
         };
         Excluded { deployment, reasons, prediction }
@@ -252,7 +267,7 @@ mod tests {
 
     #[test]
     fn a_refusal_counts_the_limits_most_first() {
-        let slow = || Exclusion::Ttft { likely_ms: 1.0 };
+        let slow = || Exclusion::Ttft { chance: chance(0.5), likely_ms: 1.0 };
         let everyone = [vec![Exclusion::NotAllowed, slow()], vec![slow()]];
         let refusal = Refusal { excluded: everyone.map(excluded).to_vec() };
         let wanted = "none of 2 candidates passes the limits: max_ttft_ms excludes 2, \

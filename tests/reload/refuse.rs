@@ -132,7 +132,7 @@ async fn what_does_not_fit_beside_the_served_one_does_not_start() {
         mill.mint("trial", "two", "small");
         change(&mill);
         let (served, shadow) = (Some(mill.at("served")), Some(mill.at("trial")));
-        let places = ArtifactPlaces { served, shadow, canary: None };
+        let places = ArtifactPlaces { served, shadow, ..ArtifactPlaces::default() };
         let opened = Artifacts::open(places).map(|it| it.status().shadow.now.map(|it| it.version));
         let found = opened.map_err(|it| it.reason);
         assert_eq!(found.as_ref().map(Option::as_deref), wanted.as_ref().copied());

@@ -103,8 +103,9 @@ pub(crate) fn pipeline_with(config: Config, breakers: BreakerSettings) -> Pipeli
     let artifacts = Artifacts::open(config.artifacts.clone()).unwrap();
     let caller = HttpCaller::new(config.providers).unwrap();
     let log = OutcomeLog::open(&config.log).unwrap();
-    let Config { fleet, availability, faults, .. } = config;
-    let parts = PipelineParts { fleet, availability, breakers, artifacts, caller, log, faults };
+    let Config { fleet, availability, faults, learning, .. } = config;
+    let parts =
+        PipelineParts { fleet, availability, breakers, artifacts, caller, log, faults, learning };
     Pipeline::new(parts)
 }
 

@@ -26,9 +26,10 @@ fn write_purpose(out: &mut String, manifest: &Manifest) -> std::fmt::Result {
         out,
         "Predicts, for a prompt and each of {} models seen in training, the quality (0 to 1) and the \
          output tokens of the answer, both with a spread; any other model starts at a Gaussian prior \
-         over those. For each exit, a small trunk reads the mean of MiniLM after that many of its layers \
+         over those. For each exit, a small trunk reads {} after that many of its layers \
          (0: the embedding layer) and {} counted features (schema {}); the heads are shared.\n",
         manifest.models.len(),
+        reads(manifest),
         pointsman::features::COUNT,
         manifest.feature_schema
     )?;
@@ -38,6 +39,14 @@ fn write_purpose(out: &mut String, manifest: &Manifest) -> std::fmt::Result {
          time. A prompt is read at exit {deepest} as a rule, and at exit 0 where the encoder's queue would \
          break the deadline; figures without an exit are those of exit {deepest}.\n"
     )
+}
+
+/// What a trunk reads.
+fn reads(manifest: &Manifest) -> String {
+    match &manifest.encoder {
+        None => "the mean of MiniLM".to_owned(),
+        Some(name) => format!("the vector of {name}"),
+    }
 }
 
 fn write_card(out: &mut String, manifest: &Manifest, figures: &Figures) -> std::fmt::Result {
@@ -55,11 +64,14 @@ fn write_card(out: &mut String, manifest: &Manifest, figures: &Figures) -> std::
         data.sources.join(", "),
         data.sha256
     )?;
+    let encoder = match &manifest.encoder {
+        None => "`sentence-transformers/all-MiniLM-L6-v2` (Apache-2.0), in int8,".to_owned(),
+        Some(name) => format!("`{name}` (BERT-shaped, its own licence applies), in f32,"),
+    };
     writeln!(
         out,
-        "- Encoder: `sentence-transformers/all-MiniLM-L6-v2` (Apache-2.0), in int8, \
-         read at exits {}; SHA-256 of the weights that this reads `{}`.",
-        exits, manifest.encoder_sha256
+        "- Encoder: {encoder} read at exits {exits}; SHA-256 of the weights that this reads `{}`.",
+        manifest.encoder_sha256
     )?;
     writeln!(
         out,

@@ -4,7 +4,6 @@
 //! `evaluate` call this, so that a card and a later check agree.
 
 use anyhow::{Context, Result};
-use pointsman::encoder::WIDTH;
 use pointsman::prediction::Predictor;
 
 use crate::controls::{Control, Knn, Pair, Ridge, Vectors};
@@ -46,7 +45,7 @@ pub fn judge_with(
     let deepest = inputs.exits.last().map_or(0, |it| it.exit);
     for inputs in &inputs.exits {
         let embeddings = inputs.embeddings();
-        let vectors = || Vectors::new(&embeddings, data.prompts.len(), WIDTH);
+        let vectors = || Vectors::new(&embeddings, data.prompts.len(), inputs.width());
         let predicted = |it: &dyn Control| {
             let pairs: Vec<Pair> = held_out.iter().map(Pair::from).collect();
             (at_exit(it.name(), inputs.exit, deepest), it.predict(&pairs))

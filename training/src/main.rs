@@ -3,7 +3,8 @@
 //! In: the command line. Out: figures on standard output, progress and errors on standard error.
 //! Invariant: nothing is computed here. Not here: everything else (see the library).
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -11,16 +12,18 @@ use pointsman::encoder::Encoder;
 use pointsman::prediction::Predictor;
 use pointsman_training::choose::Pool;
 use pointsman_training::dataset::Dataset;
+use pointsman_training::drift::Drift;
 use pointsman_training::encoder::Origin;
 use pointsman_training::fit::{FitSettings, encode_prompts_kept};
 use pointsman_training::make::Materials;
 use pointsman_training::metrics::Bootstrap;
 use pointsman_training::newcomer::{AddModelArgs, HoldoutArgs};
-use pointsman_training::offpolicy::{OpeArgs, PromoteArgs};
+use pointsman_training::offpolicy::{Aliases, OpeArgs, PromoteArgs};
+use pointsman_training::relearn::{Refused, RelearnArgs, RetrainArgs};
 use pointsman_training::report::{Job, Options, Report, html};
 use pointsman_training::seeds::Spread;
 use pointsman_training::split::Cut;
-use pointsman_training::{encoder, make, report};
+use pointsman_training::{encoder, make, outcomes, relearn, report};
 
 /// Trains and judges Pointsman's router artifacts.
 #[derive(Parser)]
@@ -34,9 +37,14 @@ struct Cli {
 enum Command {
     /// Makes the encoder's files from the official MiniLM files.
     Encoder(EncoderArgs),
-    /// Trains an artifact on a labelled table and judges it on the part held out.
+    /// Trains an artifact on a labelled table and judges it on the part held out; or, with --outcomes,
+    /// moves a served one by what a log says.
     Fit(FitArgs),
-    /// Judges an artifact and the controls on held-out questions of a labelled table.
+    /// Learns from a log, judges, and takes the served artifact's place: for cron. Exit code 3 when the
+    /// candidate is refused.
+    Retrain(RetrainArgs),
+    /// Judges an artifact and the controls on held-out questions of a labelled table; or, with
+    /// --outcomes, tells how far a log has drifted.
     Evaluate(EvaluateArgs),
     /// Trains routers on folds of a labelled table and judges what their choices cost and yield.
     Frontier(FrontierArgs),
@@ -67,14 +75,15 @@ struct EncoderArgs {
 struct TableArgs {
     /// The labelled table: .parquet, .csv or .jsonl.
     #[arg(long)]
-    data: PathBuf,
+    data: Option<PathBuf>,
     /// The share of questions to hold out, above 0 and below 1.
     #[arg(long, default_value_t = Cut::default().held_out, value_parser = share)]
     held_out: f64,
     /// Another seed holds out other questions.
     #[arg(long, default_value_t = Cut::default().seed)]
     split_seed: String,
-    /// A folder with encoder.safetensors and tokenizer.json; the one in this program by default.
+    /// The encoder's folder: encoder.safetensors and tokenizer.json, or a BERT-shaped sentence encoder;
+    /// the one in this program by default.
     #[arg(long)]
     encoder: Option<PathBuf>,
     /// A file that keeps the prompts' vectors from run to run; written if it is not there.
@@ -86,6 +95,16 @@ struct TableArgs {
 struct FitArgs {
     #[command(flatten)]
     table: TableArgs,
+    /// Learn from this outcome log instead of a table.
+    #[arg(long, conflicts_with = "data")]
+    outcomes: Option<PathBuf>,
+    /// With --outcomes: the folder of the artifact that serves; the one in this program by default.
+    #[arg(long)]
+    artifact: Option<PathBuf>,
+    #[command(flatten)]
+    how: RelearnArgs,
+    #[command(flatten)]
+    aliases: Aliases,
     /// Where to write the artifact and its model card.
     #[arg(long)]
     out: PathBuf,
@@ -108,6 +127,9 @@ struct FitArgs {
 struct EvaluateArgs {
     #[command(flatten)]
     table: TableArgs,
+    /// Tell how far this outcome log has drifted, instead of judging on a table.
+    #[arg(long, conflicts_with_all = ["data", "artifact", "against"])]
+    outcomes: Option<PathBuf>,
     /// The artifact's folder; the one in this program by default.
     #[arg(long)]
     artifact: Option<PathBuf>,
@@ -175,6 +197,10 @@ fn share(text: &str) -> Result<f64, String> {
 }
 
 impl TableArgs {
+    fn data(&self) -> Result<&Path> {
+        self.data.as_deref().context("--data is needed: a labelled table")
+    }
+
     fn encoder(&self) -> Result<Encoder> {
         Ok(match &self.encoder {
             Some(folder) => Encoder::open(folder)?,
@@ -210,13 +236,41 @@ impl ReportArgs {
     }
 }
 
-fn main() -> Result<()> {
-    match Cli::parse().command {
+impl ReportArgs {
+    fn drift(&self, drift: &Drift) -> Result<()> {
+        let json = || serde_json::to_string_pretty(drift);
+        match self.format {
+            Format::Table => print!("{drift}"),
+            Format::Json => println!("{}", json()?),
+        }
+        if let Some(path) = &self.json {
+            std::fs::write(path, json()?).with_context(|| path.display().to_string())?;
+        }
+        Ok(())
+    }
+}
+
+/// A candidate that was refused is no failure of this program, and cron may want to tell them apart.
+const REFUSED: u8 = 3;
+
+fn main() -> ExitCode {
+    let Err(error) = run(Cli::parse().command) else { return ExitCode::SUCCESS };
+    if error.is::<Refused>() {
+        eprintln!("{error}");
+        return ExitCode::from(REFUSED);
+    }
+    eprintln!("Error: {error:?}");
+    ExitCode::FAILURE
+}
+
+fn run(command: Command) -> Result<()> {
+    match command {
         Command::Encoder(asked) => {
             let origin = if asked.any_weights { Origin::Any } else { Origin::Official };
             encoder::make(&asked.weights, &asked.out, origin)
         }
         Command::Fit(asked) => fit(asked),
+        Command::Retrain(asked) => asked.run(),
         Command::Evaluate(asked) => evaluate(asked),
         Command::Frontier(asked) => frontier(asked),
         Command::AddModel(asked) => asked.run(),
@@ -228,8 +282,12 @@ fn main() -> Result<()> {
 
 fn fit(asked: FitArgs) -> Result<()> {
     let encoder = asked.table.encoder()?;
+    if let Some(outcomes) = &asked.outcomes {
+        let (served, how) = (asked.artifact.as_deref(), (&asked.how, &asked.aliases));
+        return relearn::fit((outcomes, &asked.out), served, &encoder, how);
+    }
     let kept = asked.table.vectors.as_deref();
-    let materials = Materials::read(&asked.table.data, &encoder, kept)?;
+    let materials = Materials::read(asked.table.data()?, &encoder, kept)?;
     let mut spread = Spread::default();
     for further in 0..asked.seeds {
         let settings = FitSettings {
@@ -243,6 +301,10 @@ fn fit(asked: FitArgs) -> Result<()> {
         spread.add(&figures);
         if let Some(out) = out {
             println!("{figures}\nwrote {}", out.display());
+            if let Some(folder) = asked.table.encoder.as_ref().filter(|_| !encoder.is_early_exit())
+            {
+                println!("it needs its encoder: [encoder] path = \"{}\"", folder.display());
+            }
         }
     }
     if asked.seeds > 1 {
@@ -252,6 +314,9 @@ fn fit(asked: FitArgs) -> Result<()> {
 }
 
 fn evaluate(asked: EvaluateArgs) -> Result<()> {
+    if let Some(path) = &asked.outcomes {
+        return asked.report.drift(&Drift::of(outcomes::open(path)?.as_ref())?);
+    }
     let encoder = asked.table.encoder()?;
     let predictor = match &asked.artifact {
         Some(folder) => Predictor::open(folder, &encoder)?,
@@ -259,11 +324,12 @@ fn evaluate(asked: EvaluateArgs) -> Result<()> {
     };
     let against = asked.against.as_ref().map(|it| Predictor::open(it, &encoder)).transpose()?;
     let options = asked.report.options(&asked.table);
-    let data = Dataset::read(&asked.table.data)?;
+    let table = asked.table.data()?;
+    let data = Dataset::read(table)?;
     let inputs = encode_prompts_kept(&data, &encoder, asked.table.vectors.as_deref())?;
     let job = Job { data: &data, inputs: &inputs, encoder: &encoder, options: &options };
     let report = report::evaluate(job, &predictor, against.as_ref())
-        .with_context(|| asked.table.data.display().to_string())?;
+        .with_context(|| table.display().to_string())?;
     asked.report.show(&report)
 }
 
@@ -271,10 +337,11 @@ fn frontier(asked: FrontierArgs) -> Result<()> {
     let encoder = asked.table.encoder()?;
     let options = asked.report.options(&asked.table);
     let settings = FitSettings { seed: asked.seed, ..FitSettings::default() };
-    let data = Dataset::read(&asked.table.data)?;
+    let table = asked.table.data()?;
+    let data = Dataset::read(table)?;
     let inputs = encode_prompts_kept(&data, &encoder, asked.table.vectors.as_deref())?;
     let job = Job { data: &data, inputs: &inputs, encoder: &encoder, options: &options };
     let report = report::frontier(job, asked.folds as usize, &settings)
-        .with_context(|| asked.table.data.display().to_string())?;
+        .with_context(|| table.display().to_string())?;
     asked.report.show(&report)
 }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use pointsman::domain::ChatRequest;
-use pointsman::encoder::{Encoder, Exit};
+use pointsman::encoder::{Encoder, Exit, sample};
 use pointsman::features;
 use pointsman::prediction::{Predictor, WEIGHTS_FILE};
 use pointsman_training::dataset::Dataset;
@@ -91,6 +91,41 @@ fn a_table_becomes_an_artifact_that_serves_and_repeats() {
     let card =
         std::fs::read_to_string(folder.path().join("first").join(CARD_FILE)).expect("a card");
     assert!(card.contains("nearest neighbours") && card.contains("prompt length"));
+}
+
+#[test]
+fn an_artifact_is_trained_for_any_encoder_and_refused_by_every_other() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (data, bert, out) =
+        (folder.path().join("labels.csv"), folder.path().join("bert"), folder.path().join("out"));
+    table(&data);
+    std::fs::create_dir(&bert).expect("made");
+    sample::write(&bert, 7).expect("an encoder");
+    let encoder = Encoder::open(&bert).expect("it opens");
+    let settings = FitSettings { hidden: 32, epochs: 8, ..FitSettings::default() };
+    let cut = Cut { held_out: 0.3, ..Cut::default() };
+    let kept = folder.path().join("vectors");
+    let materials = Materials::read(&data, &encoder, Some(&kept)).expect("a table");
+    let figures = artifact(&materials, &encoder, &cut, &settings, Some(&out)).expect("an artifact");
+    let row = figures.rows.iter().find(|it| it.name == Figures::ARTIFACT).expect("a row");
+    assert!(row.quality.auc.expect("a figure") > 0.8, "{figures}");
+    let served = Predictor::open(&out, &encoder).expect("it loads");
+    assert_eq!((served.exits(), served.inputs()), (&[0, 2][..], 32 + features::COUNT));
+    assert_eq!(served.manifest().encoder.as_deref(), Some("bert"));
+    let card = std::fs::read_to_string(out.join(CARD_FILE)).expect("a card");
+    assert!(card.contains("the vector of bert") && !card.contains("MiniLM"), "{card}");
+    let shipped = Encoder::shipped().expect("the shipped encoder");
+    let error = Predictor::open(&out, &shipped).expect_err("refused").to_string();
+    assert!(error.contains("(bert), the encoder in use has"), "{error}");
+    // Vectors that were kept of another encoder are made anew.
+    let read = |encoder: &Encoder| {
+        let data = Dataset::read(&data).expect("a table");
+        encode_prompts_kept(&data, encoder, Some(&kept)).expect("encoded")
+    };
+    let own = read(&encoder);
+    assert_eq!(own.exits.iter().map(|it| it.width()).collect::<Vec<_>>(), [32, 32]);
+    sample::write(&bert, 8).expect("another encoder");
+    assert_ne!(own, read(&Encoder::open(&bert).expect("it opens")));
 }
 
 #[test]

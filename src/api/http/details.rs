@@ -92,6 +92,7 @@ pub(super) fn of_decision(decision: &Decision, explain: Explain) -> Value {
     let rest = json!({
         "object": "pointsman.decision",
         "encoder_exit": decision.encoder_exit,
+        "learned_updates": decision.learned_updates,
         // As text: JavaScript's numbers end at 2^53.
         "seed": decision.id.seed().to_string(),
         "decide_us": decision.decide_us,
@@ -141,6 +142,7 @@ fn ranked(of: &Ranked) -> Value {
         "utility": of.utility,
         "propensity": of.propensity.get(),
         "shut": of.shut.as_ref().map(ToString::to_string),
+        "in_flight": of.in_flight,
     })
 }
 
@@ -160,11 +162,13 @@ fn prediction(of: &Prediction) -> Value {
         "quality_spread": of.quality.spread,
         "input_tokens": of.input_tokens,
         "output_tokens": of.output_tokens.mean(),
-        "cost_usd": of.cost_usd.mean(),
+        "cost_usd": of.expected_cost_usd(),
         "cost_usd_p90": of.cost_usd.quantile(0.9),
         "latency_ms": of.latency_s.mean() * 1_000.0,
         "latency_ms_p90": of.latency_s.quantile(0.9) * 1_000.0,
         "ttft_ms": of.ttft_ms,
+        "cached_tokens": of.cached.tokens,
+        "ttft_ms_p90": of.ttft_quantile_ms(0.9),
     })
 }
 

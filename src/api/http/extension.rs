@@ -13,7 +13,7 @@ use crate::domain::{FORCED_MAX, Violation};
 /// The name of the object.
 pub(super) const NAME: &str = "pointsman";
 /// Its fields.
-pub(super) const KNOWN: [&str; 10] = [
+pub(super) const KNOWN: [&str; 11] = [
     "budget",
     "preference",
     "min_quality",
@@ -23,6 +23,7 @@ pub(super) const KNOWN: [&str; 10] = [
     "request_id",
     "metadata",
     "explain",
+    "explore",
     "faults",
 ];
 const BUDGET: [&str; 4] = ["max_cost_usd", "max_latency_ms", "max_ttft_ms", "confidence"];
@@ -53,6 +54,7 @@ pub(super) fn read(value: Value, wire: &mut proto::RouteRequest, found: &mut Vec
     over(&mut wire.request_id, fields.text("request_id", found));
     wire.metadata.extend(fields.named_texts("metadata", found));
     wire.explain = fields.flag("explain", found).unwrap_or(wire.explain);
+    over(&mut wire.explore, fields.flag("explore", found));
     if let Some(list) = fields.place("faults") {
         // One more than is allowed is enough to be told so.
         let list = list.elements(found).into_iter().take(FORCED_MAX + 1);
@@ -168,6 +170,7 @@ mod tests {
                 "hedge": true, "timeouts": {"first_token_ms": 800, "stall_ms": 2000.5},
             },
             "session_id": "s", "request_id": "r", "metadata": {"k": "v"}, "explain": true,
+            "explore": false,
             "faults": [{"target": "*", "fault": "reset", "times": 2, "probability": 0.5}],
         });
         read(value, &mut wire, &mut found);
@@ -182,7 +185,7 @@ mod tests {
         assert_eq!((timeouts.first_token_ms, timeouts.stall_ms), (Some(800.0), Some(2000.5)));
         assert_eq!(fallback.hedge, Some(true));
         assert_eq!((wire.session_id.as_deref(), wire.explain), (Some("s"), true));
-        assert_eq!(wire.metadata["k"], "v");
+        assert_eq!((wire.metadata["k"].as_str(), wire.explore), ("v", Some(false)));
         let fault = &wire.faults[0];
         assert_eq!((fault.target.as_str(), fault.fault.as_str()), ("*", "reset"));
         assert_eq!((fault.times, fault.probability), (Some(2), Some(0.5)));

@@ -14,7 +14,7 @@ const PREFIX: &str = "x-pointsman-";
 /// Its rest is the key: `x-pointsman-metadata-team: search`.
 const METADATA: &str = "metadata-";
 /// Every header without its prefix, with the field it sets.
-pub(super) const KNOWN: [(&str, &str); 10] = [
+pub(super) const KNOWN: [(&str, &str); 11] = [
     ("max-cost-usd", "budget.max_cost_usd"),
     ("max-latency-ms", "budget.max_latency_ms"),
     ("max-ttft-ms", "budget.max_ttft_ms"),
@@ -25,6 +25,7 @@ pub(super) const KNOWN: [(&str, &str); 10] = [
     ("session-id", "session_id"),
     ("request-id", "request_id"),
     ("explain", "explain"),
+    ("explore", "explore"),
 ];
 
 /// Reads every header of ours.
@@ -71,6 +72,7 @@ fn one(own: &str, value: &str, wire: &mut proto::RouteRequest) -> Result<(), Str
         "session-id" => wire.session_id = Some(value.to_owned()),
         "request-id" => wire.request_id = Some(value.to_owned()),
         "explain" => wire.explain = flag(value)?,
+        "explore" => wire.explore = Some(flag(value)?),
         _ => return Err(unknown(own)),
     }
     Ok(())
@@ -107,6 +109,7 @@ mod tests {
             ("x-pointsman-confidence", "0.8"),
             ("x-pointsman-preference", "cost"),
             ("x-pointsman-explain", "true"),
+            ("x-pointsman-explore", "0"),
             ("x-pointsman-metadata-team", "search"),
             ("x-pointsman-min-quality", "high"),
             ("x-pointsman-on-stream-failure", "restart"),
@@ -121,6 +124,7 @@ mod tests {
         let budget = wire.budget.unwrap();
         assert_eq!((budget.max_cost_usd, budget.confidence), (Some(0.01), Some(0.8)));
         assert_eq!(wire.preference.unwrap().preset.as_deref(), Some("cost"));
+        assert_eq!(wire.explore, Some(false));
         assert!(wire.explain && wire.metadata["team"] == "search");
         let fields: Vec<_> = found.iter().map(|it| it.field.as_str()).collect();
         let wanted = ["min-quality", "on-stream-failure", "sesion-id"];

@@ -122,7 +122,10 @@ pub(super) async fn rank(
 /// Ranks away from the threads that serve connections.
 async fn ranked(face: Arc<Face>, wanted: Wanted) -> Result<Value, Fault> {
     let explain = wanted.explain();
-    let work = move || face.pipeline.rank(&wanted.chat, &wanted.policy);
+    let work = move || {
+        let session = wanted.wire.session_id.as_deref();
+        face.pipeline.rank_in(session, &wanted.chat, &wanted.policy)
+    };
     let decision = tokio::task::spawn_blocking(work).await.unwrap_or_else(|it| Err(it.into()));
     let decision = decision.map_err(|it| fault::broken(&it))?;
     Ok(details::of_decision(&decision, explain))

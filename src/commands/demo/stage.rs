@@ -23,7 +23,7 @@ use crate::commands::scratch::Scratch;
 use crate::commands::{CommandError, stop};
 use crate::domain::ProviderName;
 use crate::outcome::LogSettings;
-use crate::pipeline::{ArtifactPlaces, FaultPolicy, Pipeline};
+use crate::pipeline::{ArtifactPlaces, FaultPolicy, Learning, Pipeline};
 use crate::providers::{ApiKey, Provider};
 use crate::ranking::Availability;
 use crate::simulator::{Dialect, Simulator};
@@ -65,6 +65,7 @@ impl Stage {
             log: log.clone(),
             // Made-up models on loopback: whoever plays with it may also break it.
             faults: FaultPolicy::Allowed,
+            learning: Learning::Off,
         };
         let pipeline = Arc::new(assemble::pipeline(artifacts, served)?);
         let listener = front(show.listen).await?;

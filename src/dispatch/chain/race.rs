@@ -10,12 +10,12 @@ use std::time::Duration;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::super::health::Verdict;
+use super::super::health::{InFlight, Verdict};
 use super::super::next::Left;
 use super::super::next::{shortfall, untried};
 use super::super::timing::{Turn, attempt_limit, hedge_delay};
 use super::record::LOST;
-use super::{Chain, Success};
+use super::{Chain, Success, UnderWay};
 use crate::domain::{FailureClass, Usd};
 use crate::providers::CallFailure;
 use crate::ranking::Ranked;
@@ -58,14 +58,15 @@ impl<'a> Chain<'a> {
                 }
             };
             let (at, result) = ended?;
-            let (ranked, start) = (self.walk[at], self.ended(at));
+            let (start, counted) = self.ended(at);
+            let ranked = self.walk[at];
             match result {
                 Ok(value) => {
                     self.tell(ranked, start, Verdict::Answered);
                     // The loser's call is over before it is written down.
                     drop(running);
                     self.abandon(LOST);
-                    return Some(Success { ranked, start, value });
+                    return Some(Success { ranked, start, value, counted });
                 }
                 Err(failure) => {
                     beside = None;
@@ -76,14 +77,16 @@ impl<'a> Chain<'a> {
     }
 
     fn begin(&mut self, at: usize) -> &'a Ranked {
-        self.under_way.push((at, self.plan.arrived.elapsed()));
+        let counted = self.plan.health.begin(&self.walk[at].deployment.id);
+        self.under_way.push(UnderWay { at, start: self.plan.arrived.elapsed(), counted });
         self.walk[at]
     }
 
-    /// When an attempt that has just ended began.
-    fn ended(&mut self, at: usize) -> Duration {
-        let place = self.under_way.iter().position(|it| it.0 == at);
-        place.map_or(Duration::ZERO, |it| self.under_way.remove(it).1)
+    /// When an attempt began that has just ended, or whose answer has; it still counts as under way.
+    fn ended(&mut self, at: usize) -> (Duration, Option<InFlight<'a>>) {
+        let place = self.under_way.iter().position(|it| it.at == at);
+        let ended = place.map(|it| self.under_way.remove(it));
+        ended.map_or((Duration::ZERO, None), |it| (it.start, Some(it.counted)))
     }
 
     /// How long to wait before a second candidate may start; `None` where that is not wanted.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::super::billing::{Ended, Expected, Received, bill};
 use super::super::health::{Pace, Told, Verdict};
 use super::super::timing::{Awaited, p99};
-use super::Chain;
+use super::{Chain, UnderWay};
 use crate::domain::{Attempt, FailureClass, Usage, Usd};
 use crate::providers::CallFailure;
 use crate::ranking::Ranked;
@@ -140,7 +140,8 @@ impl Chain<'_> {
 
     /// Writes down the attempts that were under way when they were dropped.
     pub(super) fn abandon(&mut self, detail: Option<&'static str>) {
-        for (at, start) in std::mem::take(&mut self.under_way) {
+        for UnderWay { at, start, counted } in std::mem::take(&mut self.under_way) {
+            drop(counted);
             let failure = Some(FailureClass::Cancelled);
             self.record(
                 self.walk[at],

@@ -1,7 +1,7 @@
 //! The health of every deployment, as the calls of this process find it.
 //!
 //! In: who wants to call, how calls ended. Out: [`Admission`]s, what is shut and until when, and
-//! whether a deployment may be called a second time. Invariant: one entry per deployment of the
+//! whether a deployment may be called a second time, and how many calls are under way. Invariant: one entry per deployment of the
 //! fleet and no other; every decision is one of `breaker`, `retries`, `hedges` or `refusals`, under one lock that is
 //! never held while waiting. Not here: what follows from it (see `chain`).
 
@@ -13,6 +13,7 @@ mod retries;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -42,7 +43,21 @@ pub(super) enum Pace {
 pub struct Health {
     epoch: Instant,
     settings: BreakerSettings,
+    /// Calls under way at each deployment; the map itself never changes.
+    calls: BTreeMap<DeploymentId, AtomicU32>,
     inner: Mutex<Inner>,
+}
+
+/// A call that is counted as under way until this is dropped, however it ends.
+#[derive(Debug)]
+pub(super) struct InFlight<'a>(Option<&'a AtomicU32>);
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        if let Some(calls) = self.0 {
+            calls.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -80,11 +95,29 @@ pub struct Shut {
 impl Health {
     /// Everyone healthy.
     pub fn new(fleet: impl IntoIterator<Item = DeploymentId>, settings: BreakerSettings) -> Self {
-        let breakers = fleet.into_iter().map(|it| (it, Breaker::default())).collect();
+        let breakers: BTreeMap<_, _> =
+            fleet.into_iter().map(|it| (it, Breaker::default())).collect();
+        let calls = breakers.keys().map(|it| (it.clone(), AtomicU32::new(0))).collect();
         let (retries, hedges) = (RetryBudget::default(), HedgeBudget::default());
         let inner = Inner { breakers, retries, hedges, refusals: Refusals::default() };
         let inner = Mutex::new(inner);
-        Self { epoch: Instant::now(), settings, inner }
+        Self { epoch: Instant::now(), settings, calls, inner }
+    }
+
+    /// Counts a call as under way. One of another fleet is not counted.
+    pub(super) fn begin(&self, deployment: &DeploymentId) -> InFlight<'_> {
+        let calls = self.calls.get(deployment);
+        if let Some(calls) = calls {
+            calls.fetch_add(1, Ordering::Relaxed);
+        }
+        InFlight(calls)
+    }
+
+    /// How many calls are under way now at each deployment that has any. The counts are of almost one
+    /// moment: enough to choose among equals.
+    pub fn in_flight(&self) -> impl Iterator<Item = (&DeploymentId, u32)> {
+        let counts = self.calls.iter().map(|(id, calls)| (id, calls.load(Ordering::Relaxed)));
+        counts.filter(|(_, calls)| *calls > 0)
     }
 
     /// The time since this was made: the `now` of every other function.

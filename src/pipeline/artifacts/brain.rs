@@ -8,9 +8,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::encoder::{self, EncodeError, Encoder, EncoderError, EncoderQueue};
+use super::super::lessons::{Lessons, Pupils};
+use super::status::ArtifactPlaces;
+use crate::catalog::Fleet;
+use crate::encoder::{EncodeError, Encoder, EncoderError, EncoderQueue};
 use crate::prediction::{ArtifactError, Predictor, Probes, SmokeError, smoke};
 
+/// Where an artifact's folder may hold the encoder that it was trained on.
+pub(super) const ENCODER_FOLDER: &str = "encoder";
 /// What [`Unfit::SameVersion`] is for programs.
 pub(super) const SAME_VERSION: &str = "SAME_VERSION";
 
@@ -20,6 +25,8 @@ pub(crate) struct Brain {
     pub(crate) queue: Arc<EncoderQueue>,
     /// Makes predictions of them.
     pub(crate) predictor: Predictor,
+    /// What scores have taught about its predictions; nothing unless it has served.
+    pub(in crate::pipeline) lessons: Lessons,
     /// Where it came from; `None`: this binary.
     pub(super) path: Option<PathBuf>,
     /// When.
@@ -84,12 +91,13 @@ impl Unfit {
 impl Brain {
     /// Loads and checks one that is to serve. It takes over what it can of the one before: its encoder,
     /// with the queue and the cache, if it is the same.
-    pub(super) fn open(path: Option<&Path>, before: Option<&Self>) -> Result<Self, Unfit> {
-        let own = path.filter(|it| it.join(encoder::WEIGHTS_FILE).is_file());
-        let known = before.filter(|it| own.is_none() && it.shipped_encoder);
+    pub(super) fn open(places: &ArtifactPlaces, before: Option<&Self>) -> Result<Self, Unfit> {
+        let (path, own) = (places.served.as_deref(), encoder_of(places));
+        let shipped = own.is_none();
+        let known = before.filter(|it| shipped && it.shipped_encoder);
         let encoder = match (known, own) {
             (Some(before), _) => Arc::clone(before.encoder()),
-            (None, Some(folder)) => Arc::new(Encoder::open(folder)?),
+            (None, Some(folder)) => Arc::new(Encoder::open(&folder)?),
             (None, None) => Arc::new(Encoder::shipped()?),
         };
         let checksum = encoder.whole_checksum();
@@ -101,7 +109,7 @@ impl Brain {
             None => Arc::new(Probes::read(&encoder)?),
         };
         smoke(&predictor, &probes)?;
-        let shipped_encoder = kept.map_or(own.is_none(), |it| it.shipped_encoder);
+        let shipped_encoder = kept.map_or(shipped, |it| it.shipped_encoder);
         let queue = match kept.filter(|it| it.queue.is_for(predictor.exits())) {
             Some(it) => Arc::clone(&it.queue),
             None => Arc::new(EncoderQueue::start(encoder, predictor.exits())),
@@ -147,6 +155,11 @@ impl Brain {
         self.predictor.version()
     }
 
+    /// Who is learned about with it.
+    pub(in crate::pipeline) fn pupils<'a>(&'a self, fleet: &'a Fleet) -> Pupils<'a> {
+        Pupils { fleet, predictor: &self.predictor }
+    }
+
     pub(super) fn encoder(&self) -> &Arc<Encoder> {
         self.queue.encoder()
     }
@@ -157,8 +170,19 @@ impl Brain {
         (queue, probes, shipped_encoder): (Arc<EncoderQueue>, Arc<Probes>, bool),
     ) -> Self {
         let (path, loaded_at) = (path.map(Path::to_owned), SystemTime::now());
-        Self { queue, predictor, path, loaded_at, probes, shipped_encoder }
+        let lessons = Lessons::default();
+        Self { queue, predictor, lessons, path, loaded_at, probes, shipped_encoder }
     }
+}
+
+/// The folder of the encoder that the served artifact was trained on; `None`: the one in this binary.
+fn encoder_of(places: &ArtifactPlaces) -> Option<PathBuf> {
+    let beside = || {
+        let folder = places.served.as_ref()?;
+        let both = [folder.clone(), folder.join(ENCODER_FOLDER)];
+        both.into_iter().find(|it| Encoder::is_in(it))
+    };
+    places.encoder.clone().or_else(beside)
 }
 
 fn opened(path: Option<&Path>, encoder: &Encoder) -> Result<Predictor, ArtifactError> {

@@ -11,12 +11,13 @@ mod shadow;
 mod status;
 mod watch;
 
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
+use std::path::Path;
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 use std::time::Duration;
 
 use tokio::sync::Mutex;
 
+use crate::encoder::Encoder;
 pub(crate) use brain::Brain;
 pub use brain::Unfit;
 use lineup::Canary;
@@ -44,7 +45,11 @@ pub struct Artifacts {
     state: RwLock<State>,
     /// Held by whoever loads.
     desk: Arc<Mutex<Desk>>,
+    /// Told who serves, at once and after every swap.
+    serving: OnceLock<Serving>,
 }
+
+type Serving = Box<dyn Fn(&Brain) + Send + Sync>;
 
 struct State {
     lineup: Arc<Lineup>,
@@ -64,13 +69,13 @@ impl Artifacts {
     /// so it is after a promotion.
     pub fn open(places: ArtifactPlaces) -> Result<Self, Refused> {
         let desk = Desk(Slot::ALL.map(|it| places.path(it).map(|it| Watched::new(Look::at(it)))));
-        let served = Brain::open(places.served.as_deref(), None);
+        let served = Brain::open(&places, None);
         let served = served.map_err(|it| Refused::new(Slot::Served, places.served.clone(), &it))?;
         let lineup = Lineup { served: Arc::new(served), shadow: None, canary: None };
         let (previous, rolled_back, refused) = (None, None, [None, None, None]);
         let state = State { lineup: Arc::new(lineup), previous, rolled_back, refused };
         let (state, desk) = (RwLock::new(state), Arc::new(Mutex::new(desk)));
-        let artifacts = Self { places, state, desk };
+        let artifacts = Self { places, state, desk, serving: OnceLock::new() };
         for slot in [Slot::Shadow, Slot::Canary] {
             artifacts.load(slot).map(drop).or_else(Refused::unless_promoted)?;
         }
@@ -115,6 +120,24 @@ impl Artifacts {
     pub async fn rollback(self: &Arc<Self>) -> Result<(), NothingBefore> {
         let done = self.at_desk(|it, _| it.roll_back()).await;
         done.unwrap_or(Err(NothingBefore))
+    }
+
+    /// The encoder that reads for whoever serves now.
+    pub fn encoder(&self) -> Arc<Encoder> {
+        Arc::clone(self.now().served.encoder())
+    }
+
+    /// Has somebody told who serves, now and after every swap, on the thread that swaps. The first who
+    /// asks is the only one.
+    pub(crate) fn on_serving(&self, tell: impl Fn(&Brain) + Send + Sync + 'static) {
+        let _ = self.serving.set(Box::new(tell));
+        self.tell_serving();
+    }
+
+    fn tell_serving(&self) {
+        if let Some(tell) = self.serving.get() {
+            tell(&self.now().served);
+        }
     }
 
     /// How everything stands.
@@ -194,7 +217,7 @@ impl Artifacts {
         let Some(path) = self.places.path(slot) else { return Ok(false) };
         let served = Arc::clone(&self.now().served);
         let loaded = match slot {
-            Slot::Served => Brain::open(Some(path), Some(&served)),
+            Slot::Served => Brain::open(&self.places, Some(&served)),
             Slot::Shadow | Slot::Canary => Brain::beside(path, &served),
         };
         match loaded {
@@ -256,6 +279,7 @@ impl Artifacts {
             // Logged, and told by the status.
             let _ = self.load(slot);
         }
+        self.tell_serving();
     }
 
     fn roll_back(&self) -> Result<(), NothingBefore> {
@@ -286,8 +310,8 @@ impl ArtifactPlaces {
         }
     }
 
-    /// Only the one that serves.
-    pub fn served_only(served: Option<PathBuf>) -> Self {
-        Self { served, ..Self::default() }
+    /// The same without those on trial.
+    pub fn served_only(self) -> Self {
+        Self { shadow: None, canary: None, ..self }
     }
 }

@@ -109,11 +109,12 @@ fn expected(of: &Prediction, utility: Option<f64>) -> ExpectedFacts {
 
 #[cfg(test)]
 mod tests {
+    use super::super::ArtifactPlaces;
     use super::*;
 
     #[test]
     fn nobody_waits_for_it() {
-        let brain = Arc::new(Brain::open(None, None).unwrap());
+        let brain = Arc::new(Brain::open(&ArtifactPlaces::default(), None).unwrap());
         let shadow = Arc::new(Shadow::start(brain));
         let refusal = || Err(Refusal { excluded: vec![] });
         // Held up, until this end lets go.

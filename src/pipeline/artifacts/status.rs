@@ -45,6 +45,9 @@ impl fmt::Display for Slot {
 pub struct ArtifactPlaces {
     /// The folder of the one that serves; `None`: the one in this binary.
     pub served: Option<PathBuf>,
+    /// The folder of the encoder that it was trained on; `None`: the artifact's own folder or `encoder/`
+    /// inside it, where there is one, else the one in this binary.
+    pub encoder: Option<PathBuf>,
     /// The folder of one that looks on.
     pub shadow: Option<PathBuf>,
     /// The folder of one that serves a share, and the share.

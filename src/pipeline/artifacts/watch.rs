@@ -7,15 +7,21 @@
 
 use std::fs::{self, File};
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use super::brain::ENCODER_FOLDER;
 use crate::domain::sha256_hex;
-use crate::encoder::{self, TOKENIZER_FILE};
+use crate::encoder::{self, BERT_CONFIG_FILE, BERT_WEIGHTS_FILE, TOKENIZER_FILE};
 use crate::prediction::{MANIFEST_FILE, WEIGHTS_FILE};
 
 /// As much of a manifest as is read to tell it from another; the shipped one has 24 KB.
 const MANIFEST_BYTES_MAX: u64 = 4 << 20;
+
+const ARTIFACT_FILES: [&str; 2] = [MANIFEST_FILE, WEIGHTS_FILE];
+/// Of either kind of encoder.
+const ENCODER_FILES: [&str; 4] =
+    [encoder::WEIGHTS_FILE, TOKENIZER_FILE, BERT_CONFIG_FILE, BERT_WEIGHTS_FILE];
 
 /// What a folder looks like from outside. The manifest names its weights by their checksum, so its own
 /// tells whole artifacts apart, whatever their times are.
@@ -28,12 +34,15 @@ pub(super) struct Look {
 impl Look {
     /// Looks at a folder, through symbolic links.
     pub(super) fn at(folder: &Path) -> Self {
-        let names = [MANIFEST_FILE, WEIGHTS_FILE, encoder::WEIGHTS_FILE, TOKENIZER_FILE];
-        let file = |name: &str| {
-            let it = fs::metadata(folder.join(name)).ok()?;
+        let file = |it: PathBuf| {
+            let it = fs::metadata(it).ok()?;
             Some((it.len(), it.modified().ok()))
         };
-        Self { manifest: manifest(folder), files: names.into_iter().map(file).collect() }
+        let inside = folder.join(ENCODER_FOLDER);
+        let own = ARTIFACT_FILES.map(|it| folder.join(it)).into_iter();
+        let encoders = [folder, &inside].map(|at| ENCODER_FILES.map(|it| at.join(it)));
+        let files = own.chain(encoders.into_iter().flatten()).map(file).collect();
+        Self { manifest: manifest(folder), files }
     }
 }
 

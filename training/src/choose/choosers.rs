@@ -6,7 +6,6 @@
 //! here: the choice itself (see [`super::Sweep`]).
 
 use anyhow::Result;
-use pointsman::encoder::WIDTH;
 use pointsman::prediction::{LogNormal, Predictor};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -75,7 +74,8 @@ pub fn controls(
 ) -> Result<Vec<Chooser>> {
     let (data, labels) = (table.data, train.labels());
     let prices = Prices::fit(data.models.len(), train);
-    let vectors = || Vectors::new(table.embeddings, data.prompts.len(), WIDTH);
+    let width = table.embeddings.len() / data.prompts.len().max(1);
+    let vectors = || Vectors::new(table.embeddings, data.prompts.len(), width);
     let pairs: Vec<Pair> = test.cells.iter().map(|it| Pair::from(&it.label)).collect();
     let blind = |name: &str, quality: Vec<f32>| priced(name, quality, test, &prices);
     let mut random = ChaCha8Rng::seed_from_u64(seed);
@@ -187,7 +187,7 @@ mod tests {
     fn controls_are_named_priced_and_repeat() {
         let data = testing::dataset(300);
         let inputs = Inputs::default();
-        let embeddings = crate::controls::testing::vectors(300, WIDTH);
+        let embeddings = crate::controls::testing::vectors(300, 384);
         let table = Table { data: &data, inputs: &inputs, embeddings: &embeddings };
         let rows = PoolRows::new(&testing::pool(), &data, &(0..300).collect::<Vec<_>>());
         let (train, _) = rows.keep(|it| it < 200);

@@ -11,11 +11,8 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::dataset::{Dataset, Label};
-use crate::fit::Inputs;
+use crate::fit::{Inputs, latency, speeds};
 use crate::metrics::{Bootstrap, Figure, MetricError, quantile};
-
-/// Fewer training rows say nothing of a model's speed.
-const SPEED_ROWS_MIN: usize = 100;
 
 /// What is foretold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,9 +75,6 @@ pub struct Forecasts {
     by_error: [Vec<u32>; 2],
 }
 
-/// A model's time to start, seconds, and seconds per token.
-type Speed = (f64, f64);
-
 impl Forecasts {
     /// Foretells a quantity of every held-out label that has it; `None` where none has.
     ///
@@ -92,7 +86,7 @@ impl Forecasts {
         parts: &Parts<'_>,
     ) -> Result<Option<Self>, MetricError> {
         let plain = plain_medians(quantity, parts)?;
-        let speeds = speeds(parts.data.models.len(), parts.train);
+        let speeds = speeds(parts.data.models.len(), parts.train.iter());
         let one = |label: &Label| {
             let truth = truth(quantity, label)?;
             let model = usize::from(label.model);
@@ -179,7 +173,7 @@ impl Forecasts {
 fn truth(quantity: Quantity, label: &Label) -> Option<f64> {
     match quantity {
         Quantity::OutputTokens => label.output_tokens.map(|it| f64::from(it.max(1))),
-        Quantity::Latency => label.latency_s.map(f64::from).filter(|it| *it > 0.0),
+        Quantity::Latency => latency(label),
     }
 }
 
@@ -190,28 +184,6 @@ fn plain_medians(quantity: Quantity, parts: &Parts<'_>) -> Result<Vec<f64>, Metr
         rows[usize::from(label.model)].extend(truth(quantity, label));
     }
     rows.iter().map(|it| if it.is_empty() { Ok(1.0) } else { quantile(it, 0.5) }).collect()
-}
-
-/// `latency = start + per token * tokens` per model, by least squares of relative errors.
-fn speeds(models: usize, train: &[Label]) -> Vec<Option<Speed>> {
-    let mut sums = vec![([0.0; 5], 0); models];
-    for label in train {
-        let (Some(tokens), Some(latency)) =
-            (label.output_tokens.map(f64::from), truth(Quantity::Latency, label))
-        else {
-            continue;
-        };
-        let weight = 1.0 / (latency * latency);
-        let terms = [1.0, tokens, tokens * tokens, latency, tokens * latency];
-        let (own, count) = &mut sums[usize::from(label.model)];
-        own.iter_mut().zip(terms).for_each(|(sum, it)| *sum += weight * it);
-        *count += 1;
-    }
-    let solve = |([n, t, tt, l, tl], count): ([f64; 5], usize)| {
-        let slope = ((n * tl - t * l) / (n * tt - t * t).max(1e-12)).max(0.0);
-        (count >= SPEED_ROWS_MIN).then(|| (((l - slope * t) / n).max(1e-3), slope))
-    };
-    sums.into_iter().map(solve).collect()
 }
 
 #[cfg(test)]
@@ -235,13 +207,5 @@ mod tests {
         assert!(it.values(&[0, 0, 0])[0].is_nan());
         let figures = it.figures(3, &Bootstrap { draws: 9, seed: 1 });
         assert_eq!((figures.labels, figures.coverage_90.value), (4, Some(0.75)));
-    }
-
-    #[test]
-    fn a_straight_line_of_latency_is_found() {
-        let data = crate::choose::testing::dataset(150);
-        let (start, per_token) = speeds(2, &data.labels)[1].unwrap();
-        assert!((start - 0.5).abs() < 1e-4 && (per_token - 0.01).abs() < 1e-4, "{start}");
-        assert_eq!(speeds(3, &data.labels[..20]), [None, None, None]);
     }
 }

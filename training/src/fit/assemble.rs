@@ -5,7 +5,7 @@
 
 use anyhow::{Context, Result, ensure};
 use pointsman::domain::sha256_hex;
-use pointsman::encoder::{Encoder, WIDTH};
+use pointsman::encoder::Encoder;
 use pointsman::features::FEATURE_SCHEMA;
 use pointsman::prediction::{
     Artifact, DataFacts, FORMAT_VERSION, Figures, LATENT, LearnedModel, Manifest, Trunk,
@@ -17,9 +17,9 @@ use rayon::prelude::*;
 
 use super::FitSettings;
 use super::heads::{Evidence, Heads, believe};
-use super::inputs::{ExitInputs, INPUT, Inputs};
+use super::inputs::{ExitInputs, Inputs};
 use super::network::{Network, TrunkVars};
-use super::speed::latency_sigma;
+use super::speed::Foretold;
 use super::targets::{TargetRow, rows};
 use super::train::{Lessons, train};
 use crate::dataset::Dataset;
@@ -43,8 +43,9 @@ pub fn fit(
     let mut draws = ChaCha8Rng::seed_from_u64(settings.seed);
     let inner = Split::new(&dataset.prompts, &Cut { held_out: 0.1, seed: "validation".to_owned() });
     let held_out = |it: usize| split.is_held_out(it as u32);
-    let train_rows = rows(dataset, |it| !held_out(it) && !inner.is_held_out(it as u32));
-    let validation = rows(dataset, |it| !held_out(it) && inner.is_held_out(it as u32));
+    let to_train = |it: usize| !held_out(it) && !inner.is_held_out(it as u32);
+    let to_validate = |it: usize| !held_out(it) && inner.is_held_out(it as u32);
+    let (train_rows, validation) = (rows(dataset, to_train), rows(dataset, to_validate));
     ensure!(train_rows.len() >= 20, "{} prompts are too few to learn from", train_rows.len());
     let mut trunks: Vec<Trunk> =
         inputs.exits.iter().map(|it| scale(it, &train_rows, settings.hidden)).collect();
@@ -52,7 +53,8 @@ pub fn fit(
     let standard: Vec<Vec<f32>> = pairs.map(|(trunk, it)| standardised(trunk, it)).collect();
     let token_scale = token_scale(&train_rows, dataset.models.len());
     let log_odds = log_odds(&train_rows, dataset.models.len());
-    let network = Network::new(inputs.exits.len(), settings.hidden, &log_odds, &mut draws)?;
+    let sizes: Vec<usize> = inputs.exits.iter().map(|it| it.size).collect();
+    let network = Network::new(&sizes, settings.hidden, &log_odds, &mut draws)?;
     let lessons = Lessons {
         inputs: &standard,
         train: &train_rows,
@@ -65,7 +67,9 @@ pub fn fit(
     let latents: Vec<Vec<[f32; LATENT]>> = trunks
         .iter()
         .zip(&standard)
-        .map(|(trunk, it)| it.par_chunks_exact(INPUT).map(|it| trunk.latent(it)).collect())
+        .map(|(trunk, it)| {
+            it.par_chunks_exact(trunk.input_mean.len()).map(|it| trunk.latent(it)).collect()
+        })
         .collect();
     let evidence = Evidence {
         latents: &latents,
@@ -76,8 +80,9 @@ pub fn fit(
     let heads = believe(&network, &evidence)?;
     let deepest = latents.last().context("there are no inputs")?;
     let reference = reference(&train_rows, deepest, &mut draws);
+    let foretold = Foretold { dataset, heads: &heads, latents: &latents };
     let manifest = Manifest {
-        latency_sigma: latency_sigma(dataset, |it| !held_out(it)),
+        latency_sigma: foretold.latency_sigma(to_train, to_validate),
         ..manifest(dataset, encoder, inputs, settings)
     };
     pack(manifest, trunks, heads, reference)
@@ -86,8 +91,8 @@ pub fn fit(
 /// Mean and spread of every input over the training prompts; a constant input is switched off.
 fn scale(inputs: &ExitInputs, rows: &[TargetRow], hidden: usize) -> Trunk {
     let count = rows.len().max(1) as f64;
-    let mut mean = vec![0.0_f64; INPUT];
-    let mut square = vec![0.0_f64; INPUT];
+    let mut mean = vec![0.0_f64; inputs.size];
+    let mut square = vec![0.0_f64; inputs.size];
     for row in rows {
         for (at, value) in inputs.row(row.prompt).iter().enumerate() {
             mean[at] += f64::from(*value) / count;
@@ -97,7 +102,7 @@ fn scale(inputs: &ExitInputs, rows: &[TargetRow], hidden: usize) -> Trunk {
     let deviation = |at: usize| (square[at] - mean[at] * mean[at]).max(0.0).sqrt();
     let one_over = |it: f64| if it > 1e-6 { (1.0 / it) as f32 } else { 0.0 };
     Trunk {
-        input_scale: (0..INPUT).map(|it| one_over(deviation(it))).collect(),
+        input_scale: (0..inputs.size).map(|it| one_over(deviation(it))).collect(),
         input_mean: mean.iter().map(|it| *it as f32).collect(),
         hidden_weight: Vec::new(),
         hidden_bias: vec![0.0; hidden],
@@ -107,8 +112,8 @@ fn scale(inputs: &ExitInputs, rows: &[TargetRow], hidden: usize) -> Trunk {
 }
 
 fn standardised(trunk: &Trunk, inputs: &ExitInputs) -> Vec<f32> {
-    let rows = inputs.rows.chunks_exact(INPUT);
-    rows.flat_map(|it| trunk.standardise(&it[..WIDTH], &it[WIDTH..])).collect()
+    let rows = inputs.rows.chunks_exact(inputs.size);
+    rows.flat_map(|it| trunk.standardise(it, &[])).collect()
 }
 
 /// Per model: mean and deviation of log tokens; (5, 1) where a model has too few.
@@ -190,6 +195,7 @@ fn manifest(
         format_version: FORMAT_VERSION,
         version: settings.version.clone(),
         feature_schema: FEATURE_SCHEMA,
+        encoder: (!encoder.is_early_exit()).then(|| encoder.name().to_owned()),
         encoder_sha256: encoder.checksum(&exits).unwrap_or_default().to_owned(),
         exits,
         weights_sha256: String::new(),
@@ -203,6 +209,7 @@ fn manifest(
         seed: settings.seed,
         latency_sigma: 0.0,
         figures: Figures::default(),
+        lineage: None,
     }
 }
 

@@ -21,7 +21,7 @@ const SIGMA_WEIGHT: f64 = 20.0;
 /// Scales of the quality weights that are tried.
 const TEMPERATURES: [f32; 9] = [0.85, 0.9, 0.95, 1.0, 1.03, 1.06, 1.1, 1.15, 1.2];
 /// Where the normal distribution reaches 0.95.
-const NORMAL_95: f64 = 1.644_853_6;
+pub(super) const NORMAL_95: f64 = 1.644_853_6;
 /// A model whose few validation answers are all of one length is not that sure.
 const SIGMA_MIN: f64 = 0.05;
 

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use pointsman::domain::sha256_hex;
-use pointsman::encoder::{Encoder, Exit, WIDTH};
+use pointsman::encoder::{Encoder, Exit};
 use pointsman::features::{self, COUNT, FEATURE_SCHEMA};
 use pointsman::prediction::{HEAD, LATENT, Predictor, with_one};
 use rayon::prelude::*;
@@ -16,8 +16,6 @@ use rayon::prelude::*;
 use crate::dataset::{Dataset, prompt::request};
 use crate::progress::Progress;
 
-/// Floats per prompt.
-pub(crate) const INPUT: usize = WIDTH + COUNT;
 /// Bytes of the stamp at the start of a kept file: a SHA-256 in hex.
 const STAMP: usize = 64;
 
@@ -27,6 +25,8 @@ const STAMP: usize = 64;
 pub struct ExitInputs {
     /// The exit's number.
     pub exit: u8,
+    /// D: floats of a prompt, vector and features.
+    pub size: usize,
     /// Row-major floats.
     pub rows: Vec<f32>,
 }
@@ -34,12 +34,18 @@ pub struct ExitInputs {
 impl ExitInputs {
     /// One prompt's floats.
     pub fn row(&self, prompt: usize) -> &[f32] {
-        &self.rows[prompt * INPUT..(prompt + 1) * INPUT]
+        &self.rows[prompt * self.size..(prompt + 1) * self.size]
     }
 
-    /// The vectors alone, `[P, 384]`.
+    /// Floats of a vector.
+    pub fn width(&self) -> usize {
+        self.size - COUNT
+    }
+
+    /// The vectors alone, `[P, width]`.
     pub fn embeddings(&self) -> Vec<f32> {
-        self.rows.chunks_exact(INPUT).flat_map(|it| &it[..WIDTH]).copied().collect()
+        let rows = self.rows.chunks_exact(self.size);
+        rows.flat_map(|it| &it[..self.width()]).copied().collect()
     }
 
     /// A prompt as an artifact sees it that was trained for this exit.
@@ -67,7 +73,7 @@ impl Inputs {
         self.exits.iter().filter(|it| predictor.exits().contains(&it.exit))
     }
 
-    /// The vectors of the deepest exit, `[P, 384]`.
+    /// The vectors of the deepest exit, `[P, width]`.
     pub fn embeddings(&self) -> Vec<f32> {
         self.exits.last().map(ExitInputs::embeddings).unwrap_or_default()
     }
@@ -98,7 +104,8 @@ pub fn encode_prompts_kept(
     let last = encoder.number(Exit::Last);
     let exits: Vec<u8> = if last > 0 { vec![0, last] } else { vec![0] };
     let stamp = stamp(dataset, encoder, &exits);
-    if let Some(found) = read(path, &stamp, dataset.prompts.len(), &exits) {
+    let shape = (dataset.prompts.len(), encoder.width() + COUNT);
+    if let Some(found) = read(path, &stamp, shape, &exits) {
         return Ok(found);
     }
     let all = encode_prompts(dataset, encoder)?;
@@ -121,7 +128,7 @@ fn encode(dataset: &Dataset, encoder: &Encoder, exit: Exit) -> Result<ExitInputs
         Ok([encoded.embedding.as_slice(), features.as_slice()].concat())
     });
     let rows = each.collect::<Result<Vec<Vec<f32>>>>()?;
-    Ok(ExitInputs { exit: number, rows: rows.concat() })
+    Ok(ExitInputs { exit: number, size: encoder.width() + COUNT, rows: rows.concat() })
 }
 
 /// Tells vectors of one table, encoder and schema from all others.
@@ -130,17 +137,18 @@ fn stamp(dataset: &Dataset, encoder: &Encoder, exits: &[u8]) -> String {
     sha256_hex(format!("{} {encoder} {FEATURE_SCHEMA} {exits:?}", dataset.digest).as_bytes())
 }
 
-fn read(path: &Path, stamp: &str, prompts: usize, exits: &[u8]) -> Option<Inputs> {
+fn read(path: &Path, stamp: &str, shape: (usize, usize), exits: &[u8]) -> Option<Inputs> {
     let bytes = std::fs::read(path).ok()?;
     let (found, floats) = bytes.split_at_checked(STAMP)?;
-    let size = prompts * INPUT;
-    if found != stamp.as_bytes() || floats.len() != 4 * size * exits.len() {
+    let all = shape.0 * shape.1;
+    if found != stamp.as_bytes() || floats.len() != 4 * all * exits.len() {
         return None;
     }
     let (floats, _) = floats.as_chunks::<4>();
     let of = |(at, exit): (usize, &u8)| {
-        let rows = &floats[at * size..(at + 1) * size];
-        ExitInputs { exit: *exit, rows: rows.iter().map(|it| f32::from_le_bytes(*it)).collect() }
+        let rows = &floats[at * all..(at + 1) * all];
+        let rows = rows.iter().map(|it| f32::from_le_bytes(*it)).collect();
+        ExitInputs { exit: *exit, size: shape.1, rows }
     };
     Some(Inputs { exits: exits.iter().enumerate().map(of).collect() })
 }

@@ -15,6 +15,7 @@ mod train;
 pub use assemble::fit;
 pub(crate) use heads::{inverse, packed};
 pub use inputs::{ExitInputs, Inputs, encode_prompts, encode_prompts_kept};
+pub(crate) use speed::{latency, speeds};
 
 /// How a training run goes.
 #[derive(Debug, Clone, PartialEq)]

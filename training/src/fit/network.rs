@@ -10,8 +10,6 @@ use pointsman::prediction::LATENT;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use super::inputs::INPUT;
-
 /// Variables of one exit's trunk.
 pub(crate) struct TrunkVars {
     pub hidden_weight: Var,
@@ -38,9 +36,9 @@ pub(crate) struct Said {
 
 impl TrunkVars {
     /// He's initialisation.
-    fn new(hidden: usize, draws: &mut ChaCha8Rng) -> Result<Self> {
+    fn new(inputs: usize, hidden: usize, draws: &mut ChaCha8Rng) -> Result<Self> {
         Ok(Self {
-            hidden_weight: uniform(INPUT, hidden, (6.0 / INPUT as f32).sqrt(), draws)?,
+            hidden_weight: uniform(inputs, hidden, (6.0 / inputs as f32).sqrt(), draws)?,
             hidden_bias: zeros(hidden)?,
             latent_weight: uniform(hidden, LATENT, (6.0 / hidden as f32).sqrt(), draws)?,
             latent_bias: zeros(LATENT)?,
@@ -60,21 +58,30 @@ impl TrunkVars {
 }
 
 impl Network {
-    /// Heads start near zero, quality at its models' log odds.
+    /// A trunk for each exit, by how many inputs it has. Heads start near zero, quality at its models' log
+    /// odds.
     pub(crate) fn new(
-        exits: usize,
+        exits: &[usize],
         hidden: usize,
         log_odds: &[f32],
         draws: &mut ChaCha8Rng,
     ) -> Result<Self> {
         let models = log_odds.len();
         Ok(Self {
-            trunks: (0..exits).map(|_| TrunkVars::new(hidden, draws)).collect::<Result<_>>()?,
+            trunks: exits
+                .iter()
+                .map(|it| TrunkVars::new(*it, hidden, draws))
+                .collect::<Result<_>>()?,
             quality_weight: uniform(LATENT, models, 0.1, draws)?,
             quality_bias: Var::from_slice(log_odds, models, &Device::Cpu)?,
             tokens_weight: uniform(LATENT, models, 0.1, draws)?,
             tokens_bias: zeros(models)?,
         })
+    }
+
+    /// How many inputs each exit has.
+    pub(crate) fn sizes(&self) -> Result<Vec<usize>> {
+        self.trunks.iter().map(|it| it.hidden_weight.dim(0)).collect()
     }
 
     pub(crate) fn variables(&self) -> Vec<Var> {

@@ -13,7 +13,6 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
 use super::FitSettings;
-use super::inputs::INPUT;
 use super::network::Network;
 use super::targets::TargetRow;
 
@@ -51,7 +50,7 @@ pub(crate) fn train(
             let done = (epoch * steps + step) as f64 / (settings.epochs * steps) as f64;
             let cosine = (1.0 + (std::f64::consts::PI * done).cos()) / 2.0;
             adam.set_learning_rate(settings.learning_rate * (0.05 + 0.95 * cosine));
-            let masks = Masks::draw(network.trunks.len(), rows.len(), settings, draws)?;
+            let masks = Masks::draw(&network.sizes()?, rows.len(), settings, draws)?;
             let loss = loss(network, lessons, rows, settings.tokens_weight, &masks)?;
             adam.backward_step(&loss)?;
             average.take(network)?;
@@ -122,16 +121,16 @@ struct Masks {
 
 impl Masks {
     fn draw(
-        exits: usize,
+        sizes: &[usize],
         rows: usize,
         settings: &FitSettings,
         draws: &mut ChaCha8Rng,
     ) -> Result<Self> {
-        let mut all = |width: usize, dropped: f32| -> candle_core::Result<Vec<Tensor>> {
-            (0..exits).map(|_| mask((rows, width), 1.0 - dropped, draws)).collect()
+        let mut all = |widths: &[usize], dropped: f32| -> candle_core::Result<Vec<Tensor>> {
+            widths.iter().map(|it| mask((rows, *it), 1.0 - dropped, draws)).collect()
         };
-        let inputs = all(INPUT, settings.input_dropout)?;
-        Ok(Self { inputs, hidden: all(settings.hidden, settings.dropout)? })
+        let inputs = all(sizes, settings.input_dropout)?;
+        Ok(Self { inputs, hidden: all(&vec![settings.hidden; sizes.len()], settings.dropout)? })
     }
 }
 
@@ -207,12 +206,13 @@ fn loss(
     let (tokens_wanted, tokens_weight) = (matrix(dense.tokens)?, matrix(dense.tokens_weight)?);
     let mut losses = Vec::new();
     for (at, (trunk, inputs)) in network.trunks.iter().zip(lessons.inputs).enumerate() {
+        let size = trunk.hidden_weight.dim(0)?;
         let floats: Vec<f32> = rows
             .iter()
-            .flat_map(|it| &inputs[it.prompt * INPUT..(it.prompt + 1) * INPUT])
+            .flat_map(|it| &inputs[it.prompt * size..(it.prompt + 1) * size])
             .copied()
             .collect();
-        let inputs = Tensor::from_vec(floats, (rows.len(), INPUT), &Device::Cpu)?;
+        let inputs = Tensor::from_vec(floats, (rows.len(), size), &Device::Cpu)?;
         let inputs = match masks.inputs.get(at) {
             Some(mask) => (inputs * mask)?,
             None => inputs,

@@ -36,7 +36,8 @@ pub struct AddModelArgs {
     /// Where to write the artifact; may be the folder that it came from.
     #[arg(long)]
     out: PathBuf,
-    /// A folder with encoder.safetensors and tokenizer.json; the one in this program by default.
+    /// The encoder's folder: encoder.safetensors and tokenizer.json, or a BERT-shaped sentence encoder;
+    /// the one in this program by default.
     #[arg(long)]
     encoder: Option<PathBuf>,
 }
@@ -62,7 +63,8 @@ pub struct HoldoutArgs {
     /// Print JSON.
     #[arg(long)]
     json: bool,
-    /// A folder with encoder.safetensors and tokenizer.json; the one in this program by default.
+    /// The encoder's folder: encoder.safetensors and tokenizer.json, or a BERT-shaped sentence encoder;
+    /// the one in this program by default.
     #[arg(long)]
     encoder: Option<PathBuf>,
 }

@@ -32,12 +32,24 @@ pub struct Lesson {
 /// # Errors
 /// When the prior's covariance has no inverse, which would be a defect of the artifact.
 pub fn posterior(prior: &Belief, lessons: &[Lesson]) -> Result<Belief> {
+    believed(prior, &latents(lessons.iter().map(|it| (it, 1.0))))
+}
+
+/// As [`posterior`], where each label counts as much as its weight: 0.5 is half a label.
+///
+/// # Errors
+/// As for [`posterior`].
+pub fn posterior_weighted(prior: &Belief, lessons: &[(Lesson, f64)]) -> Result<Belief> {
+    believed(prior, &latents(lessons.iter().map(|(it, weight)| (it, *weight))))
+}
+
+fn believed(prior: &Belief, lessons: &[Weighed]) -> Result<Belief> {
     if lessons.is_empty() {
         return Ok(prior.clone());
     }
     let precision = inverse(&unpacked(&prior.covariance)).context("the prior's covariance")?;
     let start = DVector::from_iterator(HEAD, prior.mean.iter().map(|it| f64::from(*it)));
-    let task = Task { start: &start, precision: &precision, lessons: &latents(lessons) };
+    let task = Task { start: &start, precision: &precision, lessons };
     let mut weights = start.clone();
     for _ in 0..STEPS_MAX {
         let (slope, curvature) = task.derivatives(&weights);
@@ -56,19 +68,22 @@ pub fn posterior(prior: &Belief, lessons: &[Lesson]) -> Result<Belief> {
     })
 }
 
+/// A label: what the prompt asks for, how good the answer was, how much it counts.
+type Weighed = (DVector<f64>, f64, f64);
+
 struct Task<'a> {
     start: &'a DVector<f64>,
     precision: &'a DMatrix<f64>,
-    lessons: &'a [(DVector<f64>, f64)],
+    lessons: &'a [Weighed],
 }
 
 impl Task<'_> {
     fn value(&self, weights: &DVector<f64>) -> f64 {
         let off = weights - self.start;
-        let likelihood = self.lessons.iter().map(|(latent, quality)| {
+        let likelihood = self.lessons.iter().map(|(latent, quality, weight)| {
             let logit = latent.dot(weights);
             // ln(1 + exp(logit)) without overflow.
-            quality * logit - (logit.max(0.0) + (-logit.abs()).exp().ln_1p())
+            weight * (quality * logit - (logit.max(0.0) + (-logit.abs()).exp().ln_1p()))
         });
         likelihood.sum::<f64>() - 0.5 * off.dot(&(self.precision * &off))
     }
@@ -77,10 +92,10 @@ impl Task<'_> {
     fn derivatives(&self, weights: &DVector<f64>) -> (DVector<f64>, DMatrix<f64>) {
         let mut slope = -(self.precision * (weights - self.start));
         let mut curvature = self.precision.clone();
-        for (latent, quality) in self.lessons {
+        for (latent, quality, weight) in self.lessons {
             let p = 1.0 / (1.0 + (-latent.dot(weights)).exp());
-            slope.axpy(quality - p, latent, 1.0);
-            curvature.ger(p * (1.0 - p), latent, latent, 1.0);
+            slope.axpy(weight * (quality - p), latent, 1.0);
+            curvature.ger(weight * p * (1.0 - p), latent, latent, 1.0);
         }
         (slope, curvature)
     }
@@ -93,10 +108,10 @@ impl Task<'_> {
     }
 }
 
-fn latents(lessons: &[Lesson]) -> Vec<(DVector<f64>, f64)> {
-    let each = lessons.iter().map(|it| {
+fn latents<'a>(lessons: impl Iterator<Item = (&'a Lesson, f64)>) -> Vec<Weighed> {
+    let each = lessons.map(|(it, weight)| {
         let latent = it.latent.iter().map(|it| f64::from(*it));
-        (DVector::from_iterator(HEAD, latent), f64::from(it.quality))
+        (DVector::from_iterator(HEAD, latent), f64::from(it.quality), weight)
     });
     each.collect()
 }
@@ -136,6 +151,19 @@ mod tests {
         (0..count).map(one).collect()
     }
 
+    fn weighed(all: &[Lesson]) -> Vec<Weighed> {
+        latents(all.iter().map(|it| (it, 1.0)))
+    }
+
+    #[test]
+    fn half_a_label_twice_is_a_label() {
+        let all = lessons(40);
+        let halves: Vec<_> = all.iter().chain(&all).map(|it| (*it, 0.5)).collect();
+        let (whole, halved) = (posterior(&prior(), &all), posterior_weighted(&prior(), &halves));
+        let gaps = whole.unwrap().mean.into_iter().zip(halved.unwrap().mean);
+        assert!(gaps.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max) < 1e-4);
+    }
+
     #[test]
     fn the_slope_at_the_answer_is_zero() {
         for count in [1, 30, 500] {
@@ -143,7 +171,7 @@ mod tests {
             let found = posterior(&prior(), &all).unwrap();
             let precision = inverse(&unpacked(&prior().covariance)).unwrap();
             let start = DVector::from_element(HEAD, f64::from(0.1_f32));
-            let task = Task { start: &start, precision: &precision, lessons: &latents(&all) };
+            let task = Task { start: &start, precision: &precision, lessons: &weighed(&all) };
             let weights = DVector::from_iterator(HEAD, found.mean.iter().map(|it| f64::from(*it)));
             let (slope, _) = task.derivatives(&weights);
             // The mean is stored as f32.

@@ -14,7 +14,7 @@ use pointsman::prediction::{Artifact, Belief, HEAD, LATENT, LearnedModel, Predic
 
 pub use cli::{AddModelArgs, HoldoutArgs};
 pub use holdout::{HOLDOUT_STEPS, Holdout, HoldoutRow, HoldoutSettings, holdout};
-pub use map::{Lesson, posterior};
+pub use map::{Lesson, posterior, posterior_weighted};
 
 /// Weight of the prior's spread of log tokens, in labels; as in training.
 const SIGMA_WEIGHT: f64 = 20.0;

@@ -13,6 +13,7 @@ use pointsman::domain::ModelName;
 use pointsman::encoder::Encoder;
 use pointsman::prediction::Predictor;
 use pointsman::ranking::Preference;
+use serde::Serialize;
 
 use super::gate::{Evidence, gate};
 use super::labelled::{Compared, compare};
@@ -20,7 +21,9 @@ use super::promote::{put_in_place, recover};
 use super::records::{Known, Log, Pair};
 use super::report::Report;
 use crate::dataset::Dataset;
+use crate::drift::Drift;
 use crate::fit::encode_prompts;
+use crate::outcomes;
 use crate::split::Cut;
 
 /// Arguments of `ope`.
@@ -67,14 +70,31 @@ pub struct PromoteArgs {
     shared: Shared,
 }
 
+/// What all that read a log are told.
 #[derive(Debug, Args)]
-struct Shared {
+pub(crate) struct Shared {
+    #[command(flatten)]
+    pub(crate) aliases: Aliases,
+    /// The encoder's folder: encoder.safetensors and tokenizer.json, or a BERT-shaped sentence encoder;
+    /// the one in this program by default.
+    #[arg(long)]
+    encoder: Option<PathBuf>,
+}
+
+/// Names in training.
+#[derive(Debug, Args)]
+pub struct Aliases {
     /// A model's name in training, where the log does not tell it: MODEL=NAME; may be given often.
     #[arg(long, value_parser = alias)]
     learned_as: Vec<(ModelName, String)>,
-    /// A folder with encoder.safetensors and tokenizer.json; the one in this program by default.
-    #[arg(long)]
-    encoder: Option<PathBuf>,
+}
+
+/// What `ope` prints.
+#[derive(Serialize)]
+struct Told {
+    #[serde(flatten)]
+    report: Report,
+    drift: Drift,
 }
 
 fn alias(text: &str) -> Result<(ModelName, String), String> {
@@ -88,22 +108,29 @@ fn price(text: &str) -> Result<f64, String> {
     price.ok_or_else(|| "a number of USD above 0 is needed".to_owned())
 }
 
+impl Aliases {
+    /// What is known of models beside the log.
+    ///
+    /// # Errors
+    /// Never for the catalog that was shipped, which a test reads.
+    pub fn known(&self) -> Result<Known> {
+        let mut known = Known::of(&Catalog::shipped()?);
+        self.learned_as.iter().for_each(|(model, name)| known.set(model.clone(), name.clone()));
+        Ok(known)
+    }
+}
+
 impl Shared {
-    fn encoder(&self) -> Result<Encoder> {
+    pub(crate) fn encoder(&self) -> Result<Encoder> {
         Ok(match &self.encoder {
             Some(folder) => Encoder::open(folder)?,
             None => Encoder::shipped()?,
         })
     }
 
-    fn known(&self) -> Result<Known> {
-        let mut known = Known::of(&Catalog::shipped()?);
-        self.learned_as.iter().for_each(|(model, name)| known.set(model.clone(), name.clone()));
-        Ok(known)
-    }
-
     fn report(&self, log: &Path, pair: Pair<'_>) -> Result<Report> {
-        Ok(Report::new(&Log::read(log, pair, &self.known()?)?, pair))
+        let source = outcomes::open(log)?;
+        Ok(Report::new(&Log::read(source.as_ref(), pair, &self.aliases.known()?)?, pair))
     }
 }
 
@@ -121,10 +148,12 @@ impl OpeArgs {
         };
         let pair = Pair { candidate: &candidate, incumbent: &incumbent };
         let report = self.shared.report(&self.log, pair)?;
+        let drift = Drift::of(outcomes::open(&self.log)?.as_ref())?;
+        let told = Told { report, drift };
         if self.json {
-            println!("{}", serde_json::to_string_pretty(&report)?);
+            println!("{}", serde_json::to_string_pretty(&told)?);
         } else {
-            print!("{report}");
+            print!("{}\n{}", told.report, told.drift);
         }
         Ok(())
     }

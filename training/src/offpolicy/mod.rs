@@ -12,13 +12,14 @@ mod outcome;
 mod promote;
 mod records;
 #[cfg(test)]
-mod records_tests;
+pub(crate) mod records_tests;
 mod report;
 #[cfg(test)]
 mod tests;
 mod versions;
 
-pub use cli::{OpeArgs, PromoteArgs};
+pub(crate) use cli::Shared;
+pub use cli::{Aliases, OpeArgs, PromoteArgs};
 pub use estimators::{
     Arm, Cover, Estimate, Estimates, Guesses, Measure, Measures, Row, Target, UNSUPPORTED_MAX,
     cover, difference, estimate, interval,
@@ -29,7 +30,9 @@ pub use gate::{
 };
 pub use labelled::{Compared, compare};
 pub use outcome::cross_fitted;
+pub(crate) use promote::beside;
 pub use promote::{previous_of, put_in_place, recover};
+pub(crate) use records::group;
 pub use records::{Known, LeftOut, Log, Pair, Side};
 pub use report::{MeasureReport, Report};
 pub use versions::{Looked, Mean, Shadowed, Versions};

@@ -16,7 +16,7 @@ pub fn previous_of(folder: &Path) -> PathBuf {
     beside(folder, ".previous")
 }
 
-fn beside(folder: &Path, suffix: &str) -> PathBuf {
+pub(crate) fn beside(folder: &Path, suffix: &str) -> PathBuf {
     let mut name = folder.file_name().map(OsString::from).unwrap_or_default();
     name.push(suffix);
     folder.with_file_name(name)

@@ -6,23 +6,20 @@
 //! `left_out`; both artifacts are asked just as the service would ask them, with the speeds, shut
 //! deployments and policy of that moment. Not here: what is made of the rows.
 
-use std::collections::{BTreeMap, HashMap};
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::path::Path;
-
+use anyhow::Result;
 use pointsman::catalog::Catalog;
 use pointsman::domain::{Attempt, DeploymentId, ModelName, Probability};
-use pointsman::encoder::WIDTH;
-use pointsman::features::{COUNT, FEATURE_SCHEMA};
-use pointsman::outcome::{
-    CandidateFacts, Logged, OutcomeError, OutcomeReader, OutcomeRecord, replay_with,
-};
-use pointsman::prediction::{Digest, Prediction, Predictor};
+use pointsman::features::FEATURE_SCHEMA;
+use pointsman::outcome::{CandidateFacts, Logged, OutcomeError, OutcomeRecord, replay_with};
+use pointsman::prediction::{Digest, HEAD, Prediction, Predictor};
 use pointsman::ranking::Policy;
 use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::estimators::{Arm, Measures, Row, Target};
 use super::versions::Versions;
+use crate::outcomes::OutcomeSource;
 
 /// Why a record is no row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -101,7 +98,7 @@ impl Known {
     }
 
     /// Fills in what a record does not say itself.
-    fn complete(&self, facts: &mut CandidateFacts) {
+    pub fn complete(&self, facts: &mut CandidateFacts) {
         if facts.learned_as.is_none() && facts.quality_prior.is_none() {
             let known = self.0.get(&facts.model).cloned();
             (facts.learned_as, facts.quality_prior) = known.unwrap_or_default();
@@ -113,14 +110,15 @@ impl Log {
     /// Reads a log.
     ///
     /// # Errors
-    /// [`OutcomeError`] when the file cannot be read.
-    pub fn read(path: &Path, pair: Pair<'_>, known: &Known) -> Result<Self, OutcomeError> {
+    /// When the source cannot be read on.
+    pub fn read(source: &dyn OutcomeSource, pair: Pair<'_>, known: &Known) -> Result<Self> {
         let mut log = Self::default();
-        OutcomeReader::open(path)?.for_each(|logged| log.take(logged, pair, known))?;
+        source.each(&mut |logged| log.take(logged, pair, known))?;
         Ok(log)
     }
 
-    fn take(&mut self, logged: Result<Logged, OutcomeError>, pair: Pair<'_>, known: &Known) {
+    /// Takes in one decision, or counts why it does not count.
+    pub fn take(&mut self, logged: Result<Logged, OutcomeError>, pair: Pair<'_>, known: &Known) {
         let logged = logged.map_err(|_| LeftOut::Unreadable);
         if let Ok(logged) = &logged {
             self.versions.add(logged);
@@ -136,14 +134,14 @@ impl Log {
     /// [`LeftOut`] where it does not count.
     pub fn add(&mut self, logged: Logged, pair: Pair<'_>, known: &Known) -> Result<(), LeftOut> {
         let chosen = chosen(&logged.record)?;
-        let exit = logged.record.encoder_exit;
-        if [pair.candidate, pair.incumbent].iter().any(|it| !it.exits().contains(&exit)) {
+        let (exit, inputs) = (logged.record.encoder_exit, inputs(&logged.record));
+        let fits = |it: &&Predictor| it.exits().contains(&exit) && it.inputs() == inputs.len();
+        if ![pair.candidate, pair.incumbent].iter().all(fits) {
             return Err(LeftOut::OtherInputs);
         }
         let score = logged.score().ok_or(LeftOut::Unscored)?;
         let mut record = logged.record;
         record.candidates.iter_mut().for_each(|it| known.complete(it));
-        let inputs = [record.embedding.as_slice(), record.features.as_slice()].concat();
         let latent = pair.incumbent.latent_of(record.encoder_exit, &inputs);
         let ids = &mut self.ids;
         let arms = record.candidates.iter().map(|facts| {
@@ -160,8 +158,9 @@ impl Log {
             chosen,
             reward: reward(&record, score),
         };
-        self.candidate.ask(pair.candidate, &record, &inputs);
-        self.incumbent.ask(pair.incumbent, &record, &inputs);
+        let others = pair.candidate.latent_of(record.encoder_exit, &inputs);
+        self.candidate.ask(pair.candidate, &record, others);
+        self.incumbent.ask(pair.incumbent, &record, latent);
         if let Some((other, share)) = self.other_side(&record, pair) {
             mix(&mut row, other, share);
         }
@@ -197,8 +196,7 @@ fn mix(row: &mut Row, other: &[f64], share: f64) {
 }
 
 impl Side {
-    fn ask(&mut self, predictor: &Predictor, record: &OutcomeRecord, inputs: &[f32]) {
-        let latent = predictor.latent_of(record.encoder_exit, inputs);
+    fn ask(&mut self, predictor: &Predictor, record: &OutcomeRecord, latent: [f32; HEAD]) {
         let predict = |deployment: &pointsman::catalog::Deployment, facts: &CandidateFacts| {
             let digest = Digest {
                 latent,
@@ -206,8 +204,9 @@ impl Side {
                 max_output_tokens: record.need.max_output_tokens.unwrap_or(u64::MAX),
             };
             // How slow it was at that moment, beside what was believed before.
-            let factor = facts.prediction.ttft_ms / facts.speed.ttft_ms;
-            predictor.predict_one(deployment, &digest, factor)
+            let pace = predictor.logged_pace(&facts.prediction, facts.speed);
+            let cached = facts.prediction.cached.tokens;
+            predictor.predict_one(deployment, &digest, &pace).reusing(cached, &deployment.price)
         };
         let verdict = replay_with(record, predict);
         let (entries, excluded) = match &verdict {
@@ -226,12 +225,14 @@ impl Side {
     }
 }
 
+/// What the trunk sees of a prompt.
+fn inputs(record: &OutcomeRecord) -> Vec<f32> {
+    [record.embedding.as_slice(), record.features.as_slice()].concat()
+}
+
 /// Who was tried first, as an index into the candidates.
 fn chosen(record: &OutcomeRecord) -> Result<usize, LeftOut> {
-    let sound = record.feature_schema == FEATURE_SCHEMA
-        && record.features.len() == COUNT
-        && record.embedding.len() == WIDTH;
-    if !sound {
+    if record.feature_schema != FEATURE_SCHEMA {
         return Err(LeftOut::OtherInputs);
     }
     let first = &record.ranked.first().ok_or(LeftOut::Refused)?.deployment;
@@ -266,7 +267,7 @@ fn reward(record: &OutcomeRecord, score: Probability) -> Measures {
 /// What was expected; of broken limits, none.
 fn guess(prediction: &Prediction, policy: &Policy) -> Measures {
     let quality = prediction.quality.mean.get();
-    let (cost, latency) = (prediction.cost_usd.mean(), prediction.latency_s.mean());
+    let (cost, latency) = (prediction.expected_cost_usd(), prediction.latency_s.mean());
     [quality, cost, latency, utility(policy, quality, cost, latency), 0.0]
 }
 
@@ -278,7 +279,7 @@ fn utility(policy: &Policy, quality: f64, cost_usd: f64, latency_s: f64) -> f64 
 }
 
 /// One conversation is one group; else one prompt.
-fn group(record: &OutcomeRecord) -> u64 {
+pub(crate) fn group(record: &OutcomeRecord) -> u64 {
     let mut hash = DefaultHasher::new();
     match &record.session_id {
         Some(session) => session.hash(&mut hash),

@@ -1,6 +1,7 @@
 //! Records as the service writes them, made into rows; and two artifacts on a table.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use pointsman::catalog::{Catalog, Deployment};
 use pointsman::domain::{
@@ -12,8 +13,8 @@ use pointsman::outcome::{
     CanaryFacts, Choice, ExpectedFacts, FeedbackKind, Logged, OutcomeRecord, RECORD_VERSION,
     RecordedPrompt, ShadowFacts,
 };
-use pointsman::prediction::{Artifact, HEAD, LiveStats, Predictor, Prompt, SpeedSample};
-use pointsman::ranking::{Availability, Candidate, Need, Policy, rank};
+use pointsman::prediction::{Artifact, HEAD, LiveStats, Predictor, Prompt, SpeedSample, Took};
+use pointsman::ranking::{Availability, Candidate, Need, Policy, TIE_STEP, rank};
 
 use super::records::{Known, LeftOut, Log, Pair};
 use super::{Report, Versions, compare, gate};
@@ -23,35 +24,36 @@ use crate::fit::encode_prompts;
 use crate::newcomer::{Lesson, Newcomer, add};
 use crate::split::Cut;
 
-struct Bench {
+pub(crate) struct Bench {
     encoder: Encoder,
-    predictor: Predictor,
+    pub(crate) predictor: Predictor,
     fleet: Vec<Arc<Deployment>>,
     /// One deployment has been slower than believed.
     live: LiveStats,
 }
 
 impl Bench {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let encoder = Encoder::shipped().unwrap();
         let predictor = Predictor::shipped(&encoder).unwrap();
         let (catalog, provider) = (Catalog::shipped().unwrap(), ProviderName::new("here").unwrap());
         let deployment = |it| Arc::new(Deployment::new(it, &provider, "id".into()));
         let fleet: Vec<_> = catalog.models().take(4).map(deployment).collect();
         let mut live = LiveStats::default();
+        let slow = SpeedSample { whole: Some(Took::Exactly(3.0)), ..SpeedSample::default() };
         for _ in 0..20 {
-            live.observe(&fleet[1].id, SpeedSample { measured_s: 3.0, predicted_s: 1.0 });
+            live.observe(&fleet[1].id, &slow, Duration::ZERO);
         }
         Self { encoder, predictor, fleet, live }
     }
 
     /// A scored decision of a log that tries everyone alike; the `at`th of the order came first.
-    fn logged(&self, at: usize) -> Logged {
+    pub(crate) fn logged(&self, at: usize) -> Logged {
         let request = ChatRequest::from_prompt(format!("Question {at}: what is {at} times 7?"));
         let (features, policy) = (features::extract(&request), Policy::default());
         let encoded = self.encoder.encode(&request, Exit::First).unwrap();
         let prompt = Prompt { features: &features, encoded: &encoded, max_output_tokens: None };
-        let predictions = self.predictor.predict(&prompt, &self.fleet, &self.live);
+        let predictions = self.predictor.predict(&prompt, &self.fleet, &self.live, Duration::ZERO);
         let candidates = self.fleet.iter().cloned().zip(predictions);
         let candidates = candidates
             .map(|(deployment, prediction)| Candidate { deployment, prediction })
@@ -85,6 +87,7 @@ impl Bench {
             session_id: None,
             metadata: [].into(),
             artifact_version: self.predictor.version().to_owned(),
+            learned_updates: 0,
             encoder_exit: encoded.exit,
             feature_schema: FEATURE_SCHEMA,
             features: features.as_slice().to_vec(),
@@ -92,6 +95,7 @@ impl Bench {
             policy,
             need,
             seed: decision.seed(),
+            tie_step: TIE_STEP,
             candidates,
             served: Some(ranked[0].deployment.clone()),
             ranked,
@@ -108,7 +112,7 @@ impl Bench {
             shadow: None,
         };
         let score = Probability::clamped((at % 2) as f64);
-        Logged { record, scores: vec![(FeedbackKind::Explicit, score)] }
+        Logged { record, scores: vec![(FeedbackKind::Explicit, score)], signals: vec![] }
     }
 
     fn add(&self, log: &mut Log, logged: Logged) -> Result<(), LeftOut> {

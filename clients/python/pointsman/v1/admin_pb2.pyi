@@ -113,20 +113,40 @@ class ListAvailabilityResponse(_message.Message):
     def __init__(self, deployments: _Optional[_Iterable[_Union[DeploymentAvailability, _Mapping]]] = ...) -> None: ...
 
 class DeploymentAvailability(_message.Message):
-    __slots__ = ("deployment", "state", "since_ms", "until_ms", "failure", "unavailable")
+    __slots__ = ("deployment", "state", "since_ms", "until_ms", "failure", "unavailable", "speed")
     DEPLOYMENT_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     SINCE_MS_FIELD_NUMBER: _ClassVar[int]
     UNTIL_MS_FIELD_NUMBER: _ClassVar[int]
     FAILURE_FIELD_NUMBER: _ClassVar[int]
     UNAVAILABLE_FIELD_NUMBER: _ClassVar[int]
+    SPEED_FIELD_NUMBER: _ClassVar[int]
     deployment: str
     state: AvailabilityState
     since_ms: int
     until_ms: int
     failure: _decision_pb2.FailureClass
     unavailable: str
-    def __init__(self, deployment: _Optional[str] = ..., state: _Optional[_Union[AvailabilityState, str]] = ..., since_ms: _Optional[int] = ..., until_ms: _Optional[int] = ..., failure: _Optional[_Union[_decision_pb2.FailureClass, str]] = ..., unavailable: _Optional[str] = ...) -> None: ...
+    speed: LiveSpeed
+    def __init__(self, deployment: _Optional[str] = ..., state: _Optional[_Union[AvailabilityState, str]] = ..., since_ms: _Optional[int] = ..., until_ms: _Optional[int] = ..., failure: _Optional[_Union[_decision_pb2.FailureClass, str]] = ..., unavailable: _Optional[str] = ..., speed: _Optional[_Union[LiveSpeed, _Mapping]] = ...) -> None: ...
+
+class LiveSpeed(_message.Message):
+    __slots__ = ("samples", "ttft_ms_p50", "ttft_ms_p95", "token_ms_p50", "latency_ratio_p50", "latency_ratio_p95", "latency_coverage_90")
+    SAMPLES_FIELD_NUMBER: _ClassVar[int]
+    TTFT_MS_P50_FIELD_NUMBER: _ClassVar[int]
+    TTFT_MS_P95_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_MS_P50_FIELD_NUMBER: _ClassVar[int]
+    LATENCY_RATIO_P50_FIELD_NUMBER: _ClassVar[int]
+    LATENCY_RATIO_P95_FIELD_NUMBER: _ClassVar[int]
+    LATENCY_COVERAGE_90_FIELD_NUMBER: _ClassVar[int]
+    samples: int
+    ttft_ms_p50: float
+    ttft_ms_p95: float
+    token_ms_p50: float
+    latency_ratio_p50: float
+    latency_ratio_p95: float
+    latency_coverage_90: float
+    def __init__(self, samples: _Optional[int] = ..., ttft_ms_p50: _Optional[float] = ..., ttft_ms_p95: _Optional[float] = ..., token_ms_p50: _Optional[float] = ..., latency_ratio_p50: _Optional[float] = ..., latency_ratio_p95: _Optional[float] = ..., latency_coverage_90: _Optional[float] = ...) -> None: ...
 
 class SetFaultsRequest(_message.Message):
     __slots__ = ("faults", "ttl_ms")

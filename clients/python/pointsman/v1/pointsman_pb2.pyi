@@ -24,7 +24,7 @@ FEEDBACK_KIND_EXACT_MATCH: FeedbackKind
 FEEDBACK_KIND_IMPLICIT: FeedbackKind
 
 class RouteRequest(_message.Message):
-    __slots__ = ("messages", "tools", "tool_choice", "response_format", "sampling", "budget", "preference", "min_quality", "candidates", "fallback", "session_id", "request_id", "metadata", "explain", "parallel_tool_calls", "reasoning", "user", "cache_prompt", "extra_json", "faults")
+    __slots__ = ("messages", "tools", "tool_choice", "response_format", "sampling", "budget", "preference", "min_quality", "candidates", "fallback", "session_id", "request_id", "metadata", "explain", "parallel_tool_calls", "reasoning", "user", "cache_prompt", "extra_json", "faults", "explore")
     class MetadataEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -52,6 +52,7 @@ class RouteRequest(_message.Message):
     CACHE_PROMPT_FIELD_NUMBER: _ClassVar[int]
     EXTRA_JSON_FIELD_NUMBER: _ClassVar[int]
     FAULTS_FIELD_NUMBER: _ClassVar[int]
+    EXPLORE_FIELD_NUMBER: _ClassVar[int]
     messages: _containers.RepeatedCompositeFieldContainer[_chat_pb2.Message]
     tools: _containers.RepeatedCompositeFieldContainer[_chat_pb2.Tool]
     tool_choice: _chat_pb2.ToolChoice
@@ -72,7 +73,8 @@ class RouteRequest(_message.Message):
     cache_prompt: bool
     extra_json: str
     faults: _containers.RepeatedCompositeFieldContainer[_policy_pb2.ForcedFault]
-    def __init__(self, messages: _Optional[_Iterable[_Union[_chat_pb2.Message, _Mapping]]] = ..., tools: _Optional[_Iterable[_Union[_chat_pb2.Tool, _Mapping]]] = ..., tool_choice: _Optional[_Union[_chat_pb2.ToolChoice, _Mapping]] = ..., response_format: _Optional[_Union[_chat_pb2.ResponseFormat, _Mapping]] = ..., sampling: _Optional[_Union[_chat_pb2.Sampling, _Mapping]] = ..., budget: _Optional[_Union[_policy_pb2.Budget, _Mapping]] = ..., preference: _Optional[_Union[_policy_pb2.Preference, _Mapping]] = ..., min_quality: _Optional[float] = ..., candidates: _Optional[_Union[_policy_pb2.Candidates, _Mapping]] = ..., fallback: _Optional[_Union[_policy_pb2.Fallback, _Mapping]] = ..., session_id: _Optional[str] = ..., request_id: _Optional[str] = ..., metadata: _Optional[_Mapping[str, str]] = ..., explain: bool = ..., parallel_tool_calls: bool = ..., reasoning: _Optional[_Union[_chat_pb2.Reasoning, _Mapping]] = ..., user: _Optional[str] = ..., cache_prompt: bool = ..., extra_json: _Optional[str] = ..., faults: _Optional[_Iterable[_Union[_policy_pb2.ForcedFault, _Mapping]]] = ...) -> None: ...
+    explore: bool
+    def __init__(self, messages: _Optional[_Iterable[_Union[_chat_pb2.Message, _Mapping]]] = ..., tools: _Optional[_Iterable[_Union[_chat_pb2.Tool, _Mapping]]] = ..., tool_choice: _Optional[_Union[_chat_pb2.ToolChoice, _Mapping]] = ..., response_format: _Optional[_Union[_chat_pb2.ResponseFormat, _Mapping]] = ..., sampling: _Optional[_Union[_chat_pb2.Sampling, _Mapping]] = ..., budget: _Optional[_Union[_policy_pb2.Budget, _Mapping]] = ..., preference: _Optional[_Union[_policy_pb2.Preference, _Mapping]] = ..., min_quality: _Optional[float] = ..., candidates: _Optional[_Union[_policy_pb2.Candidates, _Mapping]] = ..., fallback: _Optional[_Union[_policy_pb2.Fallback, _Mapping]] = ..., session_id: _Optional[str] = ..., request_id: _Optional[str] = ..., metadata: _Optional[_Mapping[str, str]] = ..., explain: bool = ..., parallel_tool_calls: bool = ..., reasoning: _Optional[_Union[_chat_pb2.Reasoning, _Mapping]] = ..., user: _Optional[str] = ..., cache_prompt: bool = ..., extra_json: _Optional[str] = ..., faults: _Optional[_Iterable[_Union[_policy_pb2.ForcedFault, _Mapping]]] = ..., explore: bool = ...) -> None: ...
 
 class RouteResponse(_message.Message):
     __slots__ = ("message", "finish_reason", "usage", "cost_usd", "served_model", "deployment", "provider", "attempts", "decision", "outcome_recorded", "total_ms", "dropped_parameters", "logprobs_json")
