@@ -12,7 +12,7 @@
 //! 5. [`outcome`] writes down what became of it, so that any decision can be recomputed and the
 //!    next artifact learns from it (the `pointsman-training` crate, over this same code).
 //!
-//! [`pipeline`] is these steps in order. [`api`] is its gRPC face, [`config`] says what it runs on,
+//! [`telemetry`] counts what happens, for operators. [`pipeline`] is these steps in order. [`api`] is its gRPC face, [`config`] says what it runs on,
 //! [`commands`] is what a person types, and [`simulator`] stands in for providers that cost money.
 //! [`domain`] holds the nouns, [`catalog`] the models and who serves them. A module names only those
 //! below it: the steps above know nothing of the ones after them.
@@ -46,3 +46,4 @@ pub mod prediction;
 pub mod providers;
 pub mod ranking;
 pub mod simulator;
+pub mod telemetry;

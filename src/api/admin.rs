@@ -1,9 +1,8 @@
 //! `pointsman.v1.PointsmanAdmin`: how the server stands, for operators.
 //!
 //! In: the health of the fleet, drills. Out: wire messages. Invariant: changes nothing but which calls
-//! are made to fail, and that only where the operator allows it. Served on the one
-//! listener there is; a later issue gives it a port of its own, with callers that are asked who they
-//! are.
+//! are made to fail, and that only where the operator allows it. Not here: who may ask (see
+//! [`super::serve_admin()`]).
 
 use std::sync::Arc;
 use std::time::Duration;

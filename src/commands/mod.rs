@@ -14,6 +14,7 @@ mod faults;
 pub mod paint;
 mod rank;
 mod route;
+mod running;
 mod scratch;
 mod serve;
 mod simulate;
@@ -25,6 +26,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use args::{Cli, Command};
+pub use assemble::log_form;
 pub use error::CommandError;
 use paint::Paint;
 

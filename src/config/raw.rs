@@ -3,13 +3,13 @@
 //! In: the file's table. Out: [`RawConfig`]. Invariant: every key of the file is either read here or
 //! reported as unknown. Not here: what names stand for (see [`super::resolve`]).
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::policy;
 use super::problems::{Fault, Place};
 use super::quirks::{self, RawQuirks};
 use super::section::{At, Field, Section};
+use super::server::{self, RawServer};
 use super::values;
 use crate::catalog::{Source, Speed};
 use crate::domain::{AbilitySet, Billing, ModelName, Price, Probability, ProviderName, Timeouts};
@@ -18,12 +18,8 @@ use crate::pipeline::FaultPolicy;
 use crate::providers::Protocol;
 use crate::ranking::Policy;
 
-/// Loopback only: whoever wants to be reached from elsewhere has to say so.
-const LISTEN_DEFAULT: SocketAddr =
-    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
-
 pub(super) struct RawConfig {
-    pub(super) listen: SocketAddr,
+    pub(super) server: RawServer,
     pub(super) policy: Policy,
     pub(super) timeouts: Timeouts,
     pub(super) providers: Vec<RawProvider>,
@@ -99,11 +95,8 @@ impl RawFigures {
 
 /// Reads the whole file.
 pub(super) fn read(mut root: Section<'_>) -> RawConfig {
-    let mut listen = LISTEN_DEFAULT;
-    if let Some(mut server) = root.section("server") {
-        server.field("listen", values::listen).fill(&mut listen);
-        server.done();
-    }
+    let server = server::read(root.section("server"));
+    server::read_telemetry(root.section("telemetry"));
     let mut artifact = None;
     if let Some(mut section) = root.section("artifact") {
         section.field("path", values::path).fill_some(&mut artifact);
@@ -116,7 +109,7 @@ pub(super) fn read(mut root: Section<'_>) -> RawConfig {
         section.done();
     }
     let raw = RawConfig {
-        listen,
+        server,
         policy,
         timeouts,
         providers: root.sections("provider").into_iter().map(provider).collect(),
@@ -132,11 +125,6 @@ pub(super) fn read(mut root: Section<'_>) -> RawConfig {
 /// What [`read`] gives for an empty file.
 pub(super) fn log_default() -> LogSettings {
     LogSettings { path: PathBuf::from("data/outcomes.db"), prompts: PromptPrivacy::Hash }
-}
-
-/// Where to listen when nothing is said.
-pub(super) fn listen_default() -> SocketAddr {
-    LISTEN_DEFAULT
 }
 
 fn outcomes(section: Option<Section<'_>>) -> LogSettings {

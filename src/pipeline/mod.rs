@@ -7,6 +7,7 @@
 
 mod consider;
 mod drills;
+mod observe;
 mod record;
 mod route;
 
@@ -16,6 +17,7 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::catalog::Fleet;
@@ -27,6 +29,7 @@ use crate::outcome::{Feedback, FeedbackReceipt, OutcomeError, OutcomeLog};
 use crate::prediction::Predictor;
 use crate::providers::HttpCaller;
 use crate::ranking::{Availability, Policy, Ranking, Refusal};
+use crate::telemetry::{Delivery, Metrics};
 use consider::Judge;
 use drills::Drills;
 pub use drills::{FAULTS_TTL_DEFAULT, FAULTS_TTL_MAX, FaultPolicy, StandingFaults};
@@ -68,6 +71,9 @@ struct Works {
     caller: HttpCaller,
     log: OutcomeLog,
     drills: Drills,
+    metrics: Metrics,
+    /// Cancelled when requests under way are to end at once.
+    cut: CancellationToken,
 }
 
 /// A request that passed its checks.
@@ -150,8 +156,10 @@ impl Pipeline {
         let PipelineParts { caller, log, faults, .. } = parts;
         let drills = Drills::new(faults);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let (metrics, cut) = (Metrics::new(&fleet), CancellationToken::new());
         let judge = Arc::new(Judge::new(fleet, availability, breakers, (encoder, predictor)));
-        let works = Works { judge, seats: Semaphore::new(cores), caller, log, drills };
+        let seats = Semaphore::new(cores);
+        let works = Works { judge, seats, caller, log, drills, metrics, cut };
         Self { works: Arc::new(works), tasks: TaskTracker::new() }
     }
 
@@ -162,11 +170,14 @@ impl Pipeline {
     /// [`PipelineError`] for faults of ours. Refusals and failed chains are no errors here: they
     /// are in [`Routed`], and recorded.
     pub async fn route(&self, call: Call) -> Result<Routed, PipelineError> {
-        let under_way = self.works.begin(call).await?;
+        let under_way = self.works.begin(call, Delivery::Whole).await?;
         let (mut told, telling) = oneshot::channel();
         let works = Arc::clone(&self.works);
         self.tasks.spawn(async move {
-            let routed = works.whole(under_way, told.closed()).await;
+            let gone = async {
+                tokio::select! { () = told.closed() => {}, () = works.cut.cancelled() => {} }
+            };
+            let routed = works.whole(under_way, gone).await;
             // An error says that nobody waits any more; the record is kept.
             let _ = told.send(routed);
         });
@@ -178,7 +189,7 @@ impl Pipeline {
     /// # Errors
     /// [`PipelineError`] for faults of ours before anything was spent.
     pub async fn route_stream(&self, call: Call) -> Result<RoutedStream, PipelineError> {
-        let under_way = self.works.begin(call).await?;
+        let under_way = self.works.begin(call, Delivery::Stream).await?;
         let decision = under_way.decision().clone();
         let (events, pieces) = mpsc::channel(dispatch::EVENTS_MAX);
         let (told, telling) = oneshot::channel();
@@ -188,7 +199,7 @@ impl Pipeline {
             // As above.
             let _ = told.send(routed);
         });
-        Ok(RoutedStream { decision, pieces, telling })
+        Ok(RoutedStream { decision, pieces, telling, cut: self.works.cut.clone() })
     }
 
     /// Chooses only: spends, logs and learns nothing. Computes on the caller's thread, and
