@@ -27,9 +27,9 @@ mod testing;
 mod to_proto;
 mod turn_from_proto;
 
+pub use admin_key::AdminKey;
 #[cfg(feature = "fuzzing")]
 pub use http::fuzzing;
-pub use admin_key::AdminKey;
 pub use life::{Life, LifeTeller, Phase};
 pub use policy::policy_for;
 pub use serve::{ServeError, serve};

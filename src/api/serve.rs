@@ -52,11 +52,8 @@ pub async fn serve(
 ) -> Result<(), ServeError> {
     let (reporter, health) = tonic_health::server::health_reporter();
     reporter.set_serving::<PointsmanServer<Grpc>>().await;
-    let face = Face {
-        pipeline: Arc::clone(&pipeline),
-        defaults: defaults.clone(),
-        life: life.clone(),
-    };
+    let face =
+        Face { pipeline: Arc::clone(&pipeline), defaults: defaults.clone(), life: life.clone() };
     let service = PointsmanServer::new(Grpc { pipeline, defaults })
         .max_decoding_message_size(REQUEST_BYTES_MAX);
     let stopping = async move {

@@ -82,7 +82,8 @@ fn routes(
 async fn metrics(State(face): State<Arc<Face>>, headers: HeaderMap) -> Response<Body> {
     let accepted = headers.get(header::ACCEPT).and_then(|it| it.to_str().ok()).unwrap_or_default();
     let format = Exposition::accepted(accepted);
-    let mut response = Response::new(face.pipeline.metrics_text(face.life.is_ready(), format).into());
+    let mut response =
+        Response::new(face.pipeline.metrics_text(face.life.is_ready(), format).into());
     let kind = HeaderValue::from_static(format.content_type());
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
     response
@@ -122,6 +123,7 @@ fn is_grpc(headers: &HeaderMap) -> bool {
 
 /// An error in OpenAI's shape, as everywhere else.
 fn refuse(status: StatusCode, code: &str, message: &str) -> Response<Body> {
-    let error = json!({ "error": { "message": message, "code": code, "type": "invalid_request_error" } });
+    let error =
+        json!({ "error": { "message": message, "code": code, "type": "invalid_request_error" } });
     (status, Json(error)).into_response()
 }

@@ -7,11 +7,11 @@
 use std::io::Write;
 use std::net::SocketAddr;
 
+use super::CommandError;
 use super::args::{AdminListen, ServeArgs};
 use super::assemble::{self, Served};
 use super::running::{Fronts, Running};
 use super::stop::{Signal, Signals};
-use super::CommandError;
 use crate::config::{self, AdminListener, Config, Draining};
 
 pub(super) async fn serve(args: &ServeArgs, out: &mut dyn Write) -> Result<(), CommandError> {

@@ -209,7 +209,10 @@ mod tests {
             assert!(told.contains(wanted), "{server}: {told}");
             assert!(!told.contains("sesame"), "{told}");
         };
-        check("admin_listen = \"0.0.0.0:8081\"", "server.admin_listen (line 2): `0.0.0.0:8081` is not");
+        check(
+            "admin_listen = \"0.0.0.0:8081\"",
+            "server.admin_listen (line 2): `0.0.0.0:8081` is not",
+        );
         check("admin_key_env = \"NO_SUCH\"", "server.admin_key_env (line 2): NO_SUCH holds no key");
         check("admin_key_file = \"./no/such\"", "./no/such holds no key");
         check("admin_key_env = \"A\"\nadmin_key_file = \"./b\"", "exclude each other");
@@ -222,8 +225,10 @@ mod tests {
     #[test]
     fn stopping_and_logs_have_their_settings() {
         let check = |server: &str, limit: u64, pause_ms: u64| {
-            let wanted =
-                Draining { limit: Duration::from_secs(limit), pause: Duration::from_millis(pause_ms) };
+            let wanted = Draining {
+                limit: Duration::from_secs(limit),
+                pause: Duration::from_millis(pause_ms),
+            };
             let told = config(server).unwrap_or_else(|it| panic!("{it}")).draining;
             assert_eq!(told, wanted, "{server}");
         };

@@ -141,11 +141,8 @@ impl Screen<'_> {
         } else {
             format!(" --server http://{address}")
         };
-        let at_admin = if admin.port() == 8081 {
-            String::new()
-        } else {
-            format!(" --admin http://{admin}")
-        };
+        let at_admin =
+            if admin.port() == 8081 { String::new() } else { format!(" --admin http://{admin}") };
         writeln!(
             self.out,
             "\n  {program} rank --server http://{address} \"Prove that there are infinitely many primes\"\n  \

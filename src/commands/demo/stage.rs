@@ -14,11 +14,11 @@ use super::cast::{self, CAST};
 use super::prompts::Prompt;
 use crate::api::proto;
 use crate::catalog::Fleet;
+use crate::commands::CommandError;
 use crate::commands::assemble::{self, Served};
 use crate::commands::client::{self, Client};
-use crate::commands::scratch::Scratch;
-use crate::commands::CommandError;
 use crate::commands::running::{Fronts, Running};
+use crate::commands::scratch::Scratch;
 use crate::config::Draining;
 use crate::domain::ProviderName;
 use crate::outcome::LogSettings;
@@ -80,17 +80,7 @@ impl Stage {
             let model = cast::simulated(role, deployment, mean)?;
             simulators.push(Simulator::start(vec![model], show.seed, listener));
         }
-        Ok(Self {
-            fleet,
-            artifact,
-            address,
-            admin,
-            client,
-            simulators,
-            server,
-            log,
-            scratch,
-        })
+        Ok(Self { fleet, artifact, address, admin, client, simulators, server, log, scratch })
     }
 
     pub(super) fn fleet(&self) -> &Fleet {
@@ -140,10 +130,7 @@ async fn listeners() -> Result<Vec<TcpListener>, CommandError> {
 }
 
 /// A listener where it is wanted, or else where it usually is if that is free.
-async fn front(
-    wanted: Option<SocketAddr>,
-    usual: SocketAddr,
-) -> Result<TcpListener, CommandError> {
+async fn front(wanted: Option<SocketAddr>, usual: SocketAddr) -> Result<TcpListener, CommandError> {
     if let Some(address) = wanted {
         return assemble::bind(address, "--listen").await;
     }

@@ -116,9 +116,19 @@ impl Metrics {
     }
 
     fn register_requests(&self, to: &mut Registry) {
-        put(to, "received_requests", "Requests for an answer, by the way they came", &self.received);
+        put(
+            to,
+            "received_requests",
+            "Requests for an answer, by the way they came",
+            &self.received,
+        );
         put(to, "rejected_requests", "Those that did not pass their checks", &self.rejected);
-        put(to, "requests", "Requests by how they ended and which model served them", &self.requests);
+        put(
+            to,
+            "requests",
+            "Requests by how they ended and which model served them",
+            &self.requests,
+        );
         put(to, "request_duration_seconds", "From arrival to the end", &self.duration);
         let help = "Streams: from arrival to the first content, by the deployment that gave it";
         put(to, "time_to_first_token_seconds", help, &self.first_token);
@@ -145,12 +155,22 @@ impl Metrics {
 
     fn register_own(&self, to: &mut Registry) {
         put(to, "decision_duration_seconds", "Reading, predicting and ranking", &self.decision);
-        put(to, "encoder_exits", "Prompts by how deep the encoder read: 0 is the first exit", &self.exits);
+        put(
+            to,
+            "encoder_exits",
+            "Prompts by how deep the encoder read: 0 is the first exit",
+            &self.exits,
+        );
         let help = "Waiting for the encoder's deep exit and being read by it";
         put(to, "encoder_wait_seconds", help, &self.encoder_wait);
         put(to, "encoder_queue_length", "Prompts that wait for it", &self.encoder_queue);
         put(to, "outcome_append_seconds", "Until an outcome was on disk", &self.log_append);
-        put(to, "outcome_append_failures", "Outcomes that the log did not take", &self.log_failures);
+        put(
+            to,
+            "outcome_append_failures",
+            "Outcomes that the log did not take",
+            &self.log_failures,
+        );
         put(to, "outcome_queue_length", "Outcomes that wait to be written", &self.log_queue);
         put(to, "outcome_queue_limit", "The most that may wait", &self.log_queue_max);
         put(to, "ready", "Whether new work is wanted here", &self.ready);
@@ -162,17 +182,20 @@ impl Metrics {
     /// Makes what is known to come.
     fn begin(&self, fleet: &Fleet) {
         for face in Face::ALL {
-            self.received.get_or_create(&OfFace { face });
-            self.rejected.get_or_create(&OfFace { face });
+            let _ = self.received.get_or_create(&OfFace { face });
+            let _ = self.rejected.get_or_create(&OfFace { face });
+        }
+        for result in ["won", "lost"] {
+            let _ = self.hedges.get_or_create(&OfResult { result });
         }
         for delivery in Delivery::ALL {
-            self.in_flight.get_or_create(&OfDelivery { delivery });
+            let _ = self.in_flight.get_or_create(&OfDelivery { delivery });
         }
         for it in fleet.deployments() {
             let (deployment, model) = (it.id.to_string(), it.model.name.to_string());
-            self.requests.get_or_create(&OfEnd { end: "served".to_owned(), model });
-            self.cost.get_or_create(&OfDeployment { deployment: deployment.clone() });
-            self.attempts.get_or_create(&OfClass { deployment, class: "answered" });
+            let _ = self.requests.get_or_create(&OfEnd { end: "served".to_owned(), model });
+            let _ = self.cost.get_or_create(&OfDeployment { deployment: deployment.clone() });
+            let _ = self.attempts.get_or_create(&OfClass { deployment, class: "answered" });
         }
     }
 }

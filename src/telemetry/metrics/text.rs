@@ -48,7 +48,8 @@ fn plain(open: &str) -> String {
     let mut text = String::with_capacity(open.len());
     let lines: Vec<_> = open.lines().collect();
     for (at, line) in lines.iter().enumerate() {
-        let kind = if line.starts_with("# HELP ") { lines.get(at + 1).unwrap_or(line) } else { line };
+        let kind =
+            if line.starts_with("# HELP ") { lines.get(at + 1).unwrap_or(line) } else { line };
         let counter = kind.starts_with("# TYPE ") && kind.ends_with(" counter");
         match line.splitn(4, ' ').collect::<Vec<_>>()[..] {
             ["#", "EOF"] => {}
