@@ -11,7 +11,7 @@ use pointsman::api::proto::{RouteEvent, route_event::Event};
 use pointsman::simulator::{OutputTokens, SimulatedModel, Simulator};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
-use tonic::Streaming;
+use tonic::{Code, Status, Streaming};
 
 use crate::support::{self, PATIENCE, ROWS, ask, config_text, http_client, prompt};
 
@@ -117,14 +117,14 @@ impl Stage {
     }
 }
 
-/// The last event of a stream, or that it broke.
-async fn last(mut events: Streaming<RouteEvent>) -> Option<Event> {
+/// The last event of a stream, or how it broke.
+async fn last(mut events: Streaming<RouteEvent>) -> Result<Option<Event>, Status> {
     let mut last = None;
     loop {
         match events.message().await {
             Ok(Some(event)) => last = event.event,
-            Ok(None) => return last,
-            Err(_) => return None,
+            Ok(None) => return Ok(last),
+            Err(status) => return Err(status),
         }
     }
 }
@@ -139,7 +139,7 @@ async fn a_drain_cuts_no_stream_that_ends_in_time_and_loses_no_outcome() {
     assert_eq!(stage.ready(stage.address).await, Some(503));
     let ends =
         tokio::time::timeout(PATIENCE, join_all(streams.into_iter().map(last))).await.unwrap();
-    let whole = ends.iter().filter(|it| matches!(it, Some(Event::Completed(_)))).count();
+    let whole = ends.iter().filter(|it| matches!(it, Ok(Some(Event::Completed(_))))).count();
     assert_eq!(whole, STREAMS);
     assert!(stage.ended().await.success());
     assert_eq!(stage.ready(stage.address).await, None);
@@ -155,7 +155,12 @@ async fn what_takes_longer_than_the_limit_is_cut_told_and_recorded() {
     stage.terminate().await;
     let ends =
         tokio::time::timeout(PATIENCE, join_all(streams.into_iter().map(last))).await.unwrap();
-    assert!(ends.iter().all(Option::is_none), "a cut answer is never passed off as a whole one");
+    // A cut answer is never passed off as a whole one.
+    for end in ends {
+        let status = end.unwrap_err();
+        assert_eq!(status.code(), Code::Unavailable, "{status}");
+        assert!(status.message().contains("the server stopped"), "{status}");
+    }
     assert!(stage.ended().await.success());
     assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
     assert_eq!(stage.ends(), ["cancelled"; STREAMS]);

@@ -145,8 +145,8 @@ fn providers(seen: &Scrape, house: &House) {
     for row in ROWS {
         let label = format!("deployment=\"{}\"", deployment(row.name));
         let own: Vec<_> = calls.iter().filter(|it| it.model_id == row.name).collect();
-        let input: u64 = own.iter().map(|it| it.prompt_tokens as u64).sum();
-        let output: u64 = own.iter().map(|it| it.completion_tokens as u64).sum();
+        let input: u64 = own.iter().map(|it| it.prompt_tokens).sum();
+        let output: u64 = own.iter().map(|it| it.completion_tokens).sum();
         for (kind, wanted) in [("input", input), ("output", output)] {
             let kind = format!("kind=\"{kind}\"");
             let counted = seen.sum("pointsman_tokens_total", &[&label, &kind]);

@@ -9,6 +9,8 @@
 mod families;
 mod labels;
 mod observe;
+#[cfg(test)]
+mod observe_tests;
 mod states;
 mod text;
 
