@@ -6,10 +6,19 @@
 use std::io::Write;
 use std::time::Duration;
 
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::Channel;
+use tonic::{Request, Status};
+
 use super::args::{FaultsCommand, Forced};
 use super::{CommandError, client};
 use crate::api::proto::pointsman_admin_client::PointsmanAdminClient;
 use crate::api::proto::{self, FaultsResponse};
+
+/// What holds the key of the admin listener.
+const KEY_VARIABLE: &str = "POINTSMAN_ADMIN_KEY";
 
 pub(super) async fn faults(what: &FaultsCommand, out: &mut dyn Write) -> Result<(), CommandError> {
     let told = match what {
@@ -20,13 +29,13 @@ pub(super) async fn faults(what: &FaultsCommand, out: &mut dyn Write) -> Result<
             }
             let ttl_ms = u64::try_from(args.ttl.as_millis()).unwrap_or(u64::MAX);
             let request = proto::SetFaultsRequest { faults, ttl_ms: Some(ttl_ms) };
-            admin(&args.at.server).await?.set_faults(request).await?
+            admin(&args.at.admin).await?.set_faults(request).await?
         }
         FaultsCommand::List(at) => {
-            admin(&at.server).await?.list_faults(proto::ListFaultsRequest {}).await?
+            admin(&at.admin).await?.list_faults(proto::ListFaultsRequest {}).await?
         }
         FaultsCommand::Clear(at) => {
-            admin(&at.server).await?.clear_faults(proto::ClearFaultsRequest {}).await?
+            admin(&at.admin).await?.clear_faults(proto::ClearFaultsRequest {}).await?
         }
     };
     tell(&told.into_inner(), out)?;
@@ -39,10 +48,30 @@ pub(super) fn wire(of: &Forced) -> proto::ForcedFault {
     proto::ForcedFault { target, fault, ..Default::default() }
 }
 
+/// Shows the key of the admin listener, if there is one.
+#[derive(Clone)]
+struct Shown(Option<MetadataValue<Ascii>>);
+
+impl Interceptor for Shown {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        if let Some(key) = &self.0 {
+            request.metadata_mut().insert("authorization", key.clone());
+        }
+        Ok(request)
+    }
+}
+
 async fn admin(
     server: &str,
-) -> Result<PointsmanAdminClient<tonic::transport::Channel>, CommandError> {
-    client::channel(server).await.map(PointsmanAdminClient::new)
+) -> Result<PointsmanAdminClient<InterceptedService<Channel, Shown>>, CommandError> {
+    let channel = client::channel(server).await?;
+    let key = std::env::var(KEY_VARIABLE).ok().filter(|it| !it.trim().is_empty());
+    let shown = key.map(|it| MetadataValue::try_from(format!("Bearer {}", it.trim())));
+    let mut shown = shown.transpose().map_err(|_| CommandError::AdminKey(KEY_VARIABLE))?;
+    if let Some(shown) = &mut shown {
+        shown.set_sensitive(true);
+    }
+    Ok(PointsmanAdminClient::with_interceptor(channel, Shown(shown)))
 }
 
 fn tell(of: &FaultsResponse, out: &mut dyn Write) -> std::io::Result<()> {

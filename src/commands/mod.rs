@@ -18,6 +18,7 @@ mod outcomes;
 pub mod paint;
 mod rank;
 mod route;
+mod running;
 mod scratch;
 mod serve;
 mod simulate;
@@ -29,6 +30,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use args::{Cli, Command};
+pub use assemble::log_form;
 pub use error::CommandError;
 use paint::Paint;
 

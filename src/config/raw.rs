@@ -3,7 +3,6 @@
 //! In: the file's table. Out: [`RawConfig`]. Invariant: every key of the file is either read here or
 //! reported as unknown. Not here: what names stand for (see [`super::resolve`]).
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::outcomes::{self, Keeping};
@@ -11,6 +10,7 @@ use super::policy;
 use super::problems::{Fault, Place};
 use super::quirks::{self, RawQuirks};
 use super::section::{At, Field, Section};
+use super::server::{self, RawServer};
 use super::values;
 use crate::catalog::{Source, Speed};
 use crate::domain::{AbilitySet, Billing, ModelName, Price, Probability, ProviderName, Timeouts};
@@ -19,12 +19,8 @@ use crate::pipeline::{FaultPolicy, Learning};
 use crate::providers::Protocol;
 use crate::ranking::Policy;
 
-/// Loopback only: whoever wants to be reached from elsewhere has to say so.
-const LISTEN_DEFAULT: SocketAddr =
-    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
-
 pub(super) struct RawConfig {
-    pub(super) listen: SocketAddr,
+    pub(super) server: RawServer,
     pub(super) policy: Policy,
     pub(super) timeouts: Timeouts,
     pub(super) providers: Vec<RawProvider>,
@@ -103,11 +99,8 @@ impl RawFigures {
 
 /// Reads the whole file.
 pub(super) fn read(mut root: Section<'_>) -> RawConfig {
-    let mut listen = LISTEN_DEFAULT;
-    if let Some(mut server) = root.section("server") {
-        server.field("listen", values::listen).fill(&mut listen);
-        server.done();
-    }
+    let server = server::read(root.section("server"));
+    server::read_telemetry(root.section("telemetry"));
     let artifact = folder(root.section("artifact"));
     let encoder = folder(root.section("encoder"));
     let (mut policy, timeouts) = policy::read(root.section("policy"));
@@ -124,7 +117,7 @@ pub(super) fn read(mut root: Section<'_>) -> RawConfig {
         section.done();
     }
     let raw = RawConfig {
-        listen,
+        server,
         policy,
         timeouts,
         providers: root.sections("provider").into_iter().map(provider).collect(),
@@ -146,11 +139,6 @@ fn folder(section: Option<Section<'_>>) -> Option<PathBuf> {
     let path = section.field("path", values::path).given();
     section.done();
     path
-}
-
-/// Where to listen when nothing is said.
-pub(super) fn listen_default() -> SocketAddr {
-    LISTEN_DEFAULT
 }
 
 fn provider(mut section: Section<'_>) -> RawProvider {

@@ -106,6 +106,11 @@ impl EncoderQueue {
         (Self { encoder, cache, load, jobs: deep.then_some(sender) }, deep.then_some(owner))
     }
 
+    /// How many prompts wait.
+    pub fn waiting(&self) -> usize {
+        self.jobs.as_ref().map_or(0, |it| it.max_capacity() - it.capacity())
+    }
+
     /// Reads at the first exit, here and now; tens of microseconds.
     ///
     /// # Errors

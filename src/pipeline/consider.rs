@@ -98,6 +98,11 @@ impl Judge {
         availability
     }
 
+    /// How many prompts wait for the encoder.
+    pub(super) fn encoder_queue(&self) -> usize {
+        self.encoder.waiting()
+    }
+
     /// Reads a request deeply, if what is left until its deadline leaves time for it.
     pub(super) async fn read(&self, request: &ChatRequest, left: Duration) -> Option<Encoded> {
         self.encoder.deep(request, reading_time(left)).await

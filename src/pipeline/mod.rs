@@ -8,6 +8,7 @@
 mod consider;
 mod drills;
 mod lessons;
+mod observe;
 mod record;
 mod route;
 mod sessions;
@@ -20,6 +21,7 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::catalog::Fleet;
@@ -31,6 +33,7 @@ use crate::outcome::{Feedback, FeedbackReceipt, OutcomeError, OutcomeLog};
 use crate::prediction::{LiveFigures, Predictor};
 use crate::providers::HttpCaller;
 use crate::ranking::{Availability, Policy, Ranking, Refusal};
+use crate::telemetry::{Delivery, Metrics};
 use consider::{Asked, Judge};
 use drills::Drills;
 pub use drills::{FAULTS_TTL_DEFAULT, FAULTS_TTL_MAX, FaultPolicy, StandingFaults};
@@ -75,6 +78,9 @@ struct Works {
     caller: HttpCaller,
     log: OutcomeLog,
     drills: Drills,
+    metrics: Metrics,
+    /// Cancelled when requests under way are to end at once.
+    cut: CancellationToken,
 }
 
 /// A request that passed its checks.
@@ -159,10 +165,12 @@ impl Pipeline {
         let PipelineParts { caller, log, faults, learning, .. } = parts;
         let drills = Drills::new(faults);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let judge = Judge::new(fleet, availability, breakers, (encoder, predictor), learning);
+        let judge =
+            Judge::new(fleet.clone(), availability, breakers, (encoder, predictor), learning);
         judge.study_log(log.path());
-        let judge = Arc::new(judge);
-        let works = Works { judge, seats: Semaphore::new(cores), caller, log, drills };
+        let (metrics, cut) = (Metrics::new(&fleet), CancellationToken::new());
+        let (judge, seats) = (Arc::new(judge), Semaphore::new(cores));
+        let works = Works { judge, seats, caller, log, drills, metrics, cut };
         Self { works: Arc::new(works), tasks: TaskTracker::new() }
     }
 
@@ -173,11 +181,14 @@ impl Pipeline {
     /// [`PipelineError`] for faults of ours. Refusals and failed chains are no errors here: they
     /// are in [`Routed`], and recorded.
     pub async fn route(&self, call: Call) -> Result<Routed, PipelineError> {
-        let under_way = self.works.begin(call).await?;
+        let under_way = self.works.begin(call, Delivery::Whole).await?;
         let (mut told, telling) = oneshot::channel();
         let works = Arc::clone(&self.works);
         self.tasks.spawn(async move {
-            let routed = works.whole(under_way, told.closed()).await;
+            let gone = async {
+                tokio::select! { () = told.closed() => {}, () = works.cut.cancelled() => {} }
+            };
+            let routed = works.whole(under_way, gone).await;
             // An error says that nobody waits any more; the record is kept.
             let _ = told.send(routed);
         });
@@ -189,7 +200,7 @@ impl Pipeline {
     /// # Errors
     /// [`PipelineError`] for faults of ours before anything was spent.
     pub async fn route_stream(&self, call: Call) -> Result<RoutedStream, PipelineError> {
-        let under_way = self.works.begin(call).await?;
+        let under_way = self.works.begin(call, Delivery::Stream).await?;
         let decision = under_way.decision().clone();
         let (events, pieces) = mpsc::channel(dispatch::EVENTS_MAX);
         let (told, telling) = oneshot::channel();
@@ -199,7 +210,7 @@ impl Pipeline {
             // As above.
             let _ = told.send(routed);
         });
-        Ok(RoutedStream { decision, pieces, telling })
+        Ok(RoutedStream { decision, pieces, telling, cut: self.works.cut.clone() })
     }
 
     /// Chooses only: spends, logs and learns nothing. Where the policy explores, everyone's chance of

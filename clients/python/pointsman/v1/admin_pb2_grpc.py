@@ -26,8 +26,8 @@ if _version_not_supported:
 
 
 class PointsmanAdminStub(object):
-    """What operators ask. For now it is served on the port of everything else, with whatever that port
-    is protected by; a later version moves it to a port of its own.
+    """What operators ask. Served on the admin listener alone (`[server] admin_listen`), with the key that
+    it has, if it has one: `authorization: Bearer KEY`.
     """
 
     def __init__(self, channel):
@@ -59,8 +59,8 @@ class PointsmanAdminStub(object):
 
 
 class PointsmanAdminServicer(object):
-    """What operators ask. For now it is served on the port of everything else, with whatever that port
-    is protected by; a later version moves it to a port of its own.
+    """What operators ask. Served on the admin listener alone (`[server] admin_listen`), with the key that
+    it has, if it has one: `authorization: Bearer KEY`.
     """
 
     def ListAvailability(self, request, context):
@@ -124,8 +124,8 @@ def add_PointsmanAdminServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class PointsmanAdmin(object):
-    """What operators ask. For now it is served on the port of everything else, with whatever that port
-    is protected by; a later version moves it to a port of its own.
+    """What operators ask. Served on the admin listener alone (`[server] admin_listen`), with the key that
+    it has, if it has one: `authorization: Bearer KEY`.
     """
 
     @staticmethod
