@@ -188,7 +188,8 @@ pub struct OutcomesDeleteArgs {
     /// Which log.
     #[command(flatten)]
     pub at: LogArgs,
-    /// Ask this running server, for instance http://127.0.0.1:8080, instead of opening the log here.
+    /// Ask this running server, by its admin address, for instance http://127.0.0.1:8081, instead of opening
+    /// the log here.
     #[arg(long, value_name = "URL", conflicts_with_all = ["config", "log"])]
     pub server: Option<String>,
     /// Write what was deleted as JSON.

@@ -6,19 +6,10 @@
 use std::io::Write;
 use std::time::Duration;
 
-use tonic::metadata::{Ascii, MetadataValue};
-use tonic::service::Interceptor;
-use tonic::service::interceptor::InterceptedService;
-use tonic::transport::Channel;
-use tonic::{Request, Status};
-
+use super::CommandError;
 use super::args::{FaultsCommand, Forced};
-use super::{CommandError, client};
-use crate::api::proto::pointsman_admin_client::PointsmanAdminClient;
+use super::operator::admin;
 use crate::api::proto::{self, FaultsResponse};
-
-/// What holds the key of the admin listener.
-const KEY_VARIABLE: &str = "POINTSMAN_ADMIN_KEY";
 
 pub(super) async fn faults(what: &FaultsCommand, out: &mut dyn Write) -> Result<(), CommandError> {
     let told = match what {
@@ -46,32 +37,6 @@ pub(super) async fn faults(what: &FaultsCommand, out: &mut dyn Write) -> Result<
 pub(super) fn wire(of: &Forced) -> proto::ForcedFault {
     let (target, fault) = (of.target.clone(), of.fault.to_string());
     proto::ForcedFault { target, fault, ..Default::default() }
-}
-
-/// Shows the key of the admin listener, if there is one.
-#[derive(Clone)]
-struct Shown(Option<MetadataValue<Ascii>>);
-
-impl Interceptor for Shown {
-    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        if let Some(key) = &self.0 {
-            request.metadata_mut().insert("authorization", key.clone());
-        }
-        Ok(request)
-    }
-}
-
-async fn admin(
-    server: &str,
-) -> Result<PointsmanAdminClient<InterceptedService<Channel, Shown>>, CommandError> {
-    let channel = client::channel(server).await?;
-    let key = std::env::var(KEY_VARIABLE).ok().filter(|it| !it.trim().is_empty());
-    let shown = key.map(|it| MetadataValue::try_from(format!("Bearer {}", it.trim())));
-    let mut shown = shown.transpose().map_err(|_| CommandError::AdminKey(KEY_VARIABLE))?;
-    if let Some(shown) = &mut shown {
-        shown.set_sensitive(true);
-    }
-    Ok(PointsmanAdminClient::with_interceptor(channel, Shown(shown)))
 }
 
 fn tell(of: &FaultsResponse, out: &mut dyn Write) -> std::io::Result<()> {

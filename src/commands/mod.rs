@@ -14,6 +14,7 @@ mod error;
 mod export;
 mod faults;
 mod models;
+mod operator;
 mod outcomes;
 pub mod paint;
 mod rank;

@@ -26,33 +26,45 @@ from pointsman.v1 import decision_pb2 as pointsman_dot_v1_dot_decision__pb2
 from pointsman.v1 import policy_pb2 as pointsman_dot_v1_dot_policy__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18pointsman/v1/admin.proto\x12\x0cpointsman.v1\x1a\x1bpointsman/v1/decision.proto\x1a\x19pointsman/v1/policy.proto\"\x19\n\x17ListAvailabilityRequest\"U\n\x18ListAvailabilityResponse\x12\x39\n\x0b\x64\x65ployments\x18\x01 \x03(\x0b\x32$.pointsman.v1.DeploymentAvailability\"\xa3\x02\n\x16\x44\x65ploymentAvailability\x12\x12\n\ndeployment\x18\x01 \x01(\t\x12.\n\x05state\x18\x02 \x01(\x0e\x32\x1f.pointsman.v1.AvailabilityState\x12\x15\n\x08since_ms\x18\x03 \x01(\x04H\x00\x88\x01\x01\x12\x15\n\x08until_ms\x18\x04 \x01(\x04H\x01\x88\x01\x01\x12+\n\x07\x66\x61ilure\x18\x05 \x01(\x0e\x32\x1a.pointsman.v1.FailureClass\x12\x18\n\x0bunavailable\x18\x06 \x01(\tH\x02\x88\x01\x01\x12&\n\x05speed\x18\x07 \x01(\x0b\x32\x17.pointsman.v1.LiveSpeedB\x0b\n\t_since_msB\x0b\n\t_until_msB\x0e\n\x0c_unavailable\"\xc2\x02\n\tLiveSpeed\x12\x0f\n\x07samples\x18\x01 \x01(\x04\x12\x18\n\x0bttft_ms_p50\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x18\n\x0bttft_ms_p95\x18\x03 \x01(\x01H\x01\x88\x01\x01\x12\x19\n\x0ctoken_ms_p50\x18\x04 \x01(\x01H\x02\x88\x01\x01\x12\x1e\n\x11latency_ratio_p50\x18\x05 \x01(\x01H\x03\x88\x01\x01\x12\x1e\n\x11latency_ratio_p95\x18\x06 \x01(\x01H\x04\x88\x01\x01\x12 \n\x13latency_coverage_90\x18\x07 \x01(\x01H\x05\x88\x01\x01\x42\x0e\n\x0c_ttft_ms_p50B\x0e\n\x0c_ttft_ms_p95B\x0f\n\r_token_ms_p50B\x14\n\x12_latency_ratio_p50B\x14\n\x12_latency_ratio_p95B\x16\n\x14_latency_coverage_90\"]\n\x10SetFaultsRequest\x12)\n\x06\x66\x61ults\x18\x01 \x03(\x0b\x32\x19.pointsman.v1.ForcedFault\x12\x13\n\x06ttl_ms\x18\x02 \x01(\x04H\x00\x88\x01\x01\x42\t\n\x07_ttl_ms\"\x13\n\x11ListFaultsRequest\"\x14\n\x12\x43learFaultsRequest\"N\n\x0e\x46\x61ultsResponse\x12+\n\x06\x66\x61ults\x18\x01 \x03(\x0b\x32\x1b.pointsman.v1.StandingFault\x12\x0f\n\x07left_ms\x18\x02 \x01(\x04\"I\n\rStandingFault\x12(\n\x05\x66\x61ult\x18\x01 \x01(\x0b\x32\x19.pointsman.v1.ForcedFault\x12\x0e\n\x06struck\x18\x02 \x01(\x04*\xd9\x01\n\x11\x41vailabilityState\x12\"\n\x1e\x41VAILABILITY_STATE_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x41VAILABILITY_STATE_CLOSED\x10\x01\x12\x1b\n\x17\x41VAILABILITY_STATE_OPEN\x10\x02\x12 \n\x1c\x41VAILABILITY_STATE_HALF_OPEN\x10\x03\x12\x1e\n\x1a\x41VAILABILITY_STATE_RAMPING\x10\x04\x12\"\n\x1e\x41VAILABILITY_STATE_UNAVAILABLE\x10\x05\x32\xda\x02\n\x0ePointsmanAdmin\x12\x61\n\x10ListAvailability\x12%.pointsman.v1.ListAvailabilityRequest\x1a&.pointsman.v1.ListAvailabilityResponse\x12I\n\tSetFaults\x12\x1e.pointsman.v1.SetFaultsRequest\x1a\x1c.pointsman.v1.FaultsResponse\x12K\n\nListFaults\x12\x1f.pointsman.v1.ListFaultsRequest\x1a\x1c.pointsman.v1.FaultsResponse\x12M\n\x0b\x43learFaults\x12 .pointsman.v1.ClearFaultsRequest\x1a\x1c.pointsman.v1.FaultsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18pointsman/v1/admin.proto\x12\x0cpointsman.v1\x1a\x1bpointsman/v1/decision.proto\x1a\x19pointsman/v1/policy.proto\"\'\n\x15\x45xportOutcomesRequest\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\"\x8b\x01\n\x16\x45xportOutcomesResponse\x12/\n\x08outcomes\x18\x01 \x03(\x0b\x32\x1d.pointsman.v1.ExportedOutcome\x12\x30\n\x08\x66\x65\x65\x64\x62\x61\x63k\x18\x02 \x03(\x0b\x32\x1e.pointsman.v1.ExportedFeedback\x12\x0e\n\x06\x63ursor\x18\x03 \x01(\t\"\x8c\x01\n\x0f\x45xportedOutcome\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x01 \x01(\t\x12\x12\n\nat_unix_ms\x18\x02 \x01(\x04\x12\x16\n\x0erecord_version\x18\x03 \x01(\r\x12\x13\n\x0brecord_json\x18\x04 \x01(\t\x12\x10\n\x08\x66\x65\x61tures\x18\x05 \x03(\x02\x12\x11\n\tembedding\x18\x06 \x03(\x02\"\xc2\x01\n\x10\x45xportedFeedback\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x01 \x01(\t\x12\x12\n\nat_unix_ms\x18\x02 \x01(\x04\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\x0e\n\x06signal\x18\x04 \x01(\t\x12\r\n\x05\x61\x62out\x18\x05 \x01(\t\x12\r\n\x05score\x18\x06 \x01(\x01\x12\x0e\n\x06weight\x18\x07 \x01(\x01\x12\x17\n\x0fidempotency_key\x18\x08 \x01(\t\x12\x14\n\x07\x63omment\x18\t \x01(\tH\x00\x88\x01\x01\x42\n\n\x08_comment\"E\n\x15\x44\x65leteOutcomesRequest\x12\x14\n\x0cmetadata_key\x18\x01 \x01(\t\x12\x16\n\x0emetadata_value\x18\x02 \x01(\t\"N\n\x16\x44\x65leteOutcomesResponse\x12\x10\n\x08outcomes\x18\x01 \x01(\x04\x12\x10\n\x08\x66\x65\x65\x64\x62\x61\x63k\x18\x02 \x01(\x04\x12\x10\n\x08\x65xported\x18\x03 \x01(\x04\"\x19\n\x17ListAvailabilityRequest\"U\n\x18ListAvailabilityResponse\x12\x39\n\x0b\x64\x65ployments\x18\x01 \x03(\x0b\x32$.pointsman.v1.DeploymentAvailability\"\xa3\x02\n\x16\x44\x65ploymentAvailability\x12\x12\n\ndeployment\x18\x01 \x01(\t\x12.\n\x05state\x18\x02 \x01(\x0e\x32\x1f.pointsman.v1.AvailabilityState\x12\x15\n\x08since_ms\x18\x03 \x01(\x04H\x00\x88\x01\x01\x12\x15\n\x08until_ms\x18\x04 \x01(\x04H\x01\x88\x01\x01\x12+\n\x07\x66\x61ilure\x18\x05 \x01(\x0e\x32\x1a.pointsman.v1.FailureClass\x12\x18\n\x0bunavailable\x18\x06 \x01(\tH\x02\x88\x01\x01\x12&\n\x05speed\x18\x07 \x01(\x0b\x32\x17.pointsman.v1.LiveSpeedB\x0b\n\t_since_msB\x0b\n\t_until_msB\x0e\n\x0c_unavailable\"\xc2\x02\n\tLiveSpeed\x12\x0f\n\x07samples\x18\x01 \x01(\x04\x12\x18\n\x0bttft_ms_p50\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x18\n\x0bttft_ms_p95\x18\x03 \x01(\x01H\x01\x88\x01\x01\x12\x19\n\x0ctoken_ms_p50\x18\x04 \x01(\x01H\x02\x88\x01\x01\x12\x1e\n\x11latency_ratio_p50\x18\x05 \x01(\x01H\x03\x88\x01\x01\x12\x1e\n\x11latency_ratio_p95\x18\x06 \x01(\x01H\x04\x88\x01\x01\x12 \n\x13latency_coverage_90\x18\x07 \x01(\x01H\x05\x88\x01\x01\x42\x0e\n\x0c_ttft_ms_p50B\x0e\n\x0c_ttft_ms_p95B\x0f\n\r_token_ms_p50B\x14\n\x12_latency_ratio_p50B\x14\n\x12_latency_ratio_p95B\x16\n\x14_latency_coverage_90\"]\n\x10SetFaultsRequest\x12)\n\x06\x66\x61ults\x18\x01 \x03(\x0b\x32\x19.pointsman.v1.ForcedFault\x12\x13\n\x06ttl_ms\x18\x02 \x01(\x04H\x00\x88\x01\x01\x42\t\n\x07_ttl_ms\"\x13\n\x11ListFaultsRequest\"\x14\n\x12\x43learFaultsRequest\"N\n\x0e\x46\x61ultsResponse\x12+\n\x06\x66\x61ults\x18\x01 \x03(\x0b\x32\x1b.pointsman.v1.StandingFault\x12\x0f\n\x07left_ms\x18\x02 \x01(\x04\"I\n\rStandingFault\x12(\n\x05\x66\x61ult\x18\x01 \x01(\x0b\x32\x19.pointsman.v1.ForcedFault\x12\x0e\n\x06struck\x18\x02 \x01(\x04*\xd9\x01\n\x11\x41vailabilityState\x12\"\n\x1e\x41VAILABILITY_STATE_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x41VAILABILITY_STATE_CLOSED\x10\x01\x12\x1b\n\x17\x41VAILABILITY_STATE_OPEN\x10\x02\x12 \n\x1c\x41VAILABILITY_STATE_HALF_OPEN\x10\x03\x12\x1e\n\x1a\x41VAILABILITY_STATE_RAMPING\x10\x04\x12\"\n\x1e\x41VAILABILITY_STATE_UNAVAILABLE\x10\x05\x32\x96\x04\n\x0ePointsmanAdmin\x12\x61\n\x10ListAvailability\x12%.pointsman.v1.ListAvailabilityRequest\x1a&.pointsman.v1.ListAvailabilityResponse\x12I\n\tSetFaults\x12\x1e.pointsman.v1.SetFaultsRequest\x1a\x1c.pointsman.v1.FaultsResponse\x12K\n\nListFaults\x12\x1f.pointsman.v1.ListFaultsRequest\x1a\x1c.pointsman.v1.FaultsResponse\x12M\n\x0b\x43learFaults\x12 .pointsman.v1.ClearFaultsRequest\x1a\x1c.pointsman.v1.FaultsResponse\x12]\n\x0e\x45xportOutcomes\x12#.pointsman.v1.ExportOutcomesRequest\x1a$.pointsman.v1.ExportOutcomesResponse0\x01\x12[\n\x0e\x44\x65leteOutcomes\x12#.pointsman.v1.DeleteOutcomesRequest\x1a$.pointsman.v1.DeleteOutcomesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'pointsman.v1.admin_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_AVAILABILITYSTATE']._serialized_start=1125
-  _globals['_AVAILABILITYSTATE']._serialized_end=1342
-  _globals['_LISTAVAILABILITYREQUEST']._serialized_start=98
-  _globals['_LISTAVAILABILITYREQUEST']._serialized_end=123
-  _globals['_LISTAVAILABILITYRESPONSE']._serialized_start=125
-  _globals['_LISTAVAILABILITYRESPONSE']._serialized_end=210
-  _globals['_DEPLOYMENTAVAILABILITY']._serialized_start=213
-  _globals['_DEPLOYMENTAVAILABILITY']._serialized_end=504
-  _globals['_LIVESPEED']._serialized_start=507
-  _globals['_LIVESPEED']._serialized_end=829
-  _globals['_SETFAULTSREQUEST']._serialized_start=831
-  _globals['_SETFAULTSREQUEST']._serialized_end=924
-  _globals['_LISTFAULTSREQUEST']._serialized_start=926
-  _globals['_LISTFAULTSREQUEST']._serialized_end=945
-  _globals['_CLEARFAULTSREQUEST']._serialized_start=947
-  _globals['_CLEARFAULTSREQUEST']._serialized_end=967
-  _globals['_FAULTSRESPONSE']._serialized_start=969
-  _globals['_FAULTSRESPONSE']._serialized_end=1047
-  _globals['_STANDINGFAULT']._serialized_start=1049
-  _globals['_STANDINGFAULT']._serialized_end=1122
-  _globals['_POINTSMANADMIN']._serialized_start=1345
-  _globals['_POINTSMANADMIN']._serialized_end=1691
+  _globals['_AVAILABILITYSTATE']._serialized_start=1799
+  _globals['_AVAILABILITYSTATE']._serialized_end=2016
+  _globals['_EXPORTOUTCOMESREQUEST']._serialized_start=98
+  _globals['_EXPORTOUTCOMESREQUEST']._serialized_end=137
+  _globals['_EXPORTOUTCOMESRESPONSE']._serialized_start=140
+  _globals['_EXPORTOUTCOMESRESPONSE']._serialized_end=279
+  _globals['_EXPORTEDOUTCOME']._serialized_start=282
+  _globals['_EXPORTEDOUTCOME']._serialized_end=422
+  _globals['_EXPORTEDFEEDBACK']._serialized_start=425
+  _globals['_EXPORTEDFEEDBACK']._serialized_end=619
+  _globals['_DELETEOUTCOMESREQUEST']._serialized_start=621
+  _globals['_DELETEOUTCOMESREQUEST']._serialized_end=690
+  _globals['_DELETEOUTCOMESRESPONSE']._serialized_start=692
+  _globals['_DELETEOUTCOMESRESPONSE']._serialized_end=770
+  _globals['_LISTAVAILABILITYREQUEST']._serialized_start=772
+  _globals['_LISTAVAILABILITYREQUEST']._serialized_end=797
+  _globals['_LISTAVAILABILITYRESPONSE']._serialized_start=799
+  _globals['_LISTAVAILABILITYRESPONSE']._serialized_end=884
+  _globals['_DEPLOYMENTAVAILABILITY']._serialized_start=887
+  _globals['_DEPLOYMENTAVAILABILITY']._serialized_end=1178
+  _globals['_LIVESPEED']._serialized_start=1181
+  _globals['_LIVESPEED']._serialized_end=1503
+  _globals['_SETFAULTSREQUEST']._serialized_start=1505
+  _globals['_SETFAULTSREQUEST']._serialized_end=1598
+  _globals['_LISTFAULTSREQUEST']._serialized_start=1600
+  _globals['_LISTFAULTSREQUEST']._serialized_end=1619
+  _globals['_CLEARFAULTSREQUEST']._serialized_start=1621
+  _globals['_CLEARFAULTSREQUEST']._serialized_end=1641
+  _globals['_FAULTSRESPONSE']._serialized_start=1643
+  _globals['_FAULTSRESPONSE']._serialized_end=1721
+  _globals['_STANDINGFAULT']._serialized_start=1723
+  _globals['_STANDINGFAULT']._serialized_end=1796
+  _globals['_POINTSMANADMIN']._serialized_start=2019
+  _globals['_POINTSMANADMIN']._serialized_end=2553
 # @@protoc_insertion_point(module_scope)

@@ -56,6 +56,16 @@ class PointsmanAdminStub(object):
                 request_serializer=pointsman_dot_v1_dot_admin__pb2.ClearFaultsRequest.SerializeToString,
                 response_deserializer=pointsman_dot_v1_dot_admin__pb2.FaultsResponse.FromString,
                 _registered_method=True)
+        self.ExportOutcomes = channel.unary_stream(
+                '/pointsman.v1.PointsmanAdmin/ExportOutcomes',
+                request_serializer=pointsman_dot_v1_dot_admin__pb2.ExportOutcomesRequest.SerializeToString,
+                response_deserializer=pointsman_dot_v1_dot_admin__pb2.ExportOutcomesResponse.FromString,
+                _registered_method=True)
+        self.DeleteOutcomes = channel.unary_unary(
+                '/pointsman.v1.PointsmanAdmin/DeleteOutcomes',
+                request_serializer=pointsman_dot_v1_dot_admin__pb2.DeleteOutcomesRequest.SerializeToString,
+                response_deserializer=pointsman_dot_v1_dot_admin__pb2.DeleteOutcomesResponse.FromString,
+                _registered_method=True)
 
 
 class PointsmanAdminServicer(object):
@@ -92,6 +102,23 @@ class PointsmanAdminServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExportOutcomes(self, request, context):
+        """The outcome log from a cursor on, in batches, to its end as it is then: outcomes first, then
+        feedback. Call it again with the last cursor for what came since. This and the next are
+        PERMISSION_DENIED where the operator's config does not allow it (`admin_calls` in [outcomes]).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteOutcomes(self, request, context):
+        """Deletes every outcome with this metadata, and its feedback. Files that were exported before stay
+        as they are.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PointsmanAdminServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -114,6 +141,16 @@ def add_PointsmanAdminServicer_to_server(servicer, server):
                     servicer.ClearFaults,
                     request_deserializer=pointsman_dot_v1_dot_admin__pb2.ClearFaultsRequest.FromString,
                     response_serializer=pointsman_dot_v1_dot_admin__pb2.FaultsResponse.SerializeToString,
+            ),
+            'ExportOutcomes': grpc.unary_stream_rpc_method_handler(
+                    servicer.ExportOutcomes,
+                    request_deserializer=pointsman_dot_v1_dot_admin__pb2.ExportOutcomesRequest.FromString,
+                    response_serializer=pointsman_dot_v1_dot_admin__pb2.ExportOutcomesResponse.SerializeToString,
+            ),
+            'DeleteOutcomes': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteOutcomes,
+                    request_deserializer=pointsman_dot_v1_dot_admin__pb2.DeleteOutcomesRequest.FromString,
+                    response_serializer=pointsman_dot_v1_dot_admin__pb2.DeleteOutcomesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -226,6 +263,60 @@ class PointsmanAdmin(object):
             '/pointsman.v1.PointsmanAdmin/ClearFaults',
             pointsman_dot_v1_dot_admin__pb2.ClearFaultsRequest.SerializeToString,
             pointsman_dot_v1_dot_admin__pb2.FaultsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportOutcomes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/pointsman.v1.PointsmanAdmin/ExportOutcomes',
+            pointsman_dot_v1_dot_admin__pb2.ExportOutcomesRequest.SerializeToString,
+            pointsman_dot_v1_dot_admin__pb2.ExportOutcomesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteOutcomes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointsman.v1.PointsmanAdmin/DeleteOutcomes',
+            pointsman_dot_v1_dot_admin__pb2.DeleteOutcomesRequest.SerializeToString,
+            pointsman_dot_v1_dot_admin__pb2.DeleteOutcomesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -129,7 +129,7 @@ class Exclusion(_message.Message):
     def __init__(self, limit: _Optional[_Union[Limit, str]] = ..., message: _Optional[str] = ...) -> None: ...
 
 class Prediction(_message.Message):
-    __slots__ = ("quality", "quality_spread", "input_tokens", "output_tokens", "cost_usd", "cost_usd_p90", "latency_ms", "latency_ms_p90", "ttft_ms", "cached_tokens")
+    __slots__ = ("quality", "quality_spread", "input_tokens", "output_tokens", "cost_usd", "cost_usd_p90", "latency_ms", "latency_ms_p90", "ttft_ms", "cached_tokens", "ttft_ms_p90")
     QUALITY_FIELD_NUMBER: _ClassVar[int]
     QUALITY_SPREAD_FIELD_NUMBER: _ClassVar[int]
     INPUT_TOKENS_FIELD_NUMBER: _ClassVar[int]
@@ -140,6 +140,7 @@ class Prediction(_message.Message):
     LATENCY_MS_P90_FIELD_NUMBER: _ClassVar[int]
     TTFT_MS_FIELD_NUMBER: _ClassVar[int]
     CACHED_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    TTFT_MS_P90_FIELD_NUMBER: _ClassVar[int]
     quality: float
     quality_spread: float
     input_tokens: float
@@ -150,7 +151,8 @@ class Prediction(_message.Message):
     latency_ms_p90: float
     ttft_ms: float
     cached_tokens: float
-    def __init__(self, quality: _Optional[float] = ..., quality_spread: _Optional[float] = ..., input_tokens: _Optional[float] = ..., output_tokens: _Optional[float] = ..., cost_usd: _Optional[float] = ..., cost_usd_p90: _Optional[float] = ..., latency_ms: _Optional[float] = ..., latency_ms_p90: _Optional[float] = ..., ttft_ms: _Optional[float] = ..., cached_tokens: _Optional[float] = ...) -> None: ...
+    ttft_ms_p90: float
+    def __init__(self, quality: _Optional[float] = ..., quality_spread: _Optional[float] = ..., input_tokens: _Optional[float] = ..., output_tokens: _Optional[float] = ..., cost_usd: _Optional[float] = ..., cost_usd_p90: _Optional[float] = ..., latency_ms: _Optional[float] = ..., latency_ms_p90: _Optional[float] = ..., ttft_ms: _Optional[float] = ..., cached_tokens: _Optional[float] = ..., ttft_ms_p90: _Optional[float] = ...) -> None: ...
 
 class Attempt(_message.Message):
     __slots__ = ("deployment", "failure", "status", "start_ms", "total_ms", "ttft_ms", "usage", "cost_usd", "detail", "usage_estimated")
