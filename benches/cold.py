@@ -11,6 +11,8 @@ ROUNDS, CHOICES, START_MS, MEMORY_MIB, PATIENCE_S = 9, 50, 300, 120, 20
 CONFIG = """
 [server]
 listen = "127.0.0.1:{port}"
+admin_listen = "off"
+drain_pause = "0s"
 [outcomes]
 store = "sqlite://{folder}/outcomes.db"
 [[provider]]

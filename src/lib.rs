@@ -12,9 +12,9 @@
 //! 5. [`outcome`] writes down what became of it, so that any decision can be recomputed and the
 //!    next artifact learns from it (the `pointsman-training` crate, over this same code).
 //!
-//! [`pipeline`] is these steps in order. [`api`] is its gRPC face, [`config`] says what it runs on,
-//! [`commands`] is what a person types, [`simulator`] stands in for providers that cost money, and [`hub`] fetches
-//! encoders other than the one in the binary.
+//! [`telemetry`] counts what happens, for operators. [`pipeline`] is these steps in order. [`api`] is
+//! its gRPC face, [`config`] says what it runs on, [`commands`] is what a person types, [`simulator`]
+//! stands in for providers that cost money, and [`hub`] fetches encoders other than the one in the binary.
 //! [`domain`] holds the nouns, [`catalog`] the models and who serves them. A module names only those
 //! below it: the steps above know nothing of the ones after them.
 //!
@@ -48,3 +48,4 @@ pub mod prediction;
 pub mod providers;
 pub mod ranking;
 pub mod simulator;
+pub mod telemetry;

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use pointsman::commands::args::{Cli, Command};
 use pointsman::commands::{self, paint::Paint};
+use pointsman::config::LogForm;
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
@@ -39,5 +40,8 @@ fn start_logs(cli: &Cli) {
     let usual = if matches!(cli.command, Command::Serve(_)) { "info" } else { "error" };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(usual));
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    if cli.log_json { logs.json().init() } else { logs.init() }
+    match commands::log_form(cli) {
+        LogForm::Json => logs.json().init(),
+        LogForm::Pretty => logs.init(),
+    }
 }

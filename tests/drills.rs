@@ -274,7 +274,7 @@ async fn so_many_times_and_with_such_a_chance() {
 type Admin = PointsmanAdminClient<tonic::transport::Channel>;
 
 async fn admin(house: &House) -> Admin {
-    PointsmanAdminClient::new(support::channel(house.address).await)
+    PointsmanAdminClient::new(support::channel(house.admin).await)
 }
 
 async fn set(admin: &mut Admin, faults: Vec<ForcedFault>, ttl_ms: Option<u64>) -> FaultsResponse {

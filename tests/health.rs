@@ -34,7 +34,7 @@ const LASTING: BreakerSettings = BreakerSettings {
 };
 
 async fn availability(house: &House) -> Vec<DeploymentAvailability> {
-    let mut admin = PointsmanAdminClient::new(support::channel(house.address).await);
+    let mut admin = PointsmanAdminClient::new(support::channel(house.admin).await);
     let told = admin.list_availability(ListAvailabilityRequest {}).await.unwrap();
     told.into_inner().deployments
 }

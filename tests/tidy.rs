@@ -9,7 +9,7 @@
 use std::path::{Path, PathBuf};
 
 /// The layers of `pointsman`, lowest first. A module names only modules of rows above its own.
-const LAYERS: [&[&str]; 13] = [
+const LAYERS: [&[&str]; 14] = [
     &["domain"],
     &["catalog"],
     &["features", "encoder"],
@@ -18,6 +18,7 @@ const LAYERS: [&[&str]; 13] = [
     &["providers"],
     &["dispatch"],
     &["outcome"],
+    &["telemetry"],
     &["pipeline"],
     &["api"],
     &["config"],
@@ -27,12 +28,12 @@ const LAYERS: [&[&str]; 13] = [
 /// Modules that name less than their row would let them.
 const NARROW: [(&str, &[&str]); 1] = [("simulator", &["domain"])];
 /// What training has no business with: it computes, and calls nobody.
-const NOT_IN_TRAINING: [&str; 4] = ["providers", "dispatch", "pipeline", "api"];
+const NOT_IN_TRAINING: [&str; 5] = ["providers", "dispatch", "telemetry", "pipeline", "api"];
 /// Folders of Rust that is ours.
 const ROOTS: [&str; 7] =
     ["src", "training/src", "tests", "benches", "proto", "examples", "fuzz/targets"];
 /// What may stand at the top, besides names that begin with a dot.
-const TOP: [&str; 13] = [
+const TOP: [&str; 14] = [
     "Cargo.toml",
     "Cargo.lock",
     "README.md",
@@ -44,6 +45,7 @@ const TOP: [&str; 13] = [
     "benches",
     "examples",
     "clients",
+    "deploy",
     "docs",
     "fuzz",
 ];

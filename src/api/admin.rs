@@ -2,9 +2,8 @@
 //!
 //! In: the health of the fleet, drills, artifacts, the outcome log. Out: wire messages. Invariant: changes
 //! nothing but which calls are made to fail and which outcomes are kept, and that only where the operator
-//! allows it, and which of the configured artifacts decides. Served on the one
-//! listener there is; a later issue gives it a port of its own, with callers that are asked who they
-//! are.
+//! allows it, and which of the configured artifacts decides. Not here: who may ask (see
+//! [`super::serve_admin()`]).
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -266,7 +266,11 @@ fn failed(failure: ChainFailure, attempts: &[Attempt]) -> Fault {
             let what = "what is left of the money pays no candidate";
             (Kind::OverBudget, "OVER_BUDGET".to_owned(), what)
         }
-        ChainFailure::Cancelled => (Kind::Cancelled, "CANCELLED".to_owned(), "the caller left"),
+        // A caller who left reads nothing; who reads this was cut off.
+        ChainFailure::Cancelled => {
+            let what = "the server stopped before the answer was there";
+            (Kind::Stopping, "STOPPING".to_owned(), what)
+        }
         ChainFailure::CallerError(class) => {
             let what = "the provider refused the request, as others would";
             (caller_error(class), class.as_str().to_uppercase(), what)

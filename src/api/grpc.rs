@@ -16,6 +16,7 @@ use crate::domain::Violation;
 use crate::outcome::FeedbackReceipt;
 use crate::pipeline::{Call, Pipeline, PipelineError, Routed};
 use crate::ranking::Policy;
+use crate::telemetry::Face;
 
 /// Most requests in one batch: some seconds of computing, and answers of some MiB.
 const BATCH_MAX: usize = 1_000;
@@ -110,6 +111,12 @@ impl pointsman_server::Pointsman for Grpc {
 impl Grpc {
     /// Reads and checks a request that is to be answered; also whether it wants the decision in words.
     fn call(&self, request: Request<proto::RouteRequest>) -> Result<(Call, bool), Status> {
+        let metrics = self.pipeline.metrics();
+        metrics.received(Face::Grpc);
+        self.checked(request).inspect_err(|_| metrics.rejected(Face::Grpc))
+    }
+
+    fn checked(&self, request: Request<proto::RouteRequest>) -> Result<(Call, bool), Status> {
         let arrived = Instant::now();
         let deadline = deadline::deadline(request.metadata());
         let wire = request.into_inner();

@@ -1,10 +1,12 @@
-//! The faces of the service, gRPC and HTTP, over one pipeline and on one port.
+//! The faces of the service, gRPC and HTTP, over one pipeline: callers' on one port, operators' on
+//! another.
 //!
 //! In: a listener, a [`crate::pipeline::Pipeline`], the default policy, a stop signal. Out: a
 //! server. Invariant: a thin adapter: it checks and translates, and decides nothing; every problem
 //! of a request is reported at once. Not here: providers, which this layer never names.
 
 mod admin;
+mod admin_key;
 mod artifact;
 mod chat_from_proto;
 mod deadline;
@@ -15,18 +17,23 @@ mod from_proto;
 mod grpc;
 mod grpc_stream;
 mod http;
+mod life;
 mod outcomes;
 mod policy;
 pub mod proto;
 mod serve;
+mod serve_admin;
 mod status;
 #[cfg(test)]
 mod testing;
 mod to_proto;
 mod turn_from_proto;
 
+pub use admin_key::AdminKey;
 #[cfg(feature = "fuzzing")]
 pub use http::fuzzing;
+pub use life::{Life, LifeTeller, Phase};
 pub use policy::policy_for;
 pub use serve::{ServeError, serve};
+pub use serve_admin::serve_admin;
 pub use to_proto::rank_response;

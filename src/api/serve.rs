@@ -1,13 +1,11 @@
 //! The server: one listener for gRPC and HTTP/1.1, with health and reflection, until told to stop.
 //!
-//! In: a bound listener and a stop signal. Out: nothing, once the last request has ended.
+//! In: a bound listener and the phase of its life. Out: nothing, once the last request has ended.
 //! Invariant: a request that panics takes only itself down; every message and every connection's
 //! number of requests is bounded. Not here: which address, and what stops it.
 
 use std::any::Any;
-use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::net::TcpListener;
 use tonic::body::Body;
@@ -16,10 +14,9 @@ use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tower_http::catch_panic::CatchPanicLayer;
 
-use super::admin::Admin;
 use super::grpc::Grpc;
 use super::http::Face;
-use super::proto::pointsman_admin_server::PointsmanAdminServer;
+use super::life::{Life, Phase};
 use super::proto::pointsman_server::PointsmanServer;
 use super::{proto, status};
 use crate::pipeline::Pipeline;
@@ -42,7 +39,8 @@ pub enum ServeError {
     Transport(#[from] tonic::transport::Error),
 }
 
-/// Serves until `shutdown` ends, and then until the last request under way has its answer.
+/// Serves until `life` says [`Phase::Stopping`], and then until the last request under way has its
+/// answer. From [`Phase::Leaving`] on its health checks say that nobody new should come.
 ///
 /// # Errors
 /// [`ServeError`] when it cannot start or the listener fails.
@@ -50,31 +48,25 @@ pub async fn serve(
     listener: TcpListener,
     pipeline: Arc<Pipeline>,
     defaults: Policy,
-    shutdown: impl Future<Output = ()> + Send + 'static,
+    life: Life,
 ) -> Result<(), ServeError> {
     let (reporter, health) = tonic_health::server::health_reporter();
     reporter.set_serving::<PointsmanServer<Grpc>>().await;
-    let stops = Arc::new(AtomicBool::new(false));
-    let face = http_face(&pipeline, &defaults, &stops);
-    let admin = PointsmanAdminServer::new(Admin { pipeline: Arc::clone(&pipeline) });
+    let face =
+        Face { pipeline: Arc::clone(&pipeline), defaults: defaults.clone(), life: life.clone() };
     let service = PointsmanServer::new(Grpc { pipeline, defaults })
         .max_decoding_message_size(REQUEST_BYTES_MAX);
-    let reflection = || {
-        tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
-            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-    };
     let stopping = async move {
-        shutdown.await;
-        stops.store(true, Ordering::Relaxed);
-        // Load balancers look here; who is connected already still gets his answers.
+        life.clone().reached(Phase::Leaving).await;
+        // Load balancers look here; who comes all the same still gets his answers.
         reporter.set_not_serving::<PointsmanServer<Grpc>>().await;
+        life.reached(Phase::Stopping).await;
     };
+    let own = ["pointsman.v1.Pointsman", "grpc.health.v1.Health"];
     let grpc = Routes::new(health)
-        .add_service(reflection().build_v1()?)
-        .add_service(reflection().build_v1alpha()?)
-        .add_service(service)
-        .add_service(admin);
+        .add_service(reflection(&own).build_v1()?)
+        .add_service(reflection(&own).build_v1alpha()?)
+        .add_service(service);
     let routes = super::http::routes(face, grpc.into_axum_router());
     // A piece of an answer that waits for the acknowledgement of the one before comes 40 ms late. The
     // builder's own `tcp_nodelay` does not reach connections that are accepted elsewhere.
@@ -89,12 +81,15 @@ pub async fn serve(
     Ok(())
 }
 
-fn http_face(pipeline: &Arc<Pipeline>, defaults: &Policy, stops: &Arc<AtomicBool>) -> Face {
-    let (pipeline, defaults) = (Arc::clone(pipeline), defaults.clone());
-    Face { pipeline, defaults, stopping: Arc::clone(stops) }
+/// Reflection that lists these services and no others.
+pub(super) fn reflection<'b>(services: &[&str]) -> tonic_reflection::server::Builder<'b> {
+    let builder = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
+    services.iter().fold(builder, |it, name| it.with_service_name(*name))
 }
 
 /// What the caller of a handler that panicked is told. The panic hook has logged the place.
-fn after_panic(_panic: Box<dyn Any + Send + 'static>) -> http::Response<Body> {
+pub(super) fn after_panic(_panic: Box<dyn Any + Send + 'static>) -> http::Response<Body> {
     status::panicked().into_http()
 }

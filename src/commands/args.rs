@@ -68,7 +68,14 @@ pub struct ServeArgs {
     /// Where to listen, instead of where the config says.
     #[arg(long, value_name = "ADDR")]
     pub listen: Option<SocketAddr>,
+    /// Where operators look (/metrics, health, drills), instead of where the config says; `off`: nowhere.
+    #[arg(long, value_name = "ADDR|off", value_parser = admin_listen)]
+    pub admin_listen: Option<AdminListen>,
 }
+
+/// Where operators look; `None`: nowhere.
+#[derive(Debug, Clone, Copy)]
+pub struct AdminListen(pub Option<SocketAddr>);
 
 /// For `check`.
 #[derive(Debug, Args)]
@@ -184,7 +191,8 @@ pub struct OutcomesDeleteArgs {
     /// Which log.
     #[command(flatten)]
     pub at: LogArgs,
-    /// Ask this running server, for instance http://127.0.0.1:8080, instead of opening the log here.
+    /// Ask this running server, by its admin address, for instance http://127.0.0.1:8081, instead of opening
+    /// the log here.
     #[arg(long, value_name = "URL", conflicts_with_all = ["config", "log"])]
     pub server: Option<String>,
     /// Write what was deleted as JSON.
@@ -234,12 +242,12 @@ pub enum ArtifactCommand {
     Rollback(AtServer),
 }
 
-/// Which server.
+/// Which server. Its admin listener's key, if it has one, is read from POINTSMAN_ADMIN_KEY.
 #[derive(Debug, Args)]
 pub struct AtServer {
-    /// The running server.
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
-    pub server: String,
+    /// The admin address of the running server.
+    #[arg(long, alias = "server", value_name = "URL", default_value = "http://127.0.0.1:8081")]
+    pub admin: String,
 }
 
 /// A failure that is asked for.
@@ -310,6 +318,10 @@ fn preset(name: &str) -> Result<String, String> {
     known.ok_or_else(|| format!("the preferences are {}", names.join(", ")))
 }
 
+fn admin_listen(text: &str) -> Result<AdminListen, std::net::AddrParseError> {
+    if text == "off" { Ok(AdminListen(None)) } else { text.parse().map(|it| AdminListen(Some(it))) }
+}
+
 fn positive(text: &str) -> Result<f64, String> {
     let number: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
     if number.is_finite() && number > 0.0 { Ok(number) } else { Err("must be above zero".into()) }
@@ -363,12 +375,14 @@ mod tests {
         };
         check("pointsman serve --listen 127.0.0.1:0", Ok(()));
         check("pointsman serve --listen 8080", Err("--listen"));
+        check("pointsman serve --admin-listen off", Ok(()));
+        check("pointsman serve --admin-listen on", Err("--admin-listen"));
         check("pointsman check --config a.toml --json", Ok(()));
         check("pointsman rank - --preference cost --max-cost-usd 0.01 --top 3", Ok(()));
         check("pointsman route hi --stream --max-latency-ms 9000", Ok(()));
         check("pointsman route hi --fault *=stall:20 --fault a@b=reset", Ok(()));
         check("pointsman route hi --fault reset", Err("TARGET=FAULT"));
-        check("pointsman faults set a=auth b=quota --ttl 30m --times 3 --server c:1", Ok(()));
+        check("pointsman faults set a=auth b=quota --ttl 30m --times 3 --admin c:1", Ok(()));
         check("pointsman faults set", Err("TARGET=FAULT"));
         check("pointsman faults set a=sneeze", Err("sneeze"));
         check("pointsman faults list", Ok(()));

@@ -6,9 +6,9 @@
 use std::io::Write;
 use std::time::{Duration, SystemTime};
 
-use super::args::{ArtifactCommand, AtServer};
-use super::{CommandError, client};
-use crate::api::proto::pointsman_admin_client::PointsmanAdminClient;
+use super::CommandError;
+use super::args::ArtifactCommand;
+use super::operator::admin;
 use crate::api::proto::{self, ArtifactSlot, GetStatusResponse, LoadedArtifact};
 use crate::pipeline::{ArtifactsStatus, SlotStatus};
 
@@ -21,10 +21,11 @@ pub(super) async fn artifact(
 ) -> Result<(), CommandError> {
     let status = match what {
         ArtifactCommand::Status(at) => {
-            admin(at).await?.get_status(proto::GetStatusRequest {}).await?.into_inner()
+            admin(&at.admin).await?.get_status(proto::GetStatusRequest {}).await?.into_inner()
         }
         ArtifactCommand::Reload(at) => {
-            let told = admin(at).await?.reload_artifact(proto::ReloadArtifactRequest {}).await?;
+            let told =
+                admin(&at.admin).await?.reload_artifact(proto::ReloadArtifactRequest {}).await?;
             let told = told.into_inner();
             let what = if told.changed { "loaded" } else { "nothing new: all as before" };
             writeln!(out, "{what}")?;
@@ -32,7 +33,7 @@ pub(super) async fn artifact(
         }
         ArtifactCommand::Rollback(at) => {
             let request = proto::RollbackArtifactRequest {};
-            let told = admin(at).await?.rollback_artifact(request).await?.into_inner();
+            let told = admin(&at.admin).await?.rollback_artifact(request).await?.into_inner();
             writeln!(out, "rolled back")?;
             told.status.unwrap_or_default()
         }
@@ -57,12 +58,6 @@ pub(super) fn summary(of: &ArtifactsStatus) -> Vec<String> {
         }
     };
     slots.into_iter().filter_map(line).collect()
-}
-
-async fn admin(
-    at: &AtServer,
-) -> Result<PointsmanAdminClient<tonic::transport::Channel>, CommandError> {
-    client::channel(&at.server).await.map(PointsmanAdminClient::new)
 }
 
 fn tell(of: &GetStatusResponse, now: SystemTime, out: &mut dyn Write) -> std::io::Result<()> {

@@ -9,8 +9,9 @@ use std::path::Path;
 use tokio::net::TcpListener;
 
 use super::CommandError;
+use super::args::{Cli, Command};
 use crate::catalog::{Catalog, Deployment, Fleet};
-use crate::config::{self, Config, Fault, Problems};
+use crate::config::{self, Config, Fault, LogForm, Problems};
 use crate::dispatch::BreakerSettings;
 use crate::outcome::{LogSettings, OutcomeLog};
 use crate::pipeline::{ArtifactPlaces, Artifacts, FaultPolicy, Learning, Pipeline, PipelineParts};
@@ -52,10 +53,24 @@ pub(super) fn pipeline(artifacts: Artifacts, served: Served) -> Result<Pipeline,
     Ok(Pipeline::new(parts))
 }
 
-/// A listener on an address.
-pub(super) async fn bind(address: SocketAddr) -> Result<TcpListener, CommandError> {
+/// A listener on an address; `option` is what takes another.
+pub(super) async fn bind(
+    address: SocketAddr,
+    option: &'static str,
+) -> Result<TcpListener, CommandError> {
     let bound = TcpListener::bind(address).await;
-    bound.map_err(|source| CommandError::Bind { address, source })
+    bound.map_err(|source| CommandError::Bind { address, option, source })
+}
+
+/// How logs are to look: as the command line says, or else the config file.
+pub fn log_form(cli: &Cli) -> LogForm {
+    let text = match &cli.command {
+        _ if cli.log_json => return LogForm::Json,
+        Command::Serve(args) => args.config.as_deref().map(std::fs::read_to_string),
+        _ => None,
+    };
+    // Whatever is wrong with the file is told by whoever reads it.
+    text.and_then(Result::ok).map_or_else(LogForm::default, |it| config::log_form(&it))
 }
 
 /// Whether nothing is wrong but that there is no key.

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::{CommandError, stop};
+use super::CommandError;
 use crate::config::{HoldUnexported, Keeping};
 use crate::outcome::{Destination, Exporter, OutcomeLog, Retention, Upkeep};
 
@@ -57,7 +57,7 @@ impl Chores {
     }
 
     /// Works until it is told to stop.
-    pub(super) async fn run(self, stopping: watch::Receiver<bool>) {
+    pub(super) async fn run(self, mut stopping: watch::Receiver<bool>) {
         let Self { upkeep, retention, export, .. } = self;
         let sweeps = async {
             if !retention.is_forever() {
@@ -70,7 +70,7 @@ impl Chores {
             }
         };
         let work = async { tokio::join!(sweeps, exports) };
-        tokio::select! { _ = work => {}, () = stop::told(stopping) => {} }
+        tokio::select! { _ = work => {}, _ = stopping.wait_for(|it| *it) => {} }
     }
 }
 

@@ -65,16 +65,30 @@ pub enum CommandError {
     #[error(transparent)]
     Pipeline(#[from] PipelineError),
     /// An address that cannot be listened on.
-    #[error("{address} cannot be listened on; --listen takes another address")]
+    #[error("{address} cannot be listened on; {option} takes another address")]
     Bind {
         /// Which.
         address: SocketAddr,
+        /// What takes another one.
+        option: &'static str,
         /// Why.
         source: std::io::Error,
     },
     /// The server.
     #[error(transparent)]
     Serve(#[from] ServeError),
+    /// An address that the admin listener may not have.
+    #[error("--admin-listen: {0}")]
+    AdminListen(String),
+    /// A listener that ended by itself.
+    #[error("a listener ended before it was told to")]
+    ServerEnded,
+    /// A second signal.
+    #[error("ended by a second signal; what was under way was cut off")]
+    CutShort,
+    /// An admin key that cannot stand in a header.
+    #[error("the admin key in {0} has letters that a header cannot hold")]
+    AdminKey(&'static str),
     /// A server that is not there.
     #[error(
         "no Pointsman server answers at {server}; `pointsman serve` or `pointsman demo` starts one"

@@ -6,9 +6,9 @@
 use std::io::Write;
 use std::time::Duration;
 
+use super::CommandError;
 use super::args::{FaultsCommand, Forced};
-use super::{CommandError, client};
-use crate::api::proto::pointsman_admin_client::PointsmanAdminClient;
+use super::operator::admin;
 use crate::api::proto::{self, FaultsResponse};
 
 pub(super) async fn faults(what: &FaultsCommand, out: &mut dyn Write) -> Result<(), CommandError> {
@@ -20,13 +20,13 @@ pub(super) async fn faults(what: &FaultsCommand, out: &mut dyn Write) -> Result<
             }
             let ttl_ms = u64::try_from(args.ttl.as_millis()).unwrap_or(u64::MAX);
             let request = proto::SetFaultsRequest { faults, ttl_ms: Some(ttl_ms) };
-            admin(&args.at.server).await?.set_faults(request).await?
+            admin(&args.at.admin).await?.set_faults(request).await?
         }
         FaultsCommand::List(at) => {
-            admin(&at.server).await?.list_faults(proto::ListFaultsRequest {}).await?
+            admin(&at.admin).await?.list_faults(proto::ListFaultsRequest {}).await?
         }
         FaultsCommand::Clear(at) => {
-            admin(&at.server).await?.clear_faults(proto::ClearFaultsRequest {}).await?
+            admin(&at.admin).await?.clear_faults(proto::ClearFaultsRequest {}).await?
         }
     };
     tell(&told.into_inner(), out)?;
@@ -37,12 +37,6 @@ pub(super) async fn faults(what: &FaultsCommand, out: &mut dyn Write) -> Result<
 pub(super) fn wire(of: &Forced) -> proto::ForcedFault {
     let (target, fault) = (of.target.clone(), of.fault.to_string());
     proto::ForcedFault { target, fault, ..Default::default() }
-}
-
-async fn admin(
-    server: &str,
-) -> Result<PointsmanAdminClient<tonic::transport::Channel>, CommandError> {
-    client::channel(server).await.map(PointsmanAdminClient::new)
 }
 
 fn tell(of: &FaultsResponse, out: &mut dyn Write) -> std::io::Result<()> {

@@ -15,10 +15,12 @@ mod error;
 mod export;
 mod faults;
 mod models;
+mod operator;
 mod outcomes;
 pub mod paint;
 mod rank;
 mod route;
+mod running;
 mod scratch;
 mod serve;
 mod simulate;
@@ -30,6 +32,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use args::{Cli, Command};
+pub use assemble::log_form;
 pub use error::CommandError;
 use paint::Paint;
 

@@ -8,8 +8,8 @@ use std::io::Write;
 use serde_json::json;
 
 use super::args::{OutcomesCommand, OutcomesDeleteArgs};
-use super::{CommandError, assemble, client, export};
-use crate::api::proto::{self, pointsman_admin_client::PointsmanAdminClient};
+use super::{CommandError, assemble, export, operator};
+use crate::api::proto;
 use crate::outcome::{LogSettings, OutcomeLog};
 
 pub(super) async fn outcomes(
@@ -48,8 +48,7 @@ async fn over_the_wire(
 ) -> Result<proto::DeleteOutcomesResponse, CommandError> {
     let (metadata_key, metadata_value) = args.metadata.clone();
     let request = proto::DeleteOutcomesRequest { metadata_key, metadata_value };
-    let mut client = PointsmanAdminClient::new(client::channel(server).await?);
-    Ok(client.delete_outcomes(request).await?.into_inner())
+    Ok(operator::admin(server).await?.delete_outcomes(request).await?.into_inner())
 }
 
 async fn in_the_file(

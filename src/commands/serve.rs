@@ -1,25 +1,29 @@
 //! `pointsman serve`: the server, until it is told to stop.
 //!
 //! In: a config file or the environment. Out: what was found, where it listens; then logs.
-//! Invariant: everything is read and opened before the port is bound; Ctrl-C and SIGTERM let
-//! requests under way end (bounded), and then close the log. Not here: what is done beside serving
-//! (see `chores`).
+//! Invariant: everything is read and opened before the ports are bound; Ctrl-C and SIGTERM let
+//! requests under way end (bounded; see [`super::running`]), a second one ends everything at once. Not
+//! here: what is done beside serving (see `chores`).
 
 use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::sync::watch;
+use tokio_util::task::AbortOnDropHandle;
 
-use super::args::ServeArgs;
+use super::args::{AdminListen, ServeArgs};
 use super::assemble::{self, Served};
 use super::chores::Chores;
-use super::{CommandError, artifact, stop};
-use crate::api;
+use super::running::{Fronts, Running};
+use super::stop::{Signal, Signals};
+use super::{CommandError, artifact};
+use crate::config::{self, AdminListener, Config, Draining};
 use crate::pipeline::{Artifacts, WATCH_EVERY};
 
 pub(super) async fn serve(args: &ServeArgs, out: &mut dyn Write) -> Result<(), CommandError> {
     let config = assemble::config(args.config.as_deref())?;
+    let admin = admin(args, &config)?;
     let artifacts = assemble::artifacts(&config.artifacts)?;
     let listen = args.listen.unwrap_or(config.listen);
     for line in &config.found {
@@ -38,46 +42,71 @@ pub(super) async fn serve(args: &ServeArgs, out: &mut dyn Write) -> Result<(), C
         faults: config.faults,
         learning: config.learning,
     };
-    let pipeline = Arc::new(assemble::pipeline(artifacts, served)?);
+    let pipeline = assemble::pipeline(artifacts, served)?;
     let chores = Chores::of(pipeline.log(), &config.keeping)?;
     for line in chores.found() {
         writeln!(out, "{line}")?;
     }
-    let listener = assemble::bind(listen).await?;
-    let address = listener.local_addr()?;
-    warn_unless_loopback(address);
-    writeln!(out, "listening on http://{address} (gRPC without TLS); Ctrl-C stops")?;
-    out.flush()?;
-
+    let fronts = bind(listen, admin, out).await?;
+    let mut signals = Signals::listen()?;
     let (tell, stopping) = watch::channel(false);
-    let signal = tokio::spawn(async move {
-        stop::signal().await;
-        tracing::info!("stopping: requests under way may end");
-        tell.send_replace(true);
-    });
     let watched = Arc::downgrade(pipeline.artifacts());
-    let watching = tokio::spawn(Artifacts::watch(watched, WATCH_EVERY));
-    let chores = tokio::spawn(chores.run(stopping.clone()));
-    let told = stop::told(stopping.clone());
-    let server = api::serve(listener, Arc::clone(&pipeline), config.policy, told);
-    let ended = stop::drained(server, stopping, stop::DRAIN_MAX).await;
-    signal.abort();
-    watching.abort();
-    // It may be dropped at any moment, even where the server ended by itself.
-    chores.abort();
-    if ended.is_none() {
-        tracing::warn!(after_s = stop::DRAIN_MAX.as_secs(), "requests under way were cut off");
-    }
-    close(pipeline).await;
-    ended.unwrap_or(Ok(())).map_err(CommandError::from)
+    let watching = AbortOnDropHandle::new(tokio::spawn(Artifacts::watch(watched, WATCH_EVERY)));
+    let chores = AbortOnDropHandle::new(tokio::spawn(chores.run(stopping)));
+    let mut running = Running::start(fronts, pipeline, config.policy);
+    let signal = tokio::select! {
+        signal = signals.next() => signal,
+        error = running.failed() => return Err(error),
+    };
+    tracing::info!(?signal, "stopping: requests under way may end; a second signal ends them");
+    tell.send_replace(true);
+    let ended = tokio::select! {
+        drained = running.drain(draining(config.draining, signal)) => drained,
+        _ = signals.next() => Err(CommandError::CutShort),
+    };
+    // They may be dropped at any moment.
+    drop((chores, watching));
+    ended
 }
 
-/// Closes the log. When a request that was cut off still holds the pipeline, what was
-/// acknowledged is committed all the same.
-pub(super) async fn close(pipeline: Arc<crate::pipeline::Pipeline>) {
-    match Arc::into_inner(pipeline) {
-        Some(pipeline) => pipeline.close().await,
-        None => tracing::warn!("a request is still under way; its outcome may be lost"),
+/// The admin listener, where the command line put it.
+fn admin(args: &ServeArgs, config: &Config) -> Result<Option<AdminListener>, CommandError> {
+    let Some(wanted) = args.admin_listen else { return Ok(config.admin.clone()) };
+    let AdminListen(Some(listen)) = wanted else { return Ok(None) };
+    let key = config.admin.as_ref().and_then(|it| it.key.clone());
+    config::admin_may_listen(listen, key.as_ref())
+        .map_err(|it| CommandError::AdminListen(it.to_string()))?;
+    Ok(Some(AdminListener { listen, key }))
+}
+
+async fn bind(
+    listen: SocketAddr,
+    admin: Option<AdminListener>,
+    out: &mut dyn Write,
+) -> Result<Fronts, CommandError> {
+    let main = assemble::bind(listen, "--listen").await?;
+    let address = main.local_addr()?;
+    warn_unless_loopback(address);
+    let admin = match admin {
+        None => None,
+        Some(AdminListener { listen, key }) => {
+            let admin = assemble::bind(listen, "--admin-listen (also `off`)").await?;
+            let place = admin.local_addr()?;
+            let asks = if key.is_some() { "asks for its key" } else { "asks for no key" };
+            writeln!(out, "admin: http://{place}/metrics and gRPC; {asks}")?;
+            Some((admin, key))
+        }
+    };
+    writeln!(out, "listening on http://{address} (gRPC without TLS); Ctrl-C stops")?;
+    out.flush()?;
+    Ok(Fronts { main, admin })
+}
+
+/// Nobody has to notice that a terminal's server leaves.
+fn draining(of: Draining, signal: Signal) -> Draining {
+    match signal {
+        Signal::Interrupt => Draining { pause: std::time::Duration::ZERO, ..of },
+        Signal::Terminate => of,
     }
 }
 

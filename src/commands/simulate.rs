@@ -12,7 +12,7 @@ use super::{CommandError, assemble, stop};
 use crate::simulator::{CallLog, Dialect, OutputTokens, SimulatedModel, Simulator};
 
 pub(super) async fn simulate(args: &SimulateArgs, out: &mut dyn Write) -> Result<(), CommandError> {
-    let listener = assemble::bind(args.listen).await?;
+    let listener = assemble::bind(args.listen, "--listen").await?;
     let simulator = Simulator::start(models(args), args.seed, listener);
     writeln!(out, "simulating {} at {}", args.models.join(", "), simulator.base_url())?;
     for protocol in Dialect::ALL {
@@ -21,7 +21,7 @@ pub(super) async fn simulate(args: &SimulateArgs, out: &mut dyn Write) -> Result
     writeln!(out, "\nIn pointsman's config:\n\n{}", section(&simulator.base_url(), &args.models))?;
     writeln!(out, "Ctrl-C stops.")?;
     out.flush()?;
-    stop::signal().await;
+    stop::signal().await?;
     for (model, (calls, faults)) in counted(&simulator.calls()) {
         writeln!(out, "{model}: {calls} calls, {faults} of them faulty")?;
     }

@@ -5,7 +5,8 @@
 
 use super::connections::{Connections, Env};
 use super::problems::Problems;
-use super::{Config, outcomes, raw, resolve};
+use super::server::{AdminListener, RawServer};
+use super::{Config, outcomes, resolve};
 use crate::catalog::{Catalog, Deployment};
 use crate::pipeline::{ArtifactPlaces, FaultPolicy, Learning};
 use crate::providers::{ApiKey, ProviderRow};
@@ -19,8 +20,11 @@ pub(super) fn discover(
 ) -> Result<Config, Problems> {
     let connections = Connections::builtin(rows, env);
     let fleet = resolve::fleet_of(deployments(catalog, &connections), rows)?;
+    let server = RawServer::default();
     Ok(Config {
-        listen: raw::listen_default(),
+        listen: server.listen,
+        admin: server.admin_listen.map(|listen| AdminListener { listen, key: None }),
+        draining: server.draining,
         policy: Policy::default(),
         providers: resolve::reached(&fleet, &connections),
         availability: resolve::availability(&fleet, &connections),

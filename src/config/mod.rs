@@ -17,6 +17,7 @@ mod quirks;
 mod raw;
 mod resolve;
 mod section;
+mod server;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -34,11 +35,16 @@ use crate::ranking::{Availability, Policy};
 
 pub use outcomes::{ExportPlan, HoldUnexported, Keeping};
 pub use problems::{Fault, Place, Problem, Problems};
+pub use server::{AdminListener, Draining, LogForm, admin_may_listen, log_form};
 
 /// Everything a server needs to know before it starts.
 pub struct Config {
     /// Where to listen.
     pub listen: SocketAddr,
+    /// Where operators look; `None`: nowhere.
+    pub admin: Option<AdminListener>,
+    /// How long stopping may take.
+    pub draining: Draining,
     /// What is wanted of a request that says nothing itself.
     pub policy: Policy,
     /// What may be called.

@@ -4,6 +4,7 @@
 //! them at once, each with its path; no value that could be a key is ever repeated here.
 
 use std::fmt;
+use std::net::SocketAddr;
 
 use crate::catalog::{CatalogError, FleetError};
 use crate::domain::{DeploymentId, InvalidName, MoneyError, NotAProbability};
@@ -107,6 +108,24 @@ pub enum Fault {
     /// Both `api_key_env` and `api_key_file`.
     #[error("`api_key_env` and `api_key_file` exclude each other")]
     TwoKeys,
+    /// Both `admin_key_env` and `admin_key_file`.
+    #[error("`admin_key_env` and `admin_key_file` exclude each other")]
+    TwoAdminKeys,
+    /// An admin key that is named and not there. Going on without would open the listener.
+    #[error("{0} holds no key: set it, or leave the admin key out")]
+    NoAdminKey(String),
+    /// An admin listener that others reach and that asks for nothing.
+    #[error(
+        "`{0}` is not a loopback address: whoever reaches it could see and change this server; set \
+         `admin_key_env` or `admin_key_file`, or listen on 127.0.0.1"
+    )]
+    AdminOpen(SocketAddr),
+    /// Both listeners on one address.
+    #[error("`{0}` is also `server.listen`: the admin listener needs an address of its own")]
+    AdminSame(SocketAddr),
+    /// A pause that leaves no time to drain.
+    #[error("must be shorter than `drain`, of which it is a part")]
+    PauseTooLong,
     /// Not a place where outcomes can be kept.
     #[error("must be \"sqlite://path/of/file.db\"")]
     Store,

@@ -3,7 +3,6 @@
 //! In: the file's table. Out: [`RawConfig`]. Invariant: every key of the file is either read here or
 //! reported as unknown. Not here: what names stand for (see [`super::resolve`]).
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::outcomes::{self, Keeping};
@@ -11,6 +10,7 @@ use super::policy;
 use super::problems::{Fault, Place};
 use super::quirks::{self, RawQuirks};
 use super::section::{At, Field, Section};
+use super::server::{self, RawServer};
 use super::values;
 use crate::catalog::{Source, Speed};
 use crate::domain::{AbilitySet, Billing, ModelName, Price, Probability, ProviderName, Timeouts};
@@ -19,12 +19,8 @@ use crate::pipeline::{ArtifactPlaces, FaultPolicy, Learning};
 use crate::providers::Protocol;
 use crate::ranking::Policy;
 
-/// Loopback only: whoever wants to be reached from elsewhere has to say so.
-const LISTEN_DEFAULT: SocketAddr =
-    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
-
 pub(super) struct RawConfig {
-    pub(super) listen: SocketAddr,
+    pub(super) server: RawServer,
     pub(super) policy: Policy,
     pub(super) timeouts: Timeouts,
     pub(super) providers: Vec<RawProvider>,
@@ -102,11 +98,8 @@ impl RawFigures {
 
 /// Reads the whole file.
 pub(super) fn read(mut root: Section<'_>) -> RawConfig {
-    let mut listen = LISTEN_DEFAULT;
-    if let Some(mut server) = root.section("server") {
-        server.field("listen", values::listen).fill(&mut listen);
-        server.done();
-    }
+    let server = server::read(root.section("server"));
+    server::read_telemetry(root.section("telemetry"));
     let artifacts = artifacts(&mut root);
     let (mut policy, timeouts) = policy::read(root.section("policy"));
     policy.exploration = policy::exploration(root.section("exploration"));
@@ -122,7 +115,7 @@ pub(super) fn read(mut root: Section<'_>) -> RawConfig {
         section.done();
     }
     let raw = RawConfig {
-        listen,
+        server,
         policy,
         timeouts,
         providers: root.sections("provider").into_iter().map(provider).collect(),
@@ -161,11 +154,6 @@ fn artifacts(root: &mut Section<'_>) -> ArtifactPlaces {
         section.done();
     }
     places
-}
-
-/// Where to listen when nothing is said.
-pub(super) fn listen_default() -> SocketAddr {
-    LISTEN_DEFAULT
 }
 
 fn provider(mut section: Section<'_>) -> RawProvider {

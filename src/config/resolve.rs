@@ -12,6 +12,7 @@ use super::fleet::{self, Known};
 use super::problems::{Fault, Place, Problem, Problems};
 use super::raw::{self, KeyPlace};
 use super::section::{Ledger, Section};
+use super::server;
 use super::{Config, toml_table};
 use crate::catalog::{Catalog, Deployment, Fleet};
 use crate::outcome::OutcomeAccess;
@@ -42,10 +43,11 @@ pub(super) fn resolve(
     for deployment in &mut deployments {
         deployment.timeouts = deployment.timeouts.or(raw.timeouts);
     }
-    for id in calls_itself(&deployments, &connections, raw.listen) {
+    for id in calls_itself(&deployments, &connections, raw.server.listen) {
         let place = Place { path: "server.listen".to_owned(), line: None };
         ledger.report(&place, Fault::OwnAddress(id));
     }
+    let admin = server::admin(&raw.server, &ledger, env);
     let problems = ledger.into_problems();
     if !problems.is_empty() {
         return Err(Problems::sorted(problems));
@@ -59,7 +61,9 @@ pub(super) fn resolve(
         found.push("warning: callers may read and delete outcomes ([outcomes] admin_calls)".into());
     }
     Ok(Config {
-        listen: raw.listen,
+        listen: raw.server.listen,
+        admin,
+        draining: raw.server.draining,
         policy: raw.policy,
         providers: reached(&fleet, &connections),
         availability: availability(&fleet, &connections),

@@ -116,6 +116,11 @@ impl EncoderQueue {
         self.jobs.is_some() == (last > 0 && exits.contains(&last))
     }
 
+    /// How many prompts wait.
+    pub fn waiting(&self) -> usize {
+        self.jobs.as_ref().map_or(0, |it| it.max_capacity() - it.capacity())
+    }
+
     /// Reads at the first exit, here and now; tens of microseconds.
     ///
     /// # Errors

@@ -95,6 +95,11 @@ impl OutcomeLog {
         self.settings.admin
     }
 
+    /// How many commands wait to be carried out, and how many may.
+    pub fn waiting(&self) -> (usize, usize) {
+        (self.queue.max_capacity() - self.queue.capacity(), self.queue.max_capacity())
+    }
+
     /// Appends a record; returns once it is committed. When this is cancelled while it waits for
     /// the commit, the record is written all the same.
     ///

@@ -101,6 +101,11 @@ impl Judge {
         availability
     }
 
+    /// How many prompts wait for the encoder.
+    pub(super) fn encoder_queue(&self) -> usize {
+        self.artifacts.now().served.queue.waiting()
+    }
+
     /// Reads a request deeply, if what is left until its deadline leaves time for it.
     pub(super) async fn read(&self, asked: &Asked<'_>, left: Duration) -> Option<Encoded> {
         asked.lineup.served.queue.deep(asked.request, reading_time(left)).await

@@ -9,6 +9,7 @@ mod artifacts;
 mod consider;
 mod drills;
 mod lessons;
+mod observe;
 mod record;
 mod route;
 mod sessions;
@@ -21,6 +22,7 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::catalog::Fleet;
@@ -32,6 +34,7 @@ use crate::outcome::{Feedback, FeedbackReceipt, OutcomeError, OutcomeLog};
 use crate::prediction::LiveFigures;
 use crate::providers::HttpCaller;
 use crate::ranking::{Availability, Policy, Ranking, Refusal};
+use crate::telemetry::{Delivery, Metrics};
 use artifacts::Draw;
 pub use artifacts::{
     ArtifactPlaces, Artifacts, ArtifactsStatus, Loaded, NothingBefore, Refused, Slot, SlotStatus,
@@ -79,6 +82,9 @@ struct Works {
     caller: HttpCaller,
     log: OutcomeLog,
     drills: Drills,
+    metrics: Metrics,
+    /// Cancelled when requests under way are to end at once.
+    cut: CancellationToken,
 }
 
 /// A request that passed its checks.
@@ -165,10 +171,11 @@ impl Pipeline {
         let PipelineParts { caller, log, faults, learning, .. } = parts;
         let (drills, artifacts) = (Drills::new(faults), Arc::new(artifacts));
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let judge = Judge::new(fleet, availability, breakers, artifacts, learning);
+        let judge = Judge::new(fleet.clone(), availability, breakers, artifacts, learning);
         judge.study_log(log.path());
-        let judge = Arc::new(judge);
-        let works = Works { judge, seats: Semaphore::new(cores), caller, log, drills };
+        let (metrics, cut) = (Metrics::new(&fleet), CancellationToken::new());
+        let (judge, seats) = (Arc::new(judge), Semaphore::new(cores));
+        let works = Works { judge, seats, caller, log, drills, metrics, cut };
         Self { works: Arc::new(works), tasks: TaskTracker::new() }
     }
 
@@ -179,11 +186,14 @@ impl Pipeline {
     /// [`PipelineError`] for faults of ours. Refusals and failed chains are no errors here: they
     /// are in [`Routed`], and recorded.
     pub async fn route(&self, call: Call) -> Result<Routed, PipelineError> {
-        let under_way = self.works.begin(call).await?;
+        let under_way = self.works.begin(call, Delivery::Whole).await?;
         let (mut told, telling) = oneshot::channel();
         let works = Arc::clone(&self.works);
         self.tasks.spawn(async move {
-            let routed = works.whole(under_way, told.closed()).await;
+            let gone = async {
+                tokio::select! { () = told.closed() => {}, () = works.cut.cancelled() => {} }
+            };
+            let routed = works.whole(under_way, gone).await;
             // An error says that nobody waits any more; the record is kept.
             let _ = told.send(routed);
         });
@@ -195,7 +205,7 @@ impl Pipeline {
     /// # Errors
     /// [`PipelineError`] for faults of ours before anything was spent.
     pub async fn route_stream(&self, call: Call) -> Result<RoutedStream, PipelineError> {
-        let under_way = self.works.begin(call).await?;
+        let under_way = self.works.begin(call, Delivery::Stream).await?;
         let decision = under_way.decision().clone();
         let (events, pieces) = mpsc::channel(dispatch::EVENTS_MAX);
         let (told, telling) = oneshot::channel();
@@ -205,7 +215,7 @@ impl Pipeline {
             // As above.
             let _ = told.send(routed);
         });
-        Ok(RoutedStream { decision, pieces, telling })
+        Ok(RoutedStream { decision, pieces, telling, cut: self.works.cut.clone() })
     }
 
     /// Chooses only, always with the artifact that serves: spends, logs and learns nothing. Where the

@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::mpsc::{Receiver, Sender};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::artifacts::{Draw, Lineup};
 use super::consider::{Asked, Considered};
@@ -19,6 +20,7 @@ use crate::outcome::{Feedback, FeedbackReceipt, OutcomeError};
 use crate::prediction::Manner;
 use crate::providers::{Drill, HttpCaller};
 use crate::ranking::Ranking;
+use crate::telemetry::{Delivery, InFlight};
 
 /// An answer that comes in pieces.
 #[derive(Debug)]
@@ -27,6 +29,7 @@ pub struct RoutedStream {
     pub decision: Decision,
     pub(super) pieces: Receiver<ChainEvent>,
     pub(super) telling: oneshot::Receiver<Routed>,
+    pub(super) cut: CancellationToken,
 }
 
 /// What comes next in a stream.
@@ -44,7 +47,16 @@ impl RoutedStream {
     /// # Errors
     /// [`PipelineError::Interrupted`].
     pub async fn next(&mut self) -> Result<RouteEvent, PipelineError> {
-        if let Some(event) = self.pieces.recv().await {
+        let event = tokio::select! {
+            biased;
+            event = self.pieces.recv() => event,
+            () = self.cut.cancelled(), if !self.pieces.is_closed() => {
+                // The call ends, as if the reader had left, and so does its record.
+                self.pieces.close();
+                self.pieces.recv().await
+            }
+        };
+        if let Some(event) = event {
             return Ok(RouteEvent::Chain(event));
         }
         let routed = (&mut self.telling).await.map_err(|_| PipelineError::Interrupted)?;
@@ -58,7 +70,7 @@ impl RoutedStream {
         pieces: Receiver<ChainEvent>,
         telling: oneshot::Receiver<Routed>,
     ) -> Self {
-        Self { decision, pieces, telling }
+        Self { decision, pieces, telling, cut: CancellationToken::new() }
     }
 }
 
@@ -82,6 +94,8 @@ pub(super) struct UnderWay {
     call: Arc<Call>,
     considered: Considered,
     at_unix_ms: u64,
+    /// Counts it as under way.
+    in_flight: InFlight,
 }
 
 impl UnderWay {
@@ -111,11 +125,17 @@ fn mark(drill: Option<&Drill>, dispatched: &mut Dispatched) {
 
 impl Works {
     /// Decides. Who leaves while waiting costs nothing.
-    pub(super) async fn begin(&self, call: Call) -> Result<UnderWay, PipelineError> {
+    pub(super) async fn begin(
+        &self,
+        call: Call,
+        delivery: Delivery,
+    ) -> Result<UnderWay, PipelineError> {
+        let in_flight = self.metrics.begun(delivery);
         let at_unix_ms = unix_ms(SystemTime::now(), call.arrived.elapsed());
         let call = Arc::new(call);
-        let considered = self.consider(&call).await?;
-        Ok(UnderWay { call, considered, at_unix_ms })
+        let considered = self.consider(&call).await;
+        let considered = considered.inspect_err(|_| self.metrics.not_decided())?;
+        Ok(UnderWay { call, considered, at_unix_ms, in_flight })
     }
 
     /// Calls for an answer in one piece, unless `gone` ends.
@@ -174,7 +194,7 @@ impl Works {
 
     /// Remembers who served, and records.
     async fn end(&self, under_way: UnderWay, dispatched: Option<Dispatched>) -> Routed {
-        let UnderWay { call, considered, at_unix_ms } = under_way;
+        let UnderWay { call, considered, at_unix_ms, in_flight } = under_way;
         if let Some((session, dispatched)) = call.session().zip(dispatched.as_ref()) {
             self.judge.remember((session, call.arrived), &considered, dispatched);
         }
@@ -182,6 +202,7 @@ impl Works {
         let ended =
             record::Ended { call: &call, dispatched: dispatched.as_ref(), at_unix_ms, total_ms };
         let record = ended.record(&self.judge, &considered, self.log.prompts());
+        self.observe(&considered.decision, dispatched.as_ref(), &record, in_flight.delivery);
         let recorded = self.append(record).await;
         Routed { decision: considered.decision, dispatched, total_ms, recorded }
     }
@@ -195,6 +216,7 @@ impl Works {
         let left = deadline.saturating_sub(call.arrived.elapsed());
         let lineup = self.judge.artifacts.now();
         let read = (start, self.judge.read(&call.asked(&lineup), left).await);
+        self.metrics.waited_for_encoder(start.elapsed());
         // The semaphore is never closed, so an error here would only mean no bound.
         let _seat = self.seats.acquire().await.ok();
         let (judge, call) = (Arc::clone(&self.judge), Arc::clone(call));
@@ -227,7 +249,9 @@ impl Works {
     /// Whether the log took it. An answer that was paid for is given even when it did not.
     async fn append(&self, record: crate::outcome::OutcomeRecord) -> bool {
         let decision = record.decision;
+        let start = std::time::Instant::now();
         let appended = self.log.append(record).await;
+        self.metrics.appended(&appended, start.elapsed());
         if let Err(error) = &appended {
             tracing::error!(%decision, %error, "an outcome could not be recorded");
         }

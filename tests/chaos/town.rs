@@ -108,7 +108,7 @@ impl Town {
 
     /// How every deployment stands, in words.
     pub(crate) async fn conditions(&self) -> Vec<String> {
-        let mut admin = PointsmanAdminClient::new(channel(self.house.address).await);
+        let mut admin = PointsmanAdminClient::new(channel(self.house.admin).await);
         let told = admin.list_availability(ListAvailabilityRequest {}).await.unwrap();
         let word = |it: &DeploymentAvailability| {
             let state = it.state().as_str_name().trim_start_matches("AVAILABILITY_STATE_");

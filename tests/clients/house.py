@@ -122,7 +122,7 @@ def simulate(binary, folder, name, models, *more):
 def serve(binary, folder, sections):
     """The server under this config; `found[1]` is its address."""
     store = Path(folder) / "outcomes.db"
-    head = f'[server]\nlisten = "127.0.0.1:0"\n[outcomes]\nstore = "sqlite://{store}"\n'
+    head = f'[server]\nlisten = "127.0.0.1:0"\nadmin_listen = "127.0.0.1:0"\ndrain_pause = "0s"\n[outcomes]\nstore = "sqlite://{store}"\n'
     config = Path(folder) / "pointsman.toml"
     config.write_text(head + "".join(sections))
     command = [binary, "serve", "--config", str(config)]

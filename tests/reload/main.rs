@@ -40,7 +40,7 @@ async fn house_of(mill: &Mill, more: &str, models: Vec<SimulatedModel>) -> (Hous
         format!("{text}[artifact]\npath = \"{}\"\n{more}", live.display())
     };
     let house = House::with(models, config).await;
-    let admin = Admin(PointsmanAdminClient::new(channel(house.address).await));
+    let admin = Admin(PointsmanAdminClient::new(channel(house.admin).await));
     (house, admin)
 }
 

@@ -108,7 +108,7 @@ async fn each_is_refused_with_its_reason_while_the_one_before_serves() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_without_a_folder_has_nothing_to_reload() {
     let house = super::House::start(super::instant_models()).await;
-    let channel = super::channel(house.address).await;
+    let channel = super::channel(house.admin).await;
     let mut admin = super::Admin(super::PointsmanAdminClient::new(channel));
     let refused = admin.reload().await.unwrap_err();
     assert_eq!(refused.code(), Code::FailedPrecondition);

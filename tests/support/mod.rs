@@ -1,4 +1,4 @@
-//! A whole server in this process: simulated providers, the pipeline, gRPC and HTTP on one port.
+//! A whole server in this process: simulated providers, the pipeline, callers' and operators' ports.
 //!
 //! In: models. Out: [`House`], with a client and everything a test wants to look at. Invariant: all
 //! on loopback with ports that the system gives; it ends when the test says so. Not here: any
@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use pointsman::api::proto::pointsman_client::PointsmanClient;
 use pointsman::api::proto::{self, part};
+use pointsman::api::{self, Life, LifeTeller, Phase};
 use pointsman::config::{self, Config};
 use pointsman::dispatch::BreakerSettings;
 use pointsman::outcome::OutcomeLog;
@@ -22,7 +23,6 @@ use pointsman::simulator::{CallLog, OutputTokens, SimulatedModel, Simulator};
 use prost::Message as _;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tonic::transport::Channel;
 
@@ -69,7 +69,7 @@ pub(crate) fn config_text(base_url: &str, listen: SocketAddr, store: &Path) -> S
         )
     });
     format!(
-        "[server]\nlisten = \"{listen}\"\n[policy]\npreference = \"quality\"\n\
+        "[server]\nlisten = \"{listen}\"\nadmin_listen = \"127.0.0.1:0\"\n[policy]\npreference = \"quality\"\n\
          [outcomes]\nstore = \"sqlite://{}\"\nprompts = \"hash\"\n\
          [[provider]]\nname = \"{PROVIDER}\"\nprotocol = \"openai\"\nbase_url = \"{base_url}\"\n{}",
         store.display(),
@@ -115,14 +115,16 @@ pub(crate) struct House {
     pub(crate) simulator: Simulator,
     /// Where the server listens.
     pub(crate) address: SocketAddr,
+    /// Where its operators look.
+    pub(crate) admin: SocketAddr,
     /// A connection to it.
     pub(crate) client: PointsmanClient<Channel>,
     /// The file of outcomes.
     pub(crate) store: PathBuf,
+    pub(crate) life: LifeTeller,
     /// What decides; gone once the server has ended.
     pub(crate) artifacts: std::sync::Weak<Artifacts>,
-    stop: oneshot::Sender<()>,
-    served: JoinHandle<Result<(), pointsman::api::ServeError>>,
+    served: [JoinHandle<Result<(), pointsman::api::ServeError>>; 2],
     _folder: TempDir,
 }
 
@@ -166,13 +168,19 @@ impl House {
         let key = |name: &str| name.ends_with("_KEY").then(|| "house-key".to_owned());
         let config = config::from_toml(&text, &key).unwrap_or_else(|it| panic!("{it}"));
         let policy = config.policy.clone();
+        let key = config.admin.as_ref().and_then(|it| it.key.clone());
         let pipeline = Arc::new(pipeline_with(config, breakers));
         let artifacts = Arc::downgrade(pipeline.artifacts());
-        let (stop, stopped) = oneshot::channel();
-        let shutdown = async move { drop(stopped.await) };
-        let served = tokio::spawn(pointsman::api::serve(listener, pipeline, policy, shutdown));
+        let (teller, life) = Life::begin();
+        let admin_listener = self::listener().await;
+        let admin = admin_listener.local_addr().unwrap();
+        let own = (Arc::clone(&pipeline), life.clone());
+        let operators = tokio::spawn(api::serve_admin(admin_listener, key, own.0, own.1));
+        let callers = tokio::spawn(api::serve(listener, pipeline, policy, life));
+        let served = [callers, operators];
         let client = PointsmanClient::new(channel(address).await);
-        Self { simulator, address, client, store, artifacts, stop, served, _folder: folder }
+        let (life, _folder) = (teller, folder);
+        Self { simulator, address, admin, client, store, life, artifacts, served, _folder }
     }
 
     /// Rows of a table of the outcome file.
@@ -190,9 +198,11 @@ impl House {
     /// Ends the server, then the simulator; fails when the server does not end.
     pub(crate) async fn stop(self) {
         drop(self.client);
-        self.stop.send(()).unwrap();
-        let served = tokio::time::timeout(PATIENCE, self.served).await;
-        served.unwrap().unwrap().unwrap();
+        self.life.enter(Phase::Stopping);
+        let [callers, operators] = self.served;
+        tokio::time::timeout(PATIENCE, callers).await.unwrap().unwrap().unwrap();
+        self.life.enter(Phase::Over);
+        tokio::time::timeout(PATIENCE, operators).await.unwrap().unwrap().unwrap();
         self.simulator.stop().await;
     }
 }

@@ -18,7 +18,7 @@ fn every_end_has_its_row() {
     check(ChainFailure::AllShut { retry_in }, 503, "ALL_SHUT", true);
     check(ChainFailure::Deadline, 504, "DEADLINE", false);
     check(ChainFailure::OverBudget, 402, "OVER_BUDGET", false);
-    check(ChainFailure::Cancelled, 499, "CANCELLED", false);
+    check(ChainFailure::Cancelled, 503, "STOPPING", true);
     check(caller(FailureClass::InvalidRequest), 400, "INVALID_REQUEST", false);
     check(caller(FailureClass::ContextTooLong), 400, "CONTEXT_TOO_LONG", false);
     check(caller(FailureClass::ContentFiltered), 400, "CONTENT_FILTERED", false);

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use crate::domain::{ChatRequest, ChatResponse, Delta, StreamEnd, Violation};
+use crate::telemetry::Face;
 
 /// A request as a body says it.
 #[derive(Debug, Default)]
@@ -79,6 +80,9 @@ pub(super) struct Problem {
 
 /// A dialect.
 pub(super) trait Dialect: Send + Sync + 'static {
+    /// What it is counted under.
+    const FACE: Face;
+
     /// Tells a stream.
     type Teller: Teller;
 

@@ -30,10 +30,14 @@ pub(super) async fn handle<D: Dialect>(
     body: Result<Bytes, BytesRejection>,
 ) -> Response<Body> {
     let arrived = Instant::now();
+    face.pipeline.metrics().received(D::FACE);
     let read = limits::object(&headers, body).and_then(|it| wanted::<D>(&face, &headers, it));
     let wanted = match read {
         Ok(wanted) => wanted,
-        Err(fault) => return problem::response::<D>(&fault),
+        Err(fault) => {
+            face.pipeline.metrics().rejected(D::FACE);
+            return problem::response::<D>(&fault);
+        }
     };
     let explain = wanted.explain();
     let answered = match wanted.delivery {

@@ -28,7 +28,6 @@ mod testing;
 
 use std::any::Any;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use axum::Router;
 use axum::body::Body;
@@ -39,6 +38,7 @@ use tonic::Status;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::fault;
+use super::life::Life;
 use crate::pipeline::Pipeline;
 use crate::ranking::Policy;
 use anthropic::Messages;
@@ -52,8 +52,8 @@ pub(super) struct Face {
     pub(super) pipeline: Arc<Pipeline>,
     /// What holds where a request says nothing.
     pub(super) defaults: Policy,
-    /// Set when the server stops taking work.
-    pub(super) stopping: Arc<AtomicBool>,
+    /// Whether the server still takes work.
+    pub(super) life: Life,
 }
 
 /// Our paths beside gRPC's.
@@ -66,13 +66,21 @@ pub(super) fn routes(face: Face, grpc: Router) -> Router {
         .route("/v1/models/{*name}", get(rest::model))
         .route("/v1/rank", post(rest::rank))
         .route("/v1/feedback", post(rest::feedback))
-        .route("/healthz", get(rest::healthz))
-        .route("/readyz", get(rest::readyz))
+        .merge(health())
         .method_not_allowed_fallback(rest::wrong_method)
         .layer(DefaultBodyLimit::max(limits::BODY_BYTES_MAX))
         .layer(CatchPanicLayer::custom(after_panic))
         .with_state(Arc::new(face));
     grpc.merge(own).fallback(unknown_path)
+}
+
+fn health() -> Router<Arc<Face>> {
+    Router::new().route("/healthz", get(rest::healthz)).route("/readyz", get(rest::readyz))
+}
+
+/// Health on the admin listener: as on the main one.
+pub(super) fn admin_health(face: Arc<Face>) -> Router {
+    health().with_state(face)
 }
 
 /// A path that is neither ours nor gRPC's, told in the caller's protocol.

@@ -4,7 +4,6 @@
 //! counts nothing. Not here: what models are asked.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use axum::body::{Body, Bytes};
 use axum::extract::rejection::BytesRejection;
@@ -201,7 +200,7 @@ pub(super) async fn healthz() -> Response<Body> {
 
 /// `GET /readyz`: it takes work, too, and can call at least one deployment.
 pub(super) async fn readyz(State(face): State<Arc<Face>>) -> Response<Body> {
-    if face.stopping.load(Ordering::Relaxed) {
+    if !face.life.is_ready() {
         return refuse(Kind::Stopping, "STOPPING", "the server is stopping");
     }
     let (fleet, availability) = (face.pipeline.fleet(), face.pipeline.availability());

@@ -41,8 +41,8 @@ pub(super) async fn demo(
     let show = Show { requests, seed: args.seed, listen: args.listen };
     let (stage, _) = perform(show, out, paint).await?;
     if !args.exit {
-        Screen { out, paint }.what_to_try(stage.address())?;
-        stop::signal().await;
+        Screen { out, paint }.what_to_try(stage.address(), stage.admin())?;
+        stop::signal().await?;
     }
     stage.clear().await
 }

@@ -129,7 +129,7 @@ impl Screen<'_> {
     }
 
     /// What to type next.
-    pub(super) fn what_to_try(&mut self, address: SocketAddr) -> Printed {
+    pub(super) fn what_to_try(&mut self, address: SocketAddr, admin: SocketAddr) -> Printed {
         let heading = format!("\nThe server stays up at http://{address}. From another terminal:");
         self.line(Tone::Strong, &heading)?;
         let message = r#"{"messages":[{"role":"ROLE_USER","parts":[{"text":"Is 391 prime?"}]}],"explain":true}"#;
@@ -141,6 +141,8 @@ impl Screen<'_> {
         } else {
             format!(" --server http://{address}")
         };
+        let at_admin =
+            if admin.port() == 8081 { String::new() } else { format!(" --admin http://{admin}") };
         writeln!(
             self.out,
             "\n  {program} rank --server http://{address} \"Prove that there are infinitely many primes\"\n  \
@@ -149,7 +151,9 @@ impl Screen<'_> {
              {program} route{own} --stream \"Tell a long story\"\n\n  \
              curl -N http://{address}/v1/chat/completions -H 'content-type: application/json' \\\n    -d '{openai}'\n\n  \
              grpcurl -plaintext {address} pointsman.v1.Pointsman/ListModels\n  \
-             grpcurl -plaintext -d '{message}' \\\n    {address} pointsman.v1.Pointsman/Route\n"
+             grpcurl -plaintext -d '{message}' \\\n    {address} pointsman.v1.Pointsman/Route\n\n  \
+             curl http://{admin}/metrics\n  \
+             {program} faults set{at_admin} demo-large=status:503\n"
         )?;
         self.line(Tone::Faint, "Ctrl-C ends it.")?;
         self.out.flush()

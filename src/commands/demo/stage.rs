@@ -5,45 +5,44 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
 
 use super::Show;
 use super::cast::{self, CAST};
 use super::prompts::Prompt;
-use crate::api::{self, ServeError, proto};
+use crate::api::proto;
 use crate::catalog::Fleet;
+use crate::commands::CommandError;
 use crate::commands::assemble::{self, Served};
 use crate::commands::client::{self, Client};
+use crate::commands::running::{Fronts, Running};
 use crate::commands::scratch::Scratch;
-use crate::commands::{CommandError, stop};
+use crate::config::Draining;
 use crate::domain::ProviderName;
 use crate::outcome::LogSettings;
-use crate::pipeline::{ArtifactPlaces, FaultPolicy, Learning, Pipeline};
+use crate::pipeline::{ArtifactPlaces, FaultPolicy, Learning};
 use crate::providers::{ApiKey, Provider};
 use crate::ranking::Availability;
 use crate::simulator::{Dialect, Simulator};
 
 /// Where the server listens if it can: the default of `pointsman serve`.
 const USUAL: (Ipv4Addr, u16) = (Ipv4Addr::LOCALHOST, 8080);
+const USUAL_ADMIN: (Ipv4Addr, u16) = (Ipv4Addr::LOCALHOST, 8081);
 const ANY: (Ipv4Addr, u16) = (Ipv4Addr::LOCALHOST, 0);
 /// Nobody waits long for a demo to end; its longest calls take a few seconds.
-const DRAIN_MAX: Duration = Duration::from_secs(5);
+const DRAINING: Draining = Draining { limit: Duration::from_secs(5), pause: Duration::ZERO };
 
 /// What runs while the demo does.
 pub(super) struct Stage {
     fleet: Fleet,
     artifact: String,
     address: SocketAddr,
+    admin: SocketAddr,
     client: Client,
     simulators: Vec<Simulator>,
-    pipeline: Arc<Pipeline>,
-    server: JoinHandle<Option<Result<(), ServeError>>>,
-    tell: watch::Sender<bool>,
+    server: Running,
     log: LogSettings,
     scratch: Scratch,
 }
@@ -67,13 +66,13 @@ impl Stage {
             faults: FaultPolicy::Allowed,
             learning: Learning::Off,
         };
-        let pipeline = Arc::new(assemble::pipeline(artifacts, served)?);
-        let listener = front(show.listen).await?;
-        let address = listener.local_addr()?;
-        let (tell, stopping) = watch::channel(false);
-        let told = stop::told(stopping.clone());
-        let serving = api::serve(listener, Arc::clone(&pipeline), cast::policy(), told);
-        let server = tokio::spawn(stop::drained(serving, stopping, DRAIN_MAX));
+        let pipeline = assemble::pipeline(artifacts, served)?;
+        let main = front(show.listen, USUAL.into()).await?;
+        let any_admin = show.listen.map(|_| ANY.into());
+        let admin_front = front(any_admin, USUAL_ADMIN.into()).await?;
+        let (address, admin) = (main.local_addr()?, admin_front.local_addr()?);
+        let fronts = Fronts { main, admin: Some((admin_front, None)) };
+        let server = Running::start(fronts, pipeline, cast::policy());
         let mut client = client::connect(&format!("http://{address}")).await?;
         let means = mean_tokens(&mut client, prompts, &fleet).await?;
         let mut simulators = Vec::with_capacity(CAST.len());
@@ -82,18 +81,7 @@ impl Stage {
             let model = cast::simulated(role, deployment, mean)?;
             simulators.push(Simulator::start(vec![model], show.seed, listener));
         }
-        Ok(Self {
-            fleet,
-            artifact,
-            address,
-            client,
-            simulators,
-            pipeline,
-            server,
-            tell,
-            log,
-            scratch,
-        })
+        Ok(Self { fleet, artifact, address, admin, client, simulators, server, log, scratch })
     }
 
     pub(super) fn fleet(&self) -> &Fleet {
@@ -110,6 +98,11 @@ impl Stage {
         self.address
     }
 
+    /// Where operators look.
+    pub(super) fn admin(&self) -> SocketAddr {
+        self.admin
+    }
+
     pub(super) fn client(&mut self) -> &mut Client {
         &mut self.client
     }
@@ -120,35 +113,31 @@ impl Stage {
 
     /// Stops everything, and takes the log away.
     pub(super) async fn clear(self) -> Result<(), CommandError> {
-        let Self { client, simulators, pipeline, server, tell, scratch, .. } = self;
+        let Self { client, simulators, server, scratch, .. } = self;
         drop(client);
-        tell.send_replace(true);
-        // A server that panicked has said so; there is nothing left to stop.
-        let ended = server.await.ok().flatten();
+        let ended = server.drain(DRAINING).await;
         futures_util::future::join_all(simulators.into_iter().map(Simulator::stop)).await;
-        if let Some(pipeline) = Arc::into_inner(pipeline) {
-            pipeline.close().await;
-        }
         drop(scratch);
-        ended.unwrap_or(Ok(())).map_err(CommandError::from)
+        ended
     }
 }
 
 async fn listeners() -> Result<Vec<TcpListener>, CommandError> {
     let mut bound = Vec::with_capacity(CAST.len());
     for _ in &CAST {
-        bound.push(assemble::bind(ANY.into()).await?);
+        bound.push(assemble::bind(ANY.into(), "--listen").await?);
     }
     Ok(bound)
 }
 
-async fn front(wanted: Option<SocketAddr>) -> Result<TcpListener, CommandError> {
+/// A listener where it is wanted, or else where it usually is if that is free.
+async fn front(wanted: Option<SocketAddr>, usual: SocketAddr) -> Result<TcpListener, CommandError> {
     if let Some(address) = wanted {
-        return assemble::bind(address).await;
+        return assemble::bind(address, "--listen").await;
     }
-    match assemble::bind(USUAL.into()).await {
+    match assemble::bind(usual, "--listen").await {
         Ok(listener) => Ok(listener),
-        Err(_) => assemble::bind(ANY.into()).await,
+        Err(_) => assemble::bind(ANY.into(), "--listen").await,
     }
 }
 

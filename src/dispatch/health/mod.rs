@@ -201,6 +201,11 @@ impl Health {
         self.inner().retries.requested(now);
     }
 
+    /// Second calls of a deployment that may still be made.
+    pub fn retries_left(&self, now: Duration) -> u64 {
+        self.inner().retries.left(now)
+    }
+
     /// Takes one call of a deployment that has just failed, if there is one left.
     pub(super) fn take_retry(&self, now: Duration) -> bool {
         self.inner().retries.take(now)

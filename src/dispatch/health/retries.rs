@@ -32,14 +32,19 @@ impl RetryBudget {
         self.slot(now).requests += 1;
     }
 
-    /// Takes a retry, if there is one.
-    pub(super) fn take(&mut self, now: Duration) -> bool {
+    /// Retries that may still be taken.
+    pub(super) fn left(&self, now: Duration) -> u64 {
         let oldest = now.as_secs().saturating_sub(SECONDS as u64 - 1);
         let recent = self.slots.iter().filter(|it| it.second >= oldest);
         let (requests, retries) = recent.fold((0_u64, 0_u64), |(requests, retries), it| {
             (requests + it.requests, retries + it.retries)
         });
-        let granted = retries < RETRIES_MIN.max(requests / REQUESTS_PER_RETRY);
+        RETRIES_MIN.max(requests / REQUESTS_PER_RETRY).saturating_sub(retries)
+    }
+
+    /// Takes a retry, if there is one.
+    pub(super) fn take(&mut self, now: Duration) -> bool {
+        let granted = self.left(now) > 0;
         if granted {
             self.slot(now).retries += 1;
         }

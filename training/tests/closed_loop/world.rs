@@ -261,6 +261,8 @@ impl Bench {
             total_ms: 1_000.0 * seconds,
             decide_us: 1.0,
             prompt: RecordedPrompt::None,
+            canary: None,
+            shadow: None,
         }
     }
 

@@ -26,15 +26,15 @@ from pointsman.v1 import decision_pb2 as pointsman_dot_v1_dot_decision__pb2
 from pointsman.v1 import policy_pb2 as pointsman_dot_v1_dot_policy__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18pointsman/v1/admin.proto\x12\x0cpointsman.v1\x1a\x1bpointsman/v1/decision.proto\x1a\x19pointsman/v1/policy.proto\"\x12\n\x10GetStatusRequest\"\x17\n\x15ReloadArtifactRequest\"\x19\n\x17RollbackArtifactRequest\"\xb4\x02\n\x11GetStatusResponse\x12*\n\x06served\x18\x01 \x01(\x0b\x32\x1a.pointsman.v1.ArtifactSlot\x12.\n\x08previous\x18\x02 \x01(\x0b\x32\x1c.pointsman.v1.LoadedArtifact\x12\x18\n\x0brolled_back\x18\x03 \x01(\tH\x00\x88\x01\x01\x12*\n\x06shadow\x18\x04 \x01(\x0b\x32\x1a.pointsman.v1.ArtifactSlot\x12\x15\n\rshadow_missed\x18\x05 \x01(\x04\x12*\n\x06\x63\x61nary\x18\x06 \x01(\x0b\x32\x1a.pointsman.v1.ArtifactSlot\x12\x19\n\x0c\x63\x61nary_share\x18\x07 \x01(\x01H\x01\x88\x01\x01\x42\x0e\n\x0c_rolled_backB\x0f\n\r_canary_share\"\x85\x01\n\x0c\x41rtifactSlot\x12)\n\x03now\x18\x01 \x01(\x0b\x32\x1c.pointsman.v1.LoadedArtifact\x12\x11\n\x04path\x18\x02 \x01(\tH\x00\x88\x01\x01\x12.\n\x07refused\x18\x03 \x01(\x0b\x32\x1d.pointsman.v1.ArtifactRefusalB\x07\n\x05_path\"\x7f\n\x0eLoadedArtifact\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x11\n\x04path\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x19\n\x11loaded_at_unix_ms\x18\x03 \x01(\x04\x12\x16\n\x0e\x65ncoder_sha256\x18\x04 \x01(\t\x12\r\n\x05\x65xits\x18\x05 \x03(\rB\x07\n\x05_path\"F\n\x0f\x41rtifactRefusal\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x12\n\nat_unix_ms\x18\x03 \x01(\x04\"Z\n\x16ReloadArtifactResponse\x12\x0f\n\x07\x63hanged\x18\x01 \x01(\x08\x12/\n\x06status\x18\x02 \x01(\x0b\x32\x1f.pointsman.v1.GetStatusResponse\"K\n\x18RollbackArtifactResponse\x12/\n\x06status\x18\x01 \x01(\x0b\x32\x1f.pointsman.v1.GetStatusResponse\"\x19\n\x17ListAvailabilityRequest\"U\n\x18ListAvailabilityResponse\x12\x39\n\x0b\x64\x65ployments\x18\x01 \x03(\x0b\x32$.pointsman.v1.DeploymentAvailability\"\xfb\x01\n\x16\x44\x65ploymentAvailability\x12\x12\n\ndeployment\x18\x01 \x01(\t\x12.\n\x05state\x18\x02 \x01(\x0e\x32\x1f.pointsman.v1.AvailabilityState\x12\x15\n\x08since_ms\x18\x03 \x01(\x04H\x00\x88\x01\x01\x12\x15\n\x08until_ms\x18\x04 \x01(\x04H\x01\x88\x01\x01\x12+\n\x07\x66\x61ilure\x18\x05 \x01(\x0e\x32\x1a.pointsman.v1.FailureClass\x12\x18\n\x0bunavailable\x18\x06 \x01(\tH\x02\x88\x01\x01\x42\x0b\n\t_since_msB\x0b\n\t_until_msB\x0e\n\x0c_unavailable\"]\n\x10SetFaultsRequest\x12)\n\x06\x66\x61ults\x18\x01 \x03(\x0b\x32\x19.pointsman.v1.ForcedFault\x12\x13\n\x06ttl_ms\x18\x02 \x01(\x04H\x00\x88\x01\x01\x42\t\n\x07_ttl_ms\"\x13\n\x11ListFaultsRequest\"\x14\n\x12\x43learFaultsRequest\"N\n\x0e\x46\x61ultsResponse\x12+\n\x06\x66\x61ults\x18\x01 \x03(\x0b\x32\x1b.pointsman.v1.StandingFault\x12\x0f\n\x07left_ms\x18\x02 \x01(\x04\"I\n\rStandingFault\x12(\n\x05\x66\x61ult\x18\x01 \x01(\x0b\x32\x19.pointsman.v1.ForcedFault\x12\x0e\n\x06struck\x18\x02 \x01(\x04*\xd9\x01\n\x11\x41vailabilityState\x12\"\n\x1e\x41VAILABILITY_STATE_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x41VAILABILITY_STATE_CLOSED\x10\x01\x12\x1b\n\x17\x41VAILABILITY_STATE_OPEN\x10\x02\x12 \n\x1c\x41VAILABILITY_STATE_HALF_OPEN\x10\x03\x12\x1e\n\x1a\x41VAILABILITY_STATE_RAMPING\x10\x04\x12\"\n\x1e\x41VAILABILITY_STATE_UNAVAILABLE\x10\x05\x32\xe8\x04\n\x0ePointsmanAdmin\x12\x61\n\x10ListAvailability\x12%.pointsman.v1.ListAvailabilityRequest\x1a&.pointsman.v1.ListAvailabilityResponse\x12I\n\tSetFaults\x12\x1e.pointsman.v1.SetFaultsRequest\x1a\x1c.pointsman.v1.FaultsResponse\x12K\n\nListFaults\x12\x1f.pointsman.v1.ListFaultsRequest\x1a\x1c.pointsman.v1.FaultsResponse\x12M\n\x0b\x43learFaults\x12 .pointsman.v1.ClearFaultsRequest\x1a\x1c.pointsman.v1.FaultsResponse\x12L\n\tGetStatus\x12\x1e.pointsman.v1.GetStatusRequest\x1a\x1f.pointsman.v1.GetStatusResponse\x12[\n\x0eReloadArtifact\x12#.pointsman.v1.ReloadArtifactRequest\x1a$.pointsman.v1.ReloadArtifactResponse\x12\x61\n\x10RollbackArtifact\x12%.pointsman.v1.RollbackArtifactRequest\x1a&.pointsman.v1.RollbackArtifactResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18pointsman/v1/admin.proto\x12\x0cpointsman.v1\x1a\x1bpointsman/v1/decision.proto\x1a\x19pointsman/v1/policy.proto\"\x12\n\x10GetStatusRequest\"\x17\n\x15ReloadArtifactRequest\"\x19\n\x17RollbackArtifactRequest\"\xb4\x02\n\x11GetStatusResponse\x12*\n\x06served\x18\x01 \x01(\x0b\x32\x1a.pointsman.v1.ArtifactSlot\x12.\n\x08previous\x18\x02 \x01(\x0b\x32\x1c.pointsman.v1.LoadedArtifact\x12\x18\n\x0brolled_back\x18\x03 \x01(\tH\x00\x88\x01\x01\x12*\n\x06shadow\x18\x04 \x01(\x0b\x32\x1a.pointsman.v1.ArtifactSlot\x12\x15\n\rshadow_missed\x18\x05 \x01(\x04\x12*\n\x06\x63\x61nary\x18\x06 \x01(\x0b\x32\x1a.pointsman.v1.ArtifactSlot\x12\x19\n\x0c\x63\x61nary_share\x18\x07 \x01(\x01H\x01\x88\x01\x01\x42\x0e\n\x0c_rolled_backB\x0f\n\r_canary_share\"\x85\x01\n\x0c\x41rtifactSlot\x12)\n\x03now\x18\x01 \x01(\x0b\x32\x1c.pointsman.v1.LoadedArtifact\x12\x11\n\x04path\x18\x02 \x01(\tH\x00\x88\x01\x01\x12.\n\x07refused\x18\x03 \x01(\x0b\x32\x1d.pointsman.v1.ArtifactRefusalB\x07\n\x05_path\"\x7f\n\x0eLoadedArtifact\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x11\n\x04path\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x19\n\x11loaded_at_unix_ms\x18\x03 \x01(\x04\x12\x16\n\x0e\x65ncoder_sha256\x18\x04 \x01(\t\x12\r\n\x05\x65xits\x18\x05 \x03(\rB\x07\n\x05_path\"F\n\x0f\x41rtifactRefusal\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x12\n\nat_unix_ms\x18\x03 \x01(\x04\"Z\n\x16ReloadArtifactResponse\x12\x0f\n\x07\x63hanged\x18\x01 \x01(\x08\x12/\n\x06status\x18\x02 \x01(\x0b\x32\x1f.pointsman.v1.GetStatusResponse\"K\n\x18RollbackArtifactResponse\x12/\n\x06status\x18\x01 \x01(\x0b\x32\x1f.pointsman.v1.GetStatusResponse\"\'\n\x15\x45xportOutcomesRequest\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\"\x8b\x01\n\x16\x45xportOutcomesResponse\x12/\n\x08outcomes\x18\x01 \x03(\x0b\x32\x1d.pointsman.v1.ExportedOutcome\x12\x30\n\x08\x66\x65\x65\x64\x62\x61\x63k\x18\x02 \x03(\x0b\x32\x1e.pointsman.v1.ExportedFeedback\x12\x0e\n\x06\x63ursor\x18\x03 \x01(\t\"\x8c\x01\n\x0f\x45xportedOutcome\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x01 \x01(\t\x12\x12\n\nat_unix_ms\x18\x02 \x01(\x04\x12\x16\n\x0erecord_version\x18\x03 \x01(\r\x12\x13\n\x0brecord_json\x18\x04 \x01(\t\x12\x10\n\x08\x66\x65\x61tures\x18\x05 \x03(\x02\x12\x11\n\tembedding\x18\x06 \x03(\x02\"\xc2\x01\n\x10\x45xportedFeedback\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x01 \x01(\t\x12\x12\n\nat_unix_ms\x18\x02 \x01(\x04\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\x0e\n\x06signal\x18\x04 \x01(\t\x12\r\n\x05\x61\x62out\x18\x05 \x01(\t\x12\r\n\x05score\x18\x06 \x01(\x01\x12\x0e\n\x06weight\x18\x07 \x01(\x01\x12\x17\n\x0fidempotency_key\x18\x08 \x01(\t\x12\x14\n\x07\x63omment\x18\t \x01(\tH\x00\x88\x01\x01\x42\n\n\x08_comment\"E\n\x15\x44\x65leteOutcomesRequest\x12\x14\n\x0cmetadata_key\x18\x01 \x01(\t\x12\x16\n\x0emetadata_value\x18\x02 \x01(\t\"N\n\x16\x44\x65leteOutcomesResponse\x12\x10\n\x08outcomes\x18\x01 \x01(\x04\x12\x10\n\x08\x66\x65\x65\x64\x62\x61\x63k\x18\x02 \x01(\x04\x12\x10\n\x08\x65xported\x18\x03 \x01(\x04\"\x19\n\x17ListAvailabilityRequest\"U\n\x18ListAvailabilityResponse\x12\x39\n\x0b\x64\x65ployments\x18\x01 \x03(\x0b\x32$.pointsman.v1.DeploymentAvailability\"\xa3\x02\n\x16\x44\x65ploymentAvailability\x12\x12\n\ndeployment\x18\x01 \x01(\t\x12.\n\x05state\x18\x02 \x01(\x0e\x32\x1f.pointsman.v1.AvailabilityState\x12\x15\n\x08since_ms\x18\x03 \x01(\x04H\x00\x88\x01\x01\x12\x15\n\x08until_ms\x18\x04 \x01(\x04H\x01\x88\x01\x01\x12+\n\x07\x66\x61ilure\x18\x05 \x01(\x0e\x32\x1a.pointsman.v1.FailureClass\x12\x18\n\x0bunavailable\x18\x06 \x01(\tH\x02\x88\x01\x01\x12&\n\x05speed\x18\x07 \x01(\x0b\x32\x17.pointsman.v1.LiveSpeedB\x0b\n\t_since_msB\x0b\n\t_until_msB\x0e\n\x0c_unavailable\"\xc2\x02\n\tLiveSpeed\x12\x0f\n\x07samples\x18\x01 \x01(\x04\x12\x18\n\x0bttft_ms_p50\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x18\n\x0bttft_ms_p95\x18\x03 \x01(\x01H\x01\x88\x01\x01\x12\x19\n\x0ctoken_ms_p50\x18\x04 \x01(\x01H\x02\x88\x01\x01\x12\x1e\n\x11latency_ratio_p50\x18\x05 \x01(\x01H\x03\x88\x01\x01\x12\x1e\n\x11latency_ratio_p95\x18\x06 \x01(\x01H\x04\x88\x01\x01\x12 \n\x13latency_coverage_90\x18\x07 \x01(\x01H\x05\x88\x01\x01\x42\x0e\n\x0c_ttft_ms_p50B\x0e\n\x0c_ttft_ms_p95B\x0f\n\r_token_ms_p50B\x14\n\x12_latency_ratio_p50B\x14\n\x12_latency_ratio_p95B\x16\n\x14_latency_coverage_90\"]\n\x10SetFaultsRequest\x12)\n\x06\x66\x61ults\x18\x01 \x03(\x0b\x32\x19.pointsman.v1.ForcedFault\x12\x13\n\x06ttl_ms\x18\x02 \x01(\x04H\x00\x88\x01\x01\x42\t\n\x07_ttl_ms\"\x13\n\x11ListFaultsRequest\"\x14\n\x12\x43learFaultsRequest\"N\n\x0e\x46\x61ultsResponse\x12+\n\x06\x66\x61ults\x18\x01 \x03(\x0b\x32\x1b.pointsman.v1.StandingFault\x12\x0f\n\x07left_ms\x18\x02 \x01(\x04\"I\n\rStandingFault\x12(\n\x05\x66\x61ult\x18\x01 \x01(\x0b\x32\x19.pointsman.v1.ForcedFault\x12\x0e\n\x06struck\x18\x02 \x01(\x04*\xd9\x01\n\x11\x41vailabilityState\x12\"\n\x1e\x41VAILABILITY_STATE_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x41VAILABILITY_STATE_CLOSED\x10\x01\x12\x1b\n\x17\x41VAILABILITY_STATE_OPEN\x10\x02\x12 \n\x1c\x41VAILABILITY_STATE_HALF_OPEN\x10\x03\x12\x1e\n\x1a\x41VAILABILITY_STATE_RAMPING\x10\x04\x12\"\n\x1e\x41VAILABILITY_STATE_UNAVAILABLE\x10\x05\x32\xa4\x06\n\x0ePointsmanAdmin\x12\x61\n\x10ListAvailability\x12%.pointsman.v1.ListAvailabilityRequest\x1a&.pointsman.v1.ListAvailabilityResponse\x12I\n\tSetFaults\x12\x1e.pointsman.v1.SetFaultsRequest\x1a\x1c.pointsman.v1.FaultsResponse\x12K\n\nListFaults\x12\x1f.pointsman.v1.ListFaultsRequest\x1a\x1c.pointsman.v1.FaultsResponse\x12M\n\x0b\x43learFaults\x12 .pointsman.v1.ClearFaultsRequest\x1a\x1c.pointsman.v1.FaultsResponse\x12L\n\tGetStatus\x12\x1e.pointsman.v1.GetStatusRequest\x1a\x1f.pointsman.v1.GetStatusResponse\x12[\n\x0eReloadArtifact\x12#.pointsman.v1.ReloadArtifactRequest\x1a$.pointsman.v1.ReloadArtifactResponse\x12\x61\n\x10RollbackArtifact\x12%.pointsman.v1.RollbackArtifactRequest\x1a&.pointsman.v1.RollbackArtifactResponse\x12]\n\x0e\x45xportOutcomes\x12#.pointsman.v1.ExportOutcomesRequest\x1a$.pointsman.v1.ExportOutcomesResponse0\x01\x12[\n\x0e\x44\x65leteOutcomes\x12#.pointsman.v1.DeleteOutcomesRequest\x1a$.pointsman.v1.DeleteOutcomesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'pointsman.v1.admin_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_AVAILABILITYSTATE']._serialized_start=1649
-  _globals['_AVAILABILITYSTATE']._serialized_end=1866
+  _globals['_AVAILABILITYSTATE']._serialized_start=2688
+  _globals['_AVAILABILITYSTATE']._serialized_end=2905
   _globals['_GETSTATUSREQUEST']._serialized_start=98
   _globals['_GETSTATUSREQUEST']._serialized_end=116
   _globals['_RELOADARTIFACTREQUEST']._serialized_start=118
@@ -53,22 +53,36 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RELOADARTIFACTRESPONSE']._serialized_end=908
   _globals['_ROLLBACKARTIFACTRESPONSE']._serialized_start=910
   _globals['_ROLLBACKARTIFACTRESPONSE']._serialized_end=985
-  _globals['_LISTAVAILABILITYREQUEST']._serialized_start=987
-  _globals['_LISTAVAILABILITYREQUEST']._serialized_end=1012
-  _globals['_LISTAVAILABILITYRESPONSE']._serialized_start=1014
-  _globals['_LISTAVAILABILITYRESPONSE']._serialized_end=1099
-  _globals['_DEPLOYMENTAVAILABILITY']._serialized_start=1102
-  _globals['_DEPLOYMENTAVAILABILITY']._serialized_end=1353
-  _globals['_SETFAULTSREQUEST']._serialized_start=1355
-  _globals['_SETFAULTSREQUEST']._serialized_end=1448
-  _globals['_LISTFAULTSREQUEST']._serialized_start=1450
-  _globals['_LISTFAULTSREQUEST']._serialized_end=1469
-  _globals['_CLEARFAULTSREQUEST']._serialized_start=1471
-  _globals['_CLEARFAULTSREQUEST']._serialized_end=1491
-  _globals['_FAULTSRESPONSE']._serialized_start=1493
-  _globals['_FAULTSRESPONSE']._serialized_end=1571
-  _globals['_STANDINGFAULT']._serialized_start=1573
-  _globals['_STANDINGFAULT']._serialized_end=1646
-  _globals['_POINTSMANADMIN']._serialized_start=1869
-  _globals['_POINTSMANADMIN']._serialized_end=2485
+  _globals['_EXPORTOUTCOMESREQUEST']._serialized_start=987
+  _globals['_EXPORTOUTCOMESREQUEST']._serialized_end=1026
+  _globals['_EXPORTOUTCOMESRESPONSE']._serialized_start=1029
+  _globals['_EXPORTOUTCOMESRESPONSE']._serialized_end=1168
+  _globals['_EXPORTEDOUTCOME']._serialized_start=1171
+  _globals['_EXPORTEDOUTCOME']._serialized_end=1311
+  _globals['_EXPORTEDFEEDBACK']._serialized_start=1314
+  _globals['_EXPORTEDFEEDBACK']._serialized_end=1508
+  _globals['_DELETEOUTCOMESREQUEST']._serialized_start=1510
+  _globals['_DELETEOUTCOMESREQUEST']._serialized_end=1579
+  _globals['_DELETEOUTCOMESRESPONSE']._serialized_start=1581
+  _globals['_DELETEOUTCOMESRESPONSE']._serialized_end=1659
+  _globals['_LISTAVAILABILITYREQUEST']._serialized_start=1661
+  _globals['_LISTAVAILABILITYREQUEST']._serialized_end=1686
+  _globals['_LISTAVAILABILITYRESPONSE']._serialized_start=1688
+  _globals['_LISTAVAILABILITYRESPONSE']._serialized_end=1773
+  _globals['_DEPLOYMENTAVAILABILITY']._serialized_start=1776
+  _globals['_DEPLOYMENTAVAILABILITY']._serialized_end=2067
+  _globals['_LIVESPEED']._serialized_start=2070
+  _globals['_LIVESPEED']._serialized_end=2392
+  _globals['_SETFAULTSREQUEST']._serialized_start=2394
+  _globals['_SETFAULTSREQUEST']._serialized_end=2487
+  _globals['_LISTFAULTSREQUEST']._serialized_start=2489
+  _globals['_LISTFAULTSREQUEST']._serialized_end=2508
+  _globals['_CLEARFAULTSREQUEST']._serialized_start=2510
+  _globals['_CLEARFAULTSREQUEST']._serialized_end=2530
+  _globals['_FAULTSRESPONSE']._serialized_start=2532
+  _globals['_FAULTSRESPONSE']._serialized_end=2610
+  _globals['_STANDINGFAULT']._serialized_start=2612
+  _globals['_STANDINGFAULT']._serialized_end=2685
+  _globals['_POINTSMANADMIN']._serialized_start=2908
+  _globals['_POINTSMANADMIN']._serialized_end=3712
 # @@protoc_insertion_point(module_scope)

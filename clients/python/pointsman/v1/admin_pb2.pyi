@@ -102,6 +102,78 @@ class RollbackArtifactResponse(_message.Message):
     status: GetStatusResponse
     def __init__(self, status: _Optional[_Union[GetStatusResponse, _Mapping]] = ...) -> None: ...
 
+class ExportOutcomesRequest(_message.Message):
+    __slots__ = ("cursor",)
+    CURSOR_FIELD_NUMBER: _ClassVar[int]
+    cursor: str
+    def __init__(self, cursor: _Optional[str] = ...) -> None: ...
+
+class ExportOutcomesResponse(_message.Message):
+    __slots__ = ("outcomes", "feedback", "cursor")
+    OUTCOMES_FIELD_NUMBER: _ClassVar[int]
+    FEEDBACK_FIELD_NUMBER: _ClassVar[int]
+    CURSOR_FIELD_NUMBER: _ClassVar[int]
+    outcomes: _containers.RepeatedCompositeFieldContainer[ExportedOutcome]
+    feedback: _containers.RepeatedCompositeFieldContainer[ExportedFeedback]
+    cursor: str
+    def __init__(self, outcomes: _Optional[_Iterable[_Union[ExportedOutcome, _Mapping]]] = ..., feedback: _Optional[_Iterable[_Union[ExportedFeedback, _Mapping]]] = ..., cursor: _Optional[str] = ...) -> None: ...
+
+class ExportedOutcome(_message.Message):
+    __slots__ = ("decision_id", "at_unix_ms", "record_version", "record_json", "features", "embedding")
+    DECISION_ID_FIELD_NUMBER: _ClassVar[int]
+    AT_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
+    RECORD_VERSION_FIELD_NUMBER: _ClassVar[int]
+    RECORD_JSON_FIELD_NUMBER: _ClassVar[int]
+    FEATURES_FIELD_NUMBER: _ClassVar[int]
+    EMBEDDING_FIELD_NUMBER: _ClassVar[int]
+    decision_id: str
+    at_unix_ms: int
+    record_version: int
+    record_json: str
+    features: _containers.RepeatedScalarFieldContainer[float]
+    embedding: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, decision_id: _Optional[str] = ..., at_unix_ms: _Optional[int] = ..., record_version: _Optional[int] = ..., record_json: _Optional[str] = ..., features: _Optional[_Iterable[float]] = ..., embedding: _Optional[_Iterable[float]] = ...) -> None: ...
+
+class ExportedFeedback(_message.Message):
+    __slots__ = ("decision_id", "at_unix_ms", "kind", "signal", "about", "score", "weight", "idempotency_key", "comment")
+    DECISION_ID_FIELD_NUMBER: _ClassVar[int]
+    AT_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    SIGNAL_FIELD_NUMBER: _ClassVar[int]
+    ABOUT_FIELD_NUMBER: _ClassVar[int]
+    SCORE_FIELD_NUMBER: _ClassVar[int]
+    WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
+    COMMENT_FIELD_NUMBER: _ClassVar[int]
+    decision_id: str
+    at_unix_ms: int
+    kind: str
+    signal: str
+    about: str
+    score: float
+    weight: float
+    idempotency_key: str
+    comment: str
+    def __init__(self, decision_id: _Optional[str] = ..., at_unix_ms: _Optional[int] = ..., kind: _Optional[str] = ..., signal: _Optional[str] = ..., about: _Optional[str] = ..., score: _Optional[float] = ..., weight: _Optional[float] = ..., idempotency_key: _Optional[str] = ..., comment: _Optional[str] = ...) -> None: ...
+
+class DeleteOutcomesRequest(_message.Message):
+    __slots__ = ("metadata_key", "metadata_value")
+    METADATA_KEY_FIELD_NUMBER: _ClassVar[int]
+    METADATA_VALUE_FIELD_NUMBER: _ClassVar[int]
+    metadata_key: str
+    metadata_value: str
+    def __init__(self, metadata_key: _Optional[str] = ..., metadata_value: _Optional[str] = ...) -> None: ...
+
+class DeleteOutcomesResponse(_message.Message):
+    __slots__ = ("outcomes", "feedback", "exported")
+    OUTCOMES_FIELD_NUMBER: _ClassVar[int]
+    FEEDBACK_FIELD_NUMBER: _ClassVar[int]
+    EXPORTED_FIELD_NUMBER: _ClassVar[int]
+    outcomes: int
+    feedback: int
+    exported: int
+    def __init__(self, outcomes: _Optional[int] = ..., feedback: _Optional[int] = ..., exported: _Optional[int] = ...) -> None: ...
+
 class ListAvailabilityRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...

@@ -26,8 +26,8 @@ if _version_not_supported:
 
 
 class PointsmanAdminStub(object):
-    """What operators ask. For now it is served on the port of everything else, with whatever that port
-    is protected by; a later version moves it to a port of its own.
+    """What operators ask. Served on the admin listener alone (`[server] admin_listen`), with the key that
+    it has, if it has one: `authorization: Bearer KEY`.
     """
 
     def __init__(self, channel):
@@ -71,11 +71,21 @@ class PointsmanAdminStub(object):
                 request_serializer=pointsman_dot_v1_dot_admin__pb2.RollbackArtifactRequest.SerializeToString,
                 response_deserializer=pointsman_dot_v1_dot_admin__pb2.RollbackArtifactResponse.FromString,
                 _registered_method=True)
+        self.ExportOutcomes = channel.unary_stream(
+                '/pointsman.v1.PointsmanAdmin/ExportOutcomes',
+                request_serializer=pointsman_dot_v1_dot_admin__pb2.ExportOutcomesRequest.SerializeToString,
+                response_deserializer=pointsman_dot_v1_dot_admin__pb2.ExportOutcomesResponse.FromString,
+                _registered_method=True)
+        self.DeleteOutcomes = channel.unary_unary(
+                '/pointsman.v1.PointsmanAdmin/DeleteOutcomes',
+                request_serializer=pointsman_dot_v1_dot_admin__pb2.DeleteOutcomesRequest.SerializeToString,
+                response_deserializer=pointsman_dot_v1_dot_admin__pb2.DeleteOutcomesResponse.FromString,
+                _registered_method=True)
 
 
 class PointsmanAdminServicer(object):
-    """What operators ask. For now it is served on the port of everything else, with whatever that port
-    is protected by; a later version moves it to a port of its own.
+    """What operators ask. Served on the admin listener alone (`[server] admin_listen`), with the key that
+    it has, if it has one: `authorization: Bearer KEY`.
     """
 
     def ListAvailability(self, request, context):
@@ -131,6 +141,23 @@ class PointsmanAdminServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExportOutcomes(self, request, context):
+        """The outcome log from a cursor on, in batches, to its end as it is then: outcomes first, then
+        feedback. Call it again with the last cursor for what came since. This and the next are
+        PERMISSION_DENIED where the operator's config does not allow it (`admin_calls` in [outcomes]).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteOutcomes(self, request, context):
+        """Deletes every outcome with this metadata, and its feedback. Files that were exported before stay
+        as they are.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PointsmanAdminServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -169,6 +196,16 @@ def add_PointsmanAdminServicer_to_server(servicer, server):
                     request_deserializer=pointsman_dot_v1_dot_admin__pb2.RollbackArtifactRequest.FromString,
                     response_serializer=pointsman_dot_v1_dot_admin__pb2.RollbackArtifactResponse.SerializeToString,
             ),
+            'ExportOutcomes': grpc.unary_stream_rpc_method_handler(
+                    servicer.ExportOutcomes,
+                    request_deserializer=pointsman_dot_v1_dot_admin__pb2.ExportOutcomesRequest.FromString,
+                    response_serializer=pointsman_dot_v1_dot_admin__pb2.ExportOutcomesResponse.SerializeToString,
+            ),
+            'DeleteOutcomes': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteOutcomes,
+                    request_deserializer=pointsman_dot_v1_dot_admin__pb2.DeleteOutcomesRequest.FromString,
+                    response_serializer=pointsman_dot_v1_dot_admin__pb2.DeleteOutcomesResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'pointsman.v1.PointsmanAdmin', rpc_method_handlers)
@@ -178,8 +215,8 @@ def add_PointsmanAdminServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class PointsmanAdmin(object):
-    """What operators ask. For now it is served on the port of everything else, with whatever that port
-    is protected by; a later version moves it to a port of its own.
+    """What operators ask. Served on the admin listener alone (`[server] admin_listen`), with the key that
+    it has, if it has one: `authorization: Bearer KEY`.
     """
 
     @staticmethod
@@ -361,6 +398,60 @@ class PointsmanAdmin(object):
             '/pointsman.v1.PointsmanAdmin/RollbackArtifact',
             pointsman_dot_v1_dot_admin__pb2.RollbackArtifactRequest.SerializeToString,
             pointsman_dot_v1_dot_admin__pb2.RollbackArtifactResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportOutcomes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/pointsman.v1.PointsmanAdmin/ExportOutcomes',
+            pointsman_dot_v1_dot_admin__pb2.ExportOutcomesRequest.SerializeToString,
+            pointsman_dot_v1_dot_admin__pb2.ExportOutcomesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteOutcomes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointsman.v1.PointsmanAdmin/DeleteOutcomes',
+            pointsman_dot_v1_dot_admin__pb2.DeleteOutcomesRequest.SerializeToString,
+            pointsman_dot_v1_dot_admin__pb2.DeleteOutcomesResponse.FromString,
             options,
             channel_credentials,
             insecure,

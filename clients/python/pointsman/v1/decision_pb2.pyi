@@ -69,7 +69,7 @@ FAILURE_CLASS_OVER_BUDGET: FailureClass
 FAILURE_CLASS_CANCELLED: FailureClass
 
 class Decision(_message.Message):
-    __slots__ = ("id", "artifact_version", "encoder_exit", "ranking", "excluded", "seed", "decide_us", "explanation", "canary")
+    __slots__ = ("id", "artifact_version", "encoder_exit", "ranking", "excluded", "seed", "decide_us", "explanation", "learned_updates", "canary")
     ID_FIELD_NUMBER: _ClassVar[int]
     ARTIFACT_VERSION_FIELD_NUMBER: _ClassVar[int]
     ENCODER_EXIT_FIELD_NUMBER: _ClassVar[int]
@@ -78,6 +78,7 @@ class Decision(_message.Message):
     SEED_FIELD_NUMBER: _ClassVar[int]
     DECIDE_US_FIELD_NUMBER: _ClassVar[int]
     EXPLANATION_FIELD_NUMBER: _ClassVar[int]
+    LEARNED_UPDATES_FIELD_NUMBER: _ClassVar[int]
     CANARY_FIELD_NUMBER: _ClassVar[int]
     id: str
     artifact_version: str
@@ -87,11 +88,12 @@ class Decision(_message.Message):
     seed: int
     decide_us: float
     explanation: str
+    learned_updates: int
     canary: bool
-    def __init__(self, id: _Optional[str] = ..., artifact_version: _Optional[str] = ..., encoder_exit: _Optional[int] = ..., ranking: _Optional[_Iterable[_Union[RankedCandidate, _Mapping]]] = ..., excluded: _Optional[_Iterable[_Union[ExcludedCandidate, _Mapping]]] = ..., seed: _Optional[int] = ..., decide_us: _Optional[float] = ..., explanation: _Optional[str] = ..., canary: bool = ...) -> None: ...
+    def __init__(self, id: _Optional[str] = ..., artifact_version: _Optional[str] = ..., encoder_exit: _Optional[int] = ..., ranking: _Optional[_Iterable[_Union[RankedCandidate, _Mapping]]] = ..., excluded: _Optional[_Iterable[_Union[ExcludedCandidate, _Mapping]]] = ..., seed: _Optional[int] = ..., decide_us: _Optional[float] = ..., explanation: _Optional[str] = ..., learned_updates: _Optional[int] = ..., canary: bool = ...) -> None: ...
 
 class RankedCandidate(_message.Message):
-    __slots__ = ("deployment", "model", "provider", "prediction", "utility", "propensity", "shut")
+    __slots__ = ("deployment", "model", "provider", "prediction", "utility", "propensity", "shut", "in_flight")
     DEPLOYMENT_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     PROVIDER_FIELD_NUMBER: _ClassVar[int]
@@ -99,6 +101,7 @@ class RankedCandidate(_message.Message):
     UTILITY_FIELD_NUMBER: _ClassVar[int]
     PROPENSITY_FIELD_NUMBER: _ClassVar[int]
     SHUT_FIELD_NUMBER: _ClassVar[int]
+    IN_FLIGHT_FIELD_NUMBER: _ClassVar[int]
     deployment: str
     model: str
     provider: str
@@ -106,7 +109,8 @@ class RankedCandidate(_message.Message):
     utility: float
     propensity: float
     shut: str
-    def __init__(self, deployment: _Optional[str] = ..., model: _Optional[str] = ..., provider: _Optional[str] = ..., prediction: _Optional[_Union[Prediction, _Mapping]] = ..., utility: _Optional[float] = ..., propensity: _Optional[float] = ..., shut: _Optional[str] = ...) -> None: ...
+    in_flight: int
+    def __init__(self, deployment: _Optional[str] = ..., model: _Optional[str] = ..., provider: _Optional[str] = ..., prediction: _Optional[_Union[Prediction, _Mapping]] = ..., utility: _Optional[float] = ..., propensity: _Optional[float] = ..., shut: _Optional[str] = ..., in_flight: _Optional[int] = ...) -> None: ...
 
 class ExcludedCandidate(_message.Message):
     __slots__ = ("deployment", "reasons", "prediction")
@@ -127,7 +131,7 @@ class Exclusion(_message.Message):
     def __init__(self, limit: _Optional[_Union[Limit, str]] = ..., message: _Optional[str] = ...) -> None: ...
 
 class Prediction(_message.Message):
-    __slots__ = ("quality", "quality_spread", "input_tokens", "output_tokens", "cost_usd", "cost_usd_p90", "latency_ms", "latency_ms_p90", "ttft_ms")
+    __slots__ = ("quality", "quality_spread", "input_tokens", "output_tokens", "cost_usd", "cost_usd_p90", "latency_ms", "latency_ms_p90", "ttft_ms", "cached_tokens", "ttft_ms_p90")
     QUALITY_FIELD_NUMBER: _ClassVar[int]
     QUALITY_SPREAD_FIELD_NUMBER: _ClassVar[int]
     INPUT_TOKENS_FIELD_NUMBER: _ClassVar[int]
@@ -137,6 +141,8 @@ class Prediction(_message.Message):
     LATENCY_MS_FIELD_NUMBER: _ClassVar[int]
     LATENCY_MS_P90_FIELD_NUMBER: _ClassVar[int]
     TTFT_MS_FIELD_NUMBER: _ClassVar[int]
+    CACHED_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    TTFT_MS_P90_FIELD_NUMBER: _ClassVar[int]
     quality: float
     quality_spread: float
     input_tokens: float
@@ -146,7 +152,9 @@ class Prediction(_message.Message):
     latency_ms: float
     latency_ms_p90: float
     ttft_ms: float
-    def __init__(self, quality: _Optional[float] = ..., quality_spread: _Optional[float] = ..., input_tokens: _Optional[float] = ..., output_tokens: _Optional[float] = ..., cost_usd: _Optional[float] = ..., cost_usd_p90: _Optional[float] = ..., latency_ms: _Optional[float] = ..., latency_ms_p90: _Optional[float] = ..., ttft_ms: _Optional[float] = ...) -> None: ...
+    cached_tokens: float
+    ttft_ms_p90: float
+    def __init__(self, quality: _Optional[float] = ..., quality_spread: _Optional[float] = ..., input_tokens: _Optional[float] = ..., output_tokens: _Optional[float] = ..., cost_usd: _Optional[float] = ..., cost_usd_p90: _Optional[float] = ..., latency_ms: _Optional[float] = ..., latency_ms_p90: _Optional[float] = ..., ttft_ms: _Optional[float] = ..., cached_tokens: _Optional[float] = ..., ttft_ms_p90: _Optional[float] = ...) -> None: ...
 
 class Attempt(_message.Message):
     __slots__ = ("deployment", "failure", "status", "start_ms", "total_ms", "ttft_ms", "usage", "cost_usd", "detail", "usage_estimated")

@@ -17,11 +17,13 @@ use serde_json::{Map, Value};
 
 use super::dialect::{About, Delivery, Dialect, Problem, Said};
 use crate::domain::{ChatResponse, Violation};
+use crate::telemetry::Face;
 
 /// The dialect.
 pub(super) struct Messages;
 
 impl Dialect for Messages {
+    const FACE: Face = Face::Anthropic;
     type Teller = teller::MessageTeller;
 
     fn read(body: Map<String, Value>, found: &mut Vec<Violation>) -> Said {

@@ -15,11 +15,13 @@ use serde_json::{Map, Value};
 
 use super::dialect::{About, Delivery, Dialect, Problem, Said};
 use crate::domain::{ChatResponse, Violation};
+use crate::telemetry::Face;
 
 /// `POST /v1/chat/completions`.
 pub(super) struct Completions;
 
 impl Dialect for Completions {
+    const FACE: Face = Face::Openai;
     type Teller = stream::Chunks;
 
     fn read(body: Map<String, Value>, found: &mut Vec<Violation>) -> Said {

@@ -18,11 +18,13 @@ use serde_json::{Map, Value};
 
 use super::dialect::{About, Delivery, Dialect, Problem, Said};
 use crate::domain::{ChatResponse, Violation};
+use crate::telemetry::Face;
 
 /// The dialect.
 pub(super) struct Responses;
 
 impl Dialect for Responses {
+    const FACE: Face = Face::Responses;
     type Teller = teller::ResponseTeller;
 
     fn read(body: Map<String, Value>, found: &mut Vec<Violation>) -> Said {

@@ -1,0 +1,129 @@
+//! The admin listener: metrics, health and `PointsmanAdmin`, on a port of their own.
+//!
+//! In: a bound listener, a key or none. Out: nothing, once it is told that everything is over.
+//! Invariant: where there is a key, nothing is told or done without it; it outlives the main
+//! listener, so that a server that drains can be watched. Not here: whether an address may do
+//! without a key (see [`crate::config`]).
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::middleware::{self, Next};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use axum::{Json, Router};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use serde_json::json;
+use tokio::net::TcpListener;
+use tonic::Status;
+use tonic::service::Routes;
+use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use super::admin::Admin;
+use super::admin_key::AdminKey;
+use super::http::{Face, admin_health};
+use super::life::{Life, Phase};
+use super::proto::pointsman_admin_server::PointsmanAdminServer;
+use super::serve::{ServeError, after_panic, reflection};
+use crate::pipeline::Pipeline;
+use crate::ranking::Policy;
+use crate::telemetry::Exposition;
+
+/// Most requests at the same time on one connection: operators and one scraper.
+const STREAMS_MAX: u32 = 64;
+
+/// Serves until `life` is over.
+///
+/// # Errors
+/// [`ServeError`] when it cannot start or the listener fails.
+pub async fn serve_admin(
+    listener: TcpListener,
+    key: Option<AdminKey>,
+    pipeline: Arc<Pipeline>,
+    life: Life,
+) -> Result<(), ServeError> {
+    let over = life.clone().reached(Phase::Over);
+    let routes = routes(key, pipeline, life)?;
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    Server::builder()
+        .accept_http1(true)
+        .max_concurrent_streams(STREAMS_MAX)
+        .layer(CatchPanicLayer::custom(after_panic))
+        .add_routes(Routes::from(routes).prepare())
+        .serve_with_incoming_shutdown(incoming, over)
+        .await?;
+    Ok(())
+}
+
+fn routes(
+    key: Option<AdminKey>,
+    pipeline: Arc<Pipeline>,
+    life: Life,
+) -> Result<Router, ServeError> {
+    let admin = PointsmanAdminServer::new(Admin { pipeline: Arc::clone(&pipeline) });
+    let own = ["pointsman.v1.PointsmanAdmin"];
+    let grpc = Routes::new(admin)
+        .add_service(reflection(&own).build_v1()?)
+        .add_service(reflection(&own).build_v1alpha()?);
+    let face = Arc::new(Face { pipeline, defaults: Policy::default(), life });
+    let metrics = Router::new().route("/metrics", get(metrics)).with_state(Arc::clone(&face));
+    let whole = grpc.into_axum_router().merge(metrics).merge(admin_health(face));
+    let whole = whole.fallback(unknown_path);
+    Ok(match key {
+        Some(key) => whole.layer(middleware::from_fn_with_state(Arc::new(key), ask_for_key)),
+        None => whole,
+    })
+}
+
+/// `GET /metrics`.
+async fn metrics(State(face): State<Arc<Face>>, headers: HeaderMap) -> Response<Body> {
+    let accepted = headers.get(header::ACCEPT).and_then(|it| it.to_str().ok()).unwrap_or_default();
+    let format = Exposition::accepted(accepted);
+    let mut response =
+        Response::new(face.pipeline.metrics_text(face.life.is_ready(), format).into());
+    let kind = HeaderValue::from_static(format.content_type());
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    response
+}
+
+/// Lets nobody through who does not show the key.
+async fn ask_for_key(
+    State(key): State<Arc<AdminKey>>,
+    request: Request,
+    next: Next,
+) -> Response<Body> {
+    if key.is_shown(request.headers()) {
+        return next.run(request).await;
+    }
+    let message = "this listener wants its key: `authorization: Bearer KEY`";
+    if is_grpc(request.headers()) {
+        return Status::unauthenticated(message).into_http();
+    }
+    let mut response = refuse(StatusCode::UNAUTHORIZED, "UNAUTHENTICATED", message);
+    response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    response
+}
+
+async fn unknown_path(headers: HeaderMap) -> Response<Body> {
+    let message = "no such path; this is the admin listener: there are /metrics, /healthz, /readyz \
+                   and gRPC's pointsman.v1.PointsmanAdmin";
+    if is_grpc(&headers) {
+        return Status::unimplemented(message).into_http();
+    }
+    refuse(StatusCode::NOT_FOUND, "UNKNOWN_PATH", message)
+}
+
+fn is_grpc(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|it| it.to_str().ok());
+    kind.is_some_and(|it| it.starts_with("application/grpc"))
+}
+
+/// An error in OpenAI's shape, as everywhere else.
+fn refuse(status: StatusCode, code: &str, message: &str) -> Response<Body> {
+    let error =
+        json!({ "error": { "message": message, "code": code, "type": "invalid_request_error" } });
+    (status, Json(error)).into_response()
+}

@@ -1,0 +1,44 @@
+//! A client of the admin listener.
+//!
+//! In: its URL; the key from the environment. Out: [`Admin`]. Invariant: the key is shown to nobody but
+//! that server, and printed nowhere. Not here: what is asked.
+
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::Channel;
+use tonic::{Request, Status};
+
+use super::{CommandError, client};
+use crate::api::proto::pointsman_admin_client::PointsmanAdminClient;
+
+/// What holds the key of the admin listener.
+const KEY_VARIABLE: &str = "POINTSMAN_ADMIN_KEY";
+
+/// The client.
+pub(super) type Admin = PointsmanAdminClient<InterceptedService<Channel, Shown>>;
+
+/// Shows the key of the admin listener, if there is one.
+#[derive(Clone)]
+pub(super) struct Shown(Option<MetadataValue<Ascii>>);
+
+impl Interceptor for Shown {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        if let Some(key) = &self.0 {
+            request.metadata_mut().insert("authorization", key.clone());
+        }
+        Ok(request)
+    }
+}
+
+/// Connects to an admin listener.
+pub(super) async fn admin(server: &str) -> Result<Admin, CommandError> {
+    let channel = client::channel(server).await?;
+    let key = std::env::var(KEY_VARIABLE).ok().filter(|it| !it.trim().is_empty());
+    let shown = key.map(|it| MetadataValue::try_from(format!("Bearer {}", it.trim())));
+    let mut shown = shown.transpose().map_err(|_| CommandError::AdminKey(KEY_VARIABLE))?;
+    if let Some(shown) = &mut shown {
+        shown.set_sensitive(true);
+    }
+    Ok(PointsmanAdminClient::with_interceptor(channel, Shown(shown)))
+}
