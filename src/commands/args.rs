@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use super::artifact::ArtifactCommand;
 pub use super::models::args::ModelsCommand;
+use super::operator::AtServer;
 use crate::ranking::Preference;
 use crate::simulator::{
     Fault, FaultRates, Flap, InvalidScript, parse_fault, parse_flap, parse_rates, parse_script,
@@ -229,25 +231,6 @@ pub struct FaultsSetArgs {
     /// Where.
     #[command(flatten)]
     pub at: AtServer,
-}
-
-/// What of `artifact`.
-#[derive(Debug, Subcommand)]
-pub enum ArtifactCommand {
-    /// Show which artifact serves, which one was before it, and why another was refused.
-    Status(AtServer),
-    /// Load what is in the configured folders now.
-    Reload(AtServer),
-    /// Put back the artifact that served before.
-    Rollback(AtServer),
-}
-
-/// Which server. Its admin listener's key, if it has one, is read from POINTSMAN_ADMIN_KEY.
-#[derive(Debug, Args)]
-pub struct AtServer {
-    /// The admin address of the running server.
-    #[arg(long, alias = "server", value_name = "URL", default_value = "http://127.0.0.1:8081")]
-    pub admin: String,
 }
 
 /// A failure that is asked for.

@@ -6,14 +6,26 @@
 use std::io::Write;
 use std::time::{Duration, SystemTime};
 
+use clap::Subcommand;
+
 use super::CommandError;
-use super::args::ArtifactCommand;
-use super::operator::admin;
+use super::operator::{AtServer, admin};
 use crate::api::proto::{self, ArtifactSlot, GetStatusResponse, LoadedArtifact};
 use crate::pipeline::{ArtifactsStatus, SlotStatus};
 
 /// As much of an encoder's checksum as a person compares.
 const CHECKSUM_CHARS: usize = 12;
+
+/// What of `artifact`.
+#[derive(Debug, Subcommand)]
+pub enum ArtifactCommand {
+    /// Show which artifact serves, which one was before it, and why another was refused.
+    Status(AtServer),
+    /// Load what is in the configured folders now.
+    Reload(AtServer),
+    /// Put back the artifact that served before.
+    Rollback(AtServer),
+}
 
 pub(super) async fn artifact(
     what: &ArtifactCommand,

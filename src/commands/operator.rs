@@ -3,6 +3,7 @@
 //! In: its URL; the key from the environment. Out: [`Admin`]. Invariant: the key is shown to nobody but
 //! that server, and printed nowhere. Not here: what is asked.
 
+use clap::Args;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
@@ -11,6 +12,14 @@ use tonic::{Request, Status};
 
 use super::{CommandError, client};
 use crate::api::proto::pointsman_admin_client::PointsmanAdminClient;
+
+/// Which server. Its admin listener's key, if it has one, is read from POINTSMAN_ADMIN_KEY.
+#[derive(Debug, Args)]
+pub struct AtServer {
+    /// The admin address of the running server.
+    #[arg(long, alias = "server", value_name = "URL", default_value = "http://127.0.0.1:8081")]
+    pub admin: String,
+}
 
 /// What holds the key of the admin listener.
 const KEY_VARIABLE: &str = "POINTSMAN_ADMIN_KEY";

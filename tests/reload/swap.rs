@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use pointsman::api::proto::{FeedbackKind, FeedbackRequest};
 use pointsman::pipeline::Artifacts;
 use tonic::Code;
 use tonic_types::StatusExt as _;
 
 use super::mill::Mill;
 use super::support::prompt;
-use super::{house, route, version};
+use super::{House, house, route, version};
 
 /// Callers at the same time.
 const CALLERS: usize = 8;
@@ -180,4 +181,42 @@ async fn an_encoder_of_its_own_comes_with_it_and_goes_with_it() {
     assert_eq!(version(&status.served.unwrap().now), "one");
     assert_eq!(version(&status.shadow.unwrap().now), "two");
     house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_scores_taught_stays_with_the_artifact_that_they_were_about() {
+    let mill = Mill::new();
+    mill.mint("live", "one", "best");
+    let (house, mut admin) = house(&mill, "[learning]\nonline = true\n").await;
+    let of_one = route(&house, &prompt(1), None).await.1;
+    say(&house, &of_one.id).await;
+    let learned = async |wanted: (&str, u64)| {
+        let it = route(&house, &prompt(2), None).await.1;
+        assert_eq!((it.artifact_version.as_str(), it.learned_updates), wanted);
+        it.id
+    };
+    let late = learned(("one", 1)).await;
+    mill.mint("live", "two", "small");
+    assert!(admin.reload().await.unwrap());
+    let of_two = learned(("two", 0)).await;
+    // One about the artifact that does not serve now: it counts when that one is back.
+    say(&house, &late).await;
+    learned(("two", 0)).await;
+    say(&house, &of_two).await;
+    learned(("two", 1)).await;
+    admin.rollback().await.unwrap();
+    learned(("one", 2)).await;
+    house.stop().await;
+}
+
+/// Scores an answer.
+async fn say(house: &House, decision_id: &str) {
+    let request = FeedbackRequest {
+        decision_id: decision_id.to_owned(),
+        score: Some(0.5),
+        kind: FeedbackKind::Explicit.into(),
+        comment: None,
+        idempotency_key: None,
+    };
+    house.client.clone().feedback(request).await.unwrap();
 }
