@@ -55,7 +55,7 @@ async fn acknowledged_outcomes_survive_sigkill() {
     }
     let acknowledged = std::mem::take(&mut *acknowledged.lock().unwrap());
     assert!(acknowledged.len() >= ROUNDS * ACKNOWLEDGED_MIN);
-    let log = OutcomeLog::open(&LogSettings { path: store, prompts: PromptPrivacy::Hash }).unwrap();
+    let log = OutcomeLog::open(&LogSettings::sqlite(store, PromptPrivacy::Hash)).unwrap();
     let mut lost = Vec::new();
     for id in &acknowledged {
         let record = log.get(DecisionId::parse(id).unwrap()).await.unwrap();

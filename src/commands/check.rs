@@ -66,7 +66,7 @@ fn summary(config: &Config, out: &mut dyn Write) -> std::io::Result<()> {
         all.len(),
         config.fleet.models().len(),
         config.listen,
-        config.log.path.display()
+        config.log.store
     )
 }
 
@@ -92,7 +92,7 @@ fn summary_json(config: &Config) -> Value {
     json!({
         "ok": true,
         "listen": config.listen.to_string(),
-        "outcomes": config.log.path.display().to_string(),
+        "outcomes": config.log.store.to_string(),
         "found": config.found,
         "deployments": each.collect::<Vec<_>>(),
     })

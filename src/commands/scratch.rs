@@ -28,9 +28,14 @@ impl Scratch {
         &self.0
     }
 
+    /// The file of the outcome log inside it.
+    pub(super) fn log_path(&self) -> PathBuf {
+        self.0.join("outcomes.db")
+    }
+
     /// An outcome log inside it, which keeps no prompts.
     pub(super) fn log(&self) -> LogSettings {
-        LogSettings { path: self.0.join("outcomes.db"), prompts: PromptPrivacy::None }
+        LogSettings::sqlite(self.log_path(), PromptPrivacy::None)
     }
 }
 
@@ -49,7 +54,7 @@ mod tests {
     fn a_scratch_folder_goes_with_its_owner() {
         let scratch = Scratch::new().unwrap();
         let path = scratch.path().to_owned();
-        std::fs::write(scratch.log().path, "x").unwrap();
+        std::fs::write(scratch.log_path(), "x").unwrap();
         assert!(path.is_dir());
         drop(scratch);
         assert!(!path.exists());

@@ -5,7 +5,7 @@
 
 use super::connections::{Connections, Env};
 use super::problems::Problems;
-use super::{Config, raw, resolve};
+use super::{Config, outcomes, raw, resolve};
 use crate::catalog::{Catalog, Deployment};
 use crate::pipeline::FaultPolicy;
 use crate::providers::{ApiKey, ProviderRow};
@@ -26,7 +26,7 @@ pub(super) fn discover(
         availability: resolve::availability(&fleet, &connections),
         found: resolve::findings(&fleet, &connections),
         fleet,
-        log: raw::log_default(),
+        log: outcomes::default(),
         artifact: None,
         faults: FaultPolicy::Refused,
     })

@@ -7,6 +7,7 @@
 mod connections;
 mod discover;
 mod fleet;
+mod outcomes;
 mod place;
 mod policy;
 mod problems;

@@ -7,6 +7,7 @@ use std::fmt;
 
 use crate::catalog::{CatalogError, FleetError};
 use crate::domain::{DeploymentId, InvalidName, MoneyError, NotAProbability};
+use crate::outcome::PostgresUrlError;
 
 /// What is wrong with one place.
 #[derive(Debug, thiserror::Error)]
@@ -104,8 +105,29 @@ pub enum Fault {
     #[error("`api_key_env` and `api_key_file` exclude each other")]
     TwoKeys,
     /// Not a place where outcomes can be kept.
-    #[error("must be \"sqlite://path/of/file.db\"")]
+    #[error("must be \"sqlite://path/of/file.db\" or \"postgres://user@host/database\"")]
     Store,
+    /// The URL of a database that cannot be used.
+    #[error(transparent)]
+    Database(#[from] PostgresUrlError),
+    /// A password written into the file.
+    #[error(
+        "passwords do not belong in this file: name the environment variable that holds it with \
+         `password_env`, or a file with `password_file`"
+    )]
+    LiteralPassword,
+    /// Both `password_env` and `password_file`.
+    #[error("`password_env` and `password_file` exclude each other")]
+    TwoPasswords,
+    /// Nothing stands where the password should.
+    #[error("the password is missing: {0} is not set or empty")]
+    NoPassword(String),
+    /// Keys about a database beside a file.
+    #[error(
+        "`password_env`, `password_file`, `spool` and `spool_bytes` are there only with a \
+         PostgreSQL `store`"
+    )]
+    OnlyPostgres,
     /// Empty where something must stand.
     #[error("must not be empty")]
     Empty,

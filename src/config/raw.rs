@@ -3,9 +3,11 @@
 //! In: the file's table. Out: [`RawConfig`]. Invariant: every key of the file is either read here or
 //! reported as unknown. Not here: what names stand for (see [`super::resolve`]).
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use super::outcomes::{self, RawOutcomes};
 use super::policy;
 use super::problems::{Fault, Place};
 use super::quirks::{self, RawQuirks};
@@ -13,7 +15,6 @@ use super::section::{At, Field, Section};
 use super::values;
 use crate::catalog::{Source, Speed};
 use crate::domain::{AbilitySet, Billing, ModelName, Price, Probability, ProviderName, Timeouts};
-use crate::outcome::{LogSettings, PromptPrivacy};
 use crate::pipeline::FaultPolicy;
 use crate::providers::Protocol;
 use crate::ranking::Policy;
@@ -28,7 +29,7 @@ pub(super) struct RawConfig {
     pub(super) timeouts: Timeouts,
     pub(super) providers: Vec<RawProvider>,
     pub(super) models: Vec<RawModel>,
-    pub(super) log: LogSettings,
+    pub(super) outcomes: RawOutcomes,
     pub(super) artifact: Option<PathBuf>,
     pub(super) faults: FaultPolicy,
 }
@@ -50,6 +51,15 @@ pub(super) struct RawProvider {
 pub(super) enum KeyPlace {
     Variable(String),
     File(PathBuf),
+}
+
+impl fmt::Display for KeyPlace {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Variable(name) => out.write_str(name),
+            Self::File(path) => path.display().fmt(out),
+        }
+    }
 }
 
 /// A `[[model]]`.
@@ -121,7 +131,7 @@ pub(super) fn read(mut root: Section<'_>) -> RawConfig {
         timeouts,
         providers: root.sections("provider").into_iter().map(provider).collect(),
         models: root.sections("model").into_iter().map(model).collect(),
-        log: outcomes(root.section("outcomes")),
+        outcomes: outcomes::read(root.section("outcomes")),
         artifact,
         faults: if allowed { FaultPolicy::Allowed } else { FaultPolicy::Refused },
     };
@@ -129,24 +139,9 @@ pub(super) fn read(mut root: Section<'_>) -> RawConfig {
     raw
 }
 
-/// What [`read`] gives for an empty file.
-pub(super) fn log_default() -> LogSettings {
-    LogSettings { path: PathBuf::from("data/outcomes.db"), prompts: PromptPrivacy::Hash }
-}
-
 /// Where to listen when nothing is said.
 pub(super) fn listen_default() -> SocketAddr {
     LISTEN_DEFAULT
-}
-
-fn outcomes(section: Option<Section<'_>>) -> LogSettings {
-    let mut log = log_default();
-    if let Some(mut section) = section {
-        section.field("store", values::store).fill(&mut log.path);
-        section.field("prompts", values::prompts).fill(&mut log.prompts);
-        section.done();
-    }
-    log
 }
 
 fn provider(mut section: Section<'_>) -> RawProvider {

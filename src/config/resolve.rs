@@ -9,6 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::connections::{Connection, Connections, Env};
 use super::discover;
 use super::fleet::{self, Known};
+use super::outcomes;
 use super::problems::{Fault, Place, Problem, Problems};
 use super::raw::{self, KeyPlace};
 use super::section::{Ledger, Section};
@@ -32,6 +33,7 @@ pub(super) fn resolve(
 
     let mut connections = Connections::builtin(rows, env);
     connections.configure(raw.providers, &ledger, env);
+    let log = outcomes::resolve(raw.outcomes, &ledger, env);
     let mut deployments = if raw.models.is_empty() {
         discover::deployments(catalog, &connections)
     } else {
@@ -60,7 +62,7 @@ pub(super) fn resolve(
         providers: reached(&fleet, &connections),
         availability: availability(&fleet, &connections),
         fleet,
-        log: raw.log,
+        log,
         artifact: raw.artifact,
         faults: raw.faults,
         found,

@@ -125,7 +125,7 @@ fn a_good_file_is_resolved() {
     let preference = Preference { cost_per_quality_usd: 0.02, ..Preference::COST };
     assert_eq!(config.policy.preference, preference);
     assert_eq!(config.policy.fallback.candidates_max, 2);
-    assert_eq!(config.log.path, PathBuf::from("/var/lib/pointsman/outcomes.db"));
+    assert_eq!(config.log.store.to_string(), "/var/lib/pointsman/outcomes.db");
     assert!(matches!(config.log.prompts, PromptPrivacy::Full));
     assert_eq!(config.artifact, Some(PathBuf::from("models/mine")));
 }
@@ -224,8 +224,8 @@ fn single_mistakes() {
     );
     check("[policy]\nmin_quality = 1.5", "policy.min_quality (line 2): 1.5 is not between 0 and 1");
     check(
-        "[outcomes]\nstore = \"postgres://x\"",
-        "outcomes.store (line 2): must be \"sqlite://path/of/file.db\"",
+        "[outcomes]\nstore = \"mysql://x\"",
+        "outcomes.store (line 2): must be \"sqlite://path/of/file.db\" or \"postgres://user@host/database\"",
     );
     check(
         "[[model]]\nname = \"gpt-4o-mini\"",

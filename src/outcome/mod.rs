@@ -8,22 +8,31 @@
 mod facts;
 mod feedback;
 mod log;
+mod postgres;
 mod privacy;
 mod reader;
 mod record;
 mod replay;
+mod row;
 #[cfg(test)]
 mod samples;
 mod schema;
+mod settings;
+mod spool;
 mod sqlite;
+mod status;
 mod store;
 mod writer;
 
 pub use facts::{CandidateFacts, Choice, ExcludedFacts, RankedFacts};
 pub use feedback::{Feedback, FeedbackKind, FeedbackReceipt};
-pub use log::{LogSettings, OutcomeLog};
+pub use log::OutcomeLog;
+pub use postgres::{PostgresSettings, PostgresUrlError};
 pub use privacy::{PromptPrivacy, RecordedPrompt};
 pub use reader::{Logged, OutcomeReader};
 pub use record::{OutcomeRecord, RECORD_VERSION};
 pub use replay::{Difference, differences, replay, replay_with};
+pub use settings::{LogSettings, StoreSettings};
+pub use spool::{SPOOL_BYTES_DEFAULT, SPOOL_PATH_DEFAULT, SpoolSettings};
+pub use status::OutcomeStatus;
 pub use store::OutcomeError;

@@ -4,7 +4,7 @@
 //! port is one of this machine's own; the outcome log is in a folder that goes when the stage does.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,7 +22,6 @@ use crate::commands::client::{self, Client};
 use crate::commands::scratch::Scratch;
 use crate::commands::{CommandError, stop};
 use crate::domain::ProviderName;
-use crate::outcome::LogSettings;
 use crate::pipeline::{FaultPolicy, Pipeline};
 use crate::providers::{ApiKey, Provider};
 use crate::ranking::Availability;
@@ -44,7 +43,6 @@ pub(super) struct Stage {
     pipeline: Arc<Pipeline>,
     server: JoinHandle<Option<Result<(), ServeError>>>,
     tell: watch::Sender<bool>,
-    log: LogSettings,
     scratch: Scratch,
 }
 
@@ -53,7 +51,6 @@ impl Stage {
     /// model are expected to be; that is how long they are made up.
     pub(super) async fn set(show: &Show, prompts: &[Prompt]) -> Result<Self, CommandError> {
         let scratch = Scratch::new()?;
-        let log = scratch.log();
         let fleet = cast::fleet()?;
         let listeners = listeners().await?;
         let brain = assemble::brain(None)?;
@@ -62,7 +59,7 @@ impl Stage {
             fleet: fleet.clone(),
             availability: Availability::default(),
             providers: providers(&listeners)?,
-            log: log.clone(),
+            log: scratch.log(),
             // Made-up models on loopback: whoever plays with it may also break it.
             faults: FaultPolicy::Allowed,
         };
@@ -81,18 +78,7 @@ impl Stage {
             let model = cast::simulated(role, deployment, mean)?;
             simulators.push(Simulator::start(vec![model], show.seed, listener));
         }
-        Ok(Self {
-            fleet,
-            artifact,
-            address,
-            client,
-            simulators,
-            pipeline,
-            server,
-            tell,
-            log,
-            scratch,
-        })
+        Ok(Self { fleet, artifact, address, client, simulators, pipeline, server, tell, scratch })
     }
 
     pub(super) fn fleet(&self) -> &Fleet {
@@ -113,8 +99,8 @@ impl Stage {
         &mut self.client
     }
 
-    pub(super) fn log_path(&self) -> &Path {
-        &self.log.path
+    pub(super) fn log_path(&self) -> PathBuf {
+        self.scratch.log_path()
     }
 
     /// Stops everything, and takes the log away.
