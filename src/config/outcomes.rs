@@ -131,7 +131,7 @@ mod tests {
         let config = read(text).unwrap();
         assert!(!format!("{:?}", config.log).contains(SECRET));
         let StoreSettings::Postgres(it) = config.log.store else { panic!("a database") };
-        assert_eq!(it.place(), "postgres://u@db.example/log");
+        assert_eq!(it.place(), "postgres://u@db.example:5432/log");
         let spool = it.spool();
         assert_eq!((spool.path.to_str(), spool.bytes_max), (Some("/var/spool/it"), 1 << 20));
         let plain = read("store = \"postgres://u@db.example/log\"").unwrap();

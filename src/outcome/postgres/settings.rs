@@ -152,18 +152,18 @@ mod tests {
             assert_eq!(settings.config().get_password(), Some(&b"very-secret"[..]));
             assert!(!format!("{settings:#?}").contains("very-secret"));
         };
-        check("postgres://u@db.example/log", "postgres://u@db.example/log", SslMode::Require);
+        check("postgres://u@db.example/log", "postgres://u@db.example:5432/log", SslMode::Require);
         check(
             "postgresql://u@10.0.0.9:6543/log",
             "postgres://u@10.0.0.9:6543/log",
             SslMode::Require,
         );
-        check("postgres://u@h/log?sslmode=disable", "postgres://u@h/log", SslMode::Disable);
+        check("postgres://u@h/log?sslmode=disable", "postgres://u@h:5432/log", SslMode::Disable);
         check("postgres://u@127.0.0.1:1/log", "postgres://u@127.0.0.1:1/log", SslMode::Disable);
-        check("postgres://u@localhost/log", "postgres://u@localhost/log", SslMode::Disable);
+        check("postgres://u@localhost/log", "postgres://u@localhost:5432/log", SslMode::Disable);
         check("postgres://u@a:1,b:2/log", "postgres://u@a:1,b:2/log", SslMode::Require);
         let (url, mode) = ("postgres://u@localhost/log?sslmode=require", SslMode::Require);
-        check(url, "postgres://u@localhost/log", mode);
+        check(url, "postgres://u@localhost:5432/log", mode);
     }
 
     #[test]
