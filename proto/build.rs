@@ -12,7 +12,7 @@ use prost::Message;
 const PROTOS: [&str; 2] = ["proto/pointsman/v1/pointsman.proto", "proto/pointsman/v1/admin.proto"];
 
 /// Messages that hold content of callers or models.
-const CONTENT: [&str; 16] = [
+const CONTENT: [&str; 20] = [
     "RouteRequest",
     "RouteResponse",
     "Message",
@@ -29,6 +29,10 @@ const CONTENT: [&str; 16] = [
     "ReasoningEnd",
     "ToolCallBegin",
     "ToolCallArguments",
+    "ExportOutcomesResponse",
+    "ExportedOutcome",
+    "ExportedFeedback",
+    "DeleteOutcomesRequest",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -18,8 +18,8 @@ use std::time::{Duration, Instant};
 use pointsman::api::proto;
 use pointsman::api::proto::pointsman_client::PointsmanClient;
 use pointsman::outcome::{
-    LogSettings, OutcomeError, OutcomeLog, PostgresSettings, PromptPrivacy, SpoolSettings,
-    StoreSettings,
+    LogSettings, OutcomeAccess, OutcomeError, OutcomeLog, PostgresSettings, PromptPrivacy,
+    SpoolSettings, StoreSettings,
 };
 use support::{House, PATIENCE, ask, config_text, instant_models, prompt};
 use tempfile::TempDir;
@@ -340,7 +340,8 @@ fn over_tls(database: &Database) -> Result<OutcomeLog, OutcomeError> {
     let url = format!("{}?sslmode=require", database.url);
     let settings = PostgresSettings::new(&url, password, spool).unwrap();
     let store = StoreSettings::Postgres(Box::new(settings));
-    OutcomeLog::open(&LogSettings { store, prompts: PromptPrivacy::None })
+    let (prompts, admin) = (PromptPrivacy::None, OutcomeAccess::Refused);
+    OutcomeLog::open(&LogSettings { store, prompts, admin })
 }
 
 /// Runs where `SSL_CERT_FILE` names the server's certificate.

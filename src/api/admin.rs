@@ -1,17 +1,19 @@
 //! `pointsman.v1.PointsmanAdmin`: how the server stands, for operators.
 //!
-//! In: the health of the fleet, drills. Out: wire messages. Invariant: changes nothing but which calls
-//! are made to fail, and that only where the operator allows it. Served on the one
+//! In: the health of the fleet, drills, the outcome log. Out: wire messages. Invariant: changes nothing
+//! but which calls are made to fail and which outcomes are kept, and that only where the operator
+//! allows it. Served on the one
 //! listener there is; a later issue gives it a port of its own, with callers that are asked who they
 //! are.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status};
 
 use super::proto::{self, pointsman_admin_server};
-use super::{drill, to_proto};
+use super::{drill, outcomes, to_proto};
 use crate::dispatch::health::{Condition, Phase};
 use crate::domain::{DeploymentId, ForcedFault};
 use crate::pipeline::Pipeline;
@@ -60,6 +62,22 @@ impl pointsman_admin_server::PointsmanAdmin for Admin {
     ) -> Result<Response<proto::FaultsResponse>, Status> {
         drill::allowed(&self.pipeline)?;
         self.put(Vec::new(), Duration::ZERO)
+    }
+
+    type ExportOutcomesStream = BoxStream<proto::ExportOutcomesResponse>;
+
+    async fn export_outcomes(
+        &self,
+        request: Request<proto::ExportOutcomesRequest>,
+    ) -> Result<Response<Self::ExportOutcomesStream>, Status> {
+        outcomes::pulled(self.pipeline.log(), &request.into_inner()).await.map(Response::new)
+    }
+
+    async fn delete_outcomes(
+        &self,
+        request: Request<proto::DeleteOutcomesRequest>,
+    ) -> Result<Response<proto::DeleteOutcomesResponse>, Status> {
+        outcomes::deleted(self.pipeline.log(), request.into_inner()).await.map(Response::new)
     }
 }
 

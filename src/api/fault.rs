@@ -76,6 +76,8 @@ pub(super) enum Kind {
     MediaType,
     /// Failures were asked for, and the operator does not allow that.
     FaultsRefused,
+    /// The log was to be read or deleted from, and the operator does not allow that.
+    OutcomesRefused,
     /// The model is not served here.
     UnknownModel,
     /// The decision is not in the log.
@@ -118,7 +120,7 @@ impl Kind {
             Self::Invalid => (400, Code::InvalidArgument),
             Self::TooLarge => (413, Code::ResourceExhausted),
             Self::MediaType => (415, Code::InvalidArgument),
-            Self::FaultsRefused => (403, Code::PermissionDenied),
+            Self::FaultsRefused | Self::OutcomesRefused => (403, Code::PermissionDenied),
             Self::UnknownModel | Self::UnknownDecision => (404, Code::NotFound),
             Self::UnknownPath => (404, Code::Unimplemented),
             Self::WrongMethod => (405, Code::Unimplemented),
@@ -145,6 +147,7 @@ impl Kind {
             | Self::TooLarge
             | Self::MediaType
             | Self::FaultsRefused
+            | Self::OutcomesRefused
             | Self::UnknownModel
             | Self::UnknownDecision
             | Self::UnknownPath

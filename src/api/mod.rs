@@ -14,6 +14,7 @@ mod from_proto;
 mod grpc;
 mod grpc_stream;
 mod http;
+mod outcomes;
 mod policy;
 pub mod proto;
 mod serve;

@@ -41,5 +41,9 @@ sizes_only!(
     ReasoningBlock,
     ReasoningEnd,
     ToolCallBegin,
-    ToolCallArguments
+    ToolCallArguments,
+    ExportOutcomesResponse,
+    ExportedOutcome,
+    ExportedFeedback,
+    DeleteOutcomesRequest
 );

@@ -38,6 +38,11 @@ pub enum Command {
     Rank(RankArgs),
     /// Send a prompt through a running server and show what happened on the way.
     Route(RouteArgs),
+    /// Write the outcome log as Parquet files, for whoever learns or counts; only what is new.
+    Export(ExportArgs),
+    /// Look after the outcome log.
+    #[command(subcommand)]
+    Outcomes(OutcomesCommand),
     /// Make calls of a running server fail, to see its fallback at work.
     #[command(subcommand)]
     Faults(FaultsCommand),
@@ -128,6 +133,56 @@ pub struct RouteArgs {
     /// Make calls of this request fail: "gpt-4o-mini=status:503"; may be given often.
     #[arg(long = "fault", value_name = "TARGET=FAULT", value_parser = forced)]
     pub faults: Vec<Forced>,
+}
+
+/// Which outcome log.
+#[derive(Debug, Args)]
+pub struct LogArgs {
+    /// The config file that says where the log is; without one, as `serve` does without one.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The log itself, an SQLite file, instead of where the config says.
+    #[arg(long, value_name = "FILE")]
+    pub log: Option<PathBuf>,
+}
+
+/// For `export`.
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// A folder, or s3://bucket/path, gs://bucket/path, az://container/path, with keys from the
+    /// environment; by default where the config says under `export`.
+    #[arg(long, value_name = "PLACE")]
+    pub to: Option<String>,
+    /// Which log.
+    #[command(flatten)]
+    pub at: LogArgs,
+    /// Write what was exported as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What of `outcomes`.
+#[derive(Debug, Subcommand)]
+pub enum OutcomesCommand {
+    /// Delete every outcome with this metadata, and its scores; for ever.
+    Delete(OutcomesDeleteArgs),
+}
+
+/// For `outcomes delete`.
+#[derive(Debug, Args)]
+pub struct OutcomesDeleteArgs {
+    /// Whose: a key and a value of the requests' metadata, for instance user=42.
+    #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
+    pub metadata: (String, String),
+    /// Which log.
+    #[command(flatten)]
+    pub at: LogArgs,
+    /// Ask this running server, for instance http://127.0.0.1:8080, instead of opening the log here.
+    #[arg(long, value_name = "URL", conflicts_with_all = ["config", "log"])]
+    pub server: Option<String>,
+    /// Write what was deleted as JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// What of `faults`.
@@ -242,6 +297,12 @@ fn positive(text: &str) -> Result<f64, String> {
     if number.is_finite() && number > 0.0 { Ok(number) } else { Err("must be above zero".into()) }
 }
 
+fn pair(text: &str) -> Result<(String, String), String> {
+    let pair = text.split_once('=').filter(|(key, _)| !key.is_empty());
+    let (key, value) = pair.ok_or("must be KEY=VALUE, such as user=42")?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
 fn forced(text: &str) -> Result<Forced, String> {
     let wanted = "must be TARGET=FAULT, such as gpt-4o-mini=status:503";
     let (target, fault) = text.split_once('=').ok_or(wanted)?;
@@ -296,6 +357,12 @@ mod tests {
         check("pointsman faults clear --server http://b", Ok(()));
         check("pointsman rank hi --preference cheap", Err("balanced"));
         check("pointsman rank hi --config a --server http://b", Err("cannot be used with"));
+        check("pointsman export --to s3://bucket/path --config a.toml --json", Ok(()));
+        check("pointsman outcomes delete --metadata user=4=2 --log a.db", Ok(()));
+        check("pointsman outcomes delete --metadata user", Err("KEY=VALUE"));
+        check("pointsman outcomes delete", Err("--metadata"));
+        let two = "pointsman outcomes delete --metadata a=b --log c --server d";
+        check(two, Err("cannot be used with"));
         check("pointsman simulate --models a,b --faults status:503=0.02 --script reset*3", Ok(()));
         check("pointsman simulate --model a --model b", Ok(()));
         check("pointsman simulate --models a --faults sneeze=0.1", Err("sneeze"));

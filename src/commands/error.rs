@@ -11,7 +11,7 @@ use crate::catalog::{CatalogError, FleetError};
 use crate::config::Problems;
 use crate::domain::{InvalidName, PROMPT_BYTES_MAX, Violation};
 use crate::encoder::{EncodeError, EncoderError};
-use crate::outcome::OutcomeError;
+use crate::outcome::{ExportError, OutcomeError};
 use crate::pipeline::PipelineError;
 use crate::prediction::ArtifactError;
 use crate::providers::TransportError;
@@ -55,6 +55,12 @@ pub enum CommandError {
     /// The outcome log.
     #[error("the outcome log cannot be opened")]
     Outcome(#[from] OutcomeError),
+    /// An export.
+    #[error("outcomes cannot be exported")]
+    Export(#[from] ExportError),
+    /// No place was given.
+    #[error("where to? Say `--to PLACE`, or `to = \"PLACE\"` under [export] in the config")]
+    NowhereToExport,
     /// Choosing.
     #[error(transparent)]
     Pipeline(#[from] PipelineError),

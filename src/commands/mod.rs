@@ -1,4 +1,4 @@
-//! What a person types: `pointsman serve | check | rank | route | faults | simulate | demo`.
+//! What a person types: `pointsman serve | check | rank | route | export | outcomes | faults | ...`.
 //!
 //! In: [`args::Cli`]. Out: an exit code, text on standard output, logs and errors on standard
 //! error. Invariant: the topmost layer: nothing imports it but `main.rs`; it puts parts together
@@ -7,10 +7,13 @@
 pub mod args;
 mod assemble;
 mod check;
+mod chores;
 mod client;
 pub mod demo;
 mod error;
+mod export;
 mod faults;
+mod outcomes;
 pub mod paint;
 mod rank;
 mod route;
@@ -38,6 +41,8 @@ pub async fn run(cli: Cli, out: &mut dyn Write, paint: Paint) -> Result<ExitCode
         Command::Check(it) => check::check(&it, out),
         Command::Rank(it) => rank::rank(&it, out, paint).await,
         Command::Route(it) => route::route(&it, out, paint).await,
+        Command::Export(it) => export::export(&it, out).await.map(|()| ExitCode::SUCCESS),
+        Command::Outcomes(it) => outcomes::outcomes(&it, out).await.map(|()| ExitCode::SUCCESS),
         Command::Faults(it) => faults::faults(&it, out).await.map(|()| ExitCode::SUCCESS),
         Command::Simulate(it) => simulate::simulate(&it, out).await.map(|()| ExitCode::SUCCESS),
         Command::Demo(it) => demo::demo(&it, out, paint).await.map(|()| ExitCode::SUCCESS),

@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 
 use crate::domain::DecisionId;
-use crate::outcome::{LogSettings, PromptPrivacy};
+use crate::outcome::{LogSettings, OutcomeAccess, PromptPrivacy};
 
 /// The folder.
 pub(super) struct Scratch(PathBuf);
@@ -33,9 +33,10 @@ impl Scratch {
         self.0.join("outcomes.db")
     }
 
-    /// An outcome log inside it, which keeps no prompts.
+    /// An outcome log inside it, which keeps no prompts and may be read by whoever asks.
     pub(super) fn log(&self) -> LogSettings {
-        LogSettings::sqlite(self.log_path(), PromptPrivacy::None)
+        let log = LogSettings::sqlite(self.log_path(), PromptPrivacy::None);
+        LogSettings { admin: OutcomeAccess::Allowed, ..log }
     }
 }
 

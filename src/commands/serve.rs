@@ -2,7 +2,8 @@
 //!
 //! In: a config file or the environment. Out: what was found, where it listens; then logs.
 //! Invariant: everything is read and opened before the port is bound; Ctrl-C and SIGTERM let
-//! requests under way end (bounded), and then close the log.
+//! requests under way end (bounded), and then close the log. Not here: what is done beside serving
+//! (see `chores`).
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -12,6 +13,7 @@ use tokio::sync::watch;
 
 use super::args::ServeArgs;
 use super::assemble::{self, Served};
+use super::chores::Chores;
 use super::{CommandError, stop};
 use crate::api;
 
@@ -34,6 +36,10 @@ pub(super) async fn serve(args: &ServeArgs, out: &mut dyn Write) -> Result<(), C
         faults: config.faults,
     };
     let pipeline = Arc::new(assemble::pipeline(brain, served)?);
+    let chores = Chores::of(pipeline.log(), &config.keeping)?;
+    for line in chores.found() {
+        writeln!(out, "{line}")?;
+    }
     let listener = assemble::bind(listen).await?;
     let address = listener.local_addr()?;
     warn_unless_loopback(address);
@@ -46,10 +52,13 @@ pub(super) async fn serve(args: &ServeArgs, out: &mut dyn Write) -> Result<(), C
         tracing::info!("stopping: requests under way may end");
         tell.send_replace(true);
     });
+    let chores = tokio::spawn(chores.run(stopping.clone()));
     let told = stop::told(stopping.clone());
     let server = api::serve(listener, Arc::clone(&pipeline), config.policy, told);
     let ended = stop::drained(server, stopping, stop::DRAIN_MAX).await;
     signal.abort();
+    // It may be dropped at any moment, even where the server ended by itself.
+    chores.abort();
     if ended.is_none() {
         tracing::warn!(after_s = stop::DRAIN_MAX.as_secs(), "requests under way were cut off");
     }

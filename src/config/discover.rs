@@ -4,6 +4,7 @@
 //! at every provider whose key is set. Not here: looking for servers on this machine.
 
 use super::connections::{Connections, Env};
+use super::keeping::Keeping;
 use super::problems::Problems;
 use super::{Config, outcomes, raw, resolve};
 use crate::catalog::{Catalog, Deployment};
@@ -27,6 +28,7 @@ pub(super) fn discover(
         found: resolve::findings(&fleet, &connections),
         fleet,
         log: outcomes::default(),
+        keeping: Keeping::default(),
         artifact: None,
         faults: FaultPolicy::Refused,
     })

@@ -7,6 +7,7 @@
 mod connections;
 mod discover;
 mod fleet;
+mod keeping;
 mod outcomes;
 mod place;
 mod policy;
@@ -33,6 +34,7 @@ use crate::pipeline::FaultPolicy;
 use crate::providers::{Provider, ProviderRow, builtin_rows};
 use crate::ranking::{Availability, Policy};
 
+pub use keeping::{ExportPlan, HoldUnexported, Keeping};
 pub use problems::{Fault, Place, Problem, Problems};
 
 /// Everything a server needs to know before it starts.
@@ -49,6 +51,8 @@ pub struct Config {
     pub availability: Availability,
     /// Where outcomes are kept.
     pub log: LogSettings,
+    /// How long, and where they are exported to.
+    pub keeping: Keeping,
     /// Whether failures may be asked for, for drills; off unless the file says otherwise.
     pub faults: FaultPolicy,
     /// The router artifact's directory; `None`: the one in this binary.
@@ -64,6 +68,11 @@ pub struct Config {
 pub fn from_toml(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Config, Problems> {
     let (catalog, rows) = shipped()?;
     resolve::resolve(text, &catalog, &rows, env)
+}
+
+/// Where outcomes are kept when nothing is said.
+pub fn log_default() -> LogSettings {
+    outcomes::default()
 }
 
 /// A config out of the environment alone, for a server without a config file.

@@ -9,14 +9,15 @@ use std::path::PathBuf;
 use secrecy::SecretString;
 
 use super::connections::{self, Env};
+use super::keeping::{self, Keeping};
 use super::place;
 use super::problems::Fault;
 use super::raw::KeyPlace;
 use super::section::{At, Field, Ledger, Section};
 use super::values;
 use crate::outcome::{
-    LogSettings, PostgresSettings, PromptPrivacy, SPOOL_BYTES_DEFAULT, SPOOL_PATH_DEFAULT,
-    SpoolSettings, StoreSettings,
+    LogSettings, OutcomeAccess, PostgresSettings, PromptPrivacy, SPOOL_BYTES_DEFAULT,
+    SPOOL_PATH_DEFAULT, SpoolSettings, StoreSettings,
 };
 
 /// The section as written.
@@ -25,6 +26,8 @@ pub(super) struct RawOutcomes {
     password: Field<KeyPlace>,
     spool: SpoolSettings,
     prompts: PromptPrivacy,
+    admin: OutcomeAccess,
+    pub(super) keeping: Keeping,
 }
 
 /// A `store` as written.
@@ -47,10 +50,16 @@ pub(super) fn read(section: Option<Section<'_>>) -> RawOutcomes {
         password: Field::Absent,
         spool: SpoolSettings { path: SPOOL_PATH_DEFAULT.into(), bytes_max: SPOOL_BYTES_DEFAULT },
         prompts: PromptPrivacy::Hash,
+        admin: OutcomeAccess::Refused,
+        keeping: Keeping::default(),
     };
     let Some(mut section) = section else { return raw };
     raw.store = section.field("store", store);
     section.field("prompts", values::prompts).fill(&mut raw.prompts);
+    raw.keeping = keeping::read_outcomes(&mut section);
+    if section.field("admin_calls", values::flag).given() == Some(true) {
+        raw.admin = OutcomeAccess::Allowed;
+    }
     let variable = section.field("password_env", |it| values::variable(it).map(KeyPlace::Variable));
     let file = section.field("password_file", |it| values::key_path(it).map(KeyPlace::File));
     if !variable.is_absent() && !file.is_absent() {
@@ -59,8 +68,12 @@ pub(super) fn read(section: Option<Section<'_>>) -> RawOutcomes {
     let spool = section.field("spool", values::path);
     let bytes = section.field("spool_bytes", values::spool_bytes);
     let unused = variable.is_absent() && file.is_absent() && spool.is_absent() && bytes.is_absent();
-    if !unused && !matches!(raw.store.as_given(), Some(At { value: RawStore::Postgres(_), .. })) {
+    let database = matches!(raw.store.as_given(), Some(At { value: RawStore::Postgres(_), .. }));
+    if !unused && !database {
         section.report(Fault::OnlyPostgres);
+    }
+    if database && raw.keeping.retention.bytes_max.is_some() {
+        section.report(Fault::OnlySqlite);
     }
     spool.fill(&mut raw.spool.path);
     bytes.fill(&mut raw.spool.bytes_max);
@@ -71,7 +84,7 @@ pub(super) fn read(section: Option<Section<'_>>) -> RawOutcomes {
 
 /// Looks the password up.
 pub(super) fn resolve(raw: RawOutcomes, ledger: &Ledger<'_>, env: &Env<'_>) -> LogSettings {
-    let RawOutcomes { store, password, spool, prompts } = raw;
+    let RawOutcomes { store, password, spool, prompts, admin, keeping: _ } = raw;
     let password = password.as_given().and_then(|at| {
         let found = secret(&at.value, env);
         if found.is_none() {
@@ -79,7 +92,7 @@ pub(super) fn resolve(raw: RawOutcomes, ledger: &Ledger<'_>, env: &Env<'_>) -> L
         }
         found
     });
-    let Field::Given(at) = store else { return LogSettings { prompts, ..default() } };
+    let Field::Given(at) = store else { return LogSettings { prompts, admin, ..default() } };
     let store = match at.value {
         RawStore::Sqlite(path) => StoreSettings::Sqlite(path),
         RawStore::Postgres(url) => match PostgresSettings::new(&url, password, spool) {
@@ -90,7 +103,7 @@ pub(super) fn resolve(raw: RawOutcomes, ledger: &Ledger<'_>, env: &Env<'_>) -> L
             }
         },
     };
-    LogSettings { store, prompts }
+    LogSettings { store, prompts, admin }
 }
 
 fn secret(from: &KeyPlace, env: &Env<'_>) -> Option<SecretString> {
@@ -157,6 +170,7 @@ mod tests {
         check(&format!("{database}password_file = \"./none\""), "the password is missing: ./none");
         check(&format!("{database}password_env = \"DB\"\npassword_file = \"./x\""), "exclude");
         check(&format!("{database}spool_bytes = 5"), "from 1048576");
+        check(&format!("{database}keep_bytes = 1048576"), "only with a SQLite");
         check("spool_bytes = 1048576", "only with a PostgreSQL");
     }
 }

@@ -128,6 +128,12 @@ pub enum Fault {
          PostgreSQL `store`"
     )]
     OnlyPostgres,
+    /// A bound that a database does not keep.
+    #[error(
+        "`keep_bytes` is there only with a SQLite `store`: what PostgreSQL holds does not get \
+         smaller when rows are deleted; use `keep_days`"
+    )]
+    OnlySqlite,
     /// Empty where something must stand.
     #[error("must not be empty")]
     Empty,

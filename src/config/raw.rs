@@ -7,6 +7,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use super::keeping::{self, Keeping};
 use super::outcomes::{self, RawOutcomes};
 use super::policy;
 use super::problems::{Fault, Place};
@@ -30,6 +31,7 @@ pub(super) struct RawConfig {
     pub(super) providers: Vec<RawProvider>,
     pub(super) models: Vec<RawModel>,
     pub(super) outcomes: RawOutcomes,
+    pub(super) keeping: Keeping,
     pub(super) artifact: Option<PathBuf>,
     pub(super) faults: FaultPolicy,
 }
@@ -125,13 +127,17 @@ pub(super) fn read(mut root: Section<'_>) -> RawConfig {
         section.field("allow_faults", values::flag).fill(&mut allowed);
         section.done();
     }
+    let outcomes = outcomes::read(root.section("outcomes"));
+    let export = keeping::read_export(root.section("export"));
+    let keeping = Keeping { export, ..outcomes.keeping.clone() };
     let raw = RawConfig {
         listen,
         policy,
         timeouts,
         providers: root.sections("provider").into_iter().map(provider).collect(),
         models: root.sections("model").into_iter().map(model).collect(),
-        outcomes: outcomes::read(root.section("outcomes")),
+        outcomes,
+        keeping,
         artifact,
         faults: if allowed { FaultPolicy::Allowed } else { FaultPolicy::Refused },
     };

@@ -15,6 +15,7 @@ use super::raw::{self, KeyPlace};
 use super::section::{Ledger, Section};
 use super::{Config, toml_table};
 use crate::catalog::{Catalog, Deployment, Fleet};
+use crate::outcome::OutcomeAccess;
 use crate::pipeline::FaultPolicy;
 use crate::providers::{ApiKey, Provider, ProviderRow};
 use crate::ranking::{Availability, Unavailable};
@@ -56,6 +57,9 @@ pub(super) fn resolve(
     if raw.faults == FaultPolicy::Allowed {
         found.push("warning: callers may force failures ([testing] allow_faults)".to_owned());
     }
+    if log.admin == OutcomeAccess::Allowed {
+        found.push("warning: callers may read and delete outcomes ([outcomes] admin_calls)".into());
+    }
     Ok(Config {
         listen: raw.listen,
         policy: raw.policy,
@@ -63,6 +67,7 @@ pub(super) fn resolve(
         availability: availability(&fleet, &connections),
         fleet,
         log,
+        keeping: raw.keeping,
         artifact: raw.artifact,
         faults: raw.faults,
         found,

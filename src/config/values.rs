@@ -26,6 +26,14 @@ const TOKENS_MAX: u64 = 1_000_000_000;
 const CHAIN_MAX: u64 = 32;
 /// A spool of less than 1 MiB would be full at once; 16 TiB is beyond any disk and any SQLite file.
 const SPOOL_BYTES: (u64, u64) = (1 << 20, 1 << 44);
+/// A century: more would only be another way to write "for ever".
+const DAYS_MAX: u64 = 36_500;
+/// Below a MiB a log holds some hundred outcomes.
+const LOG_BYTES_MIN: u64 = 1 << 20;
+/// What TOML's integers hold.
+const LOG_BYTES_MAX: u64 = i64::MAX as u64;
+/// Each export makes at least one file a day and a request or two.
+const EXPORT_EVERY_MIN: Duration = Duration::from_secs(1);
 /// The longest header in use for keys, `ocp-apim-subscription-key`, has 25 bytes.
 const HEADER_BYTES_MAX: usize = 32;
 
@@ -69,10 +77,27 @@ pub(super) fn positive(value: &DeValue<'_>) -> Read<f64> {
 }
 
 fn whole(value: &DeValue<'_>, most: u64) -> Read<u64> {
+    within(value, 1, most)
+}
+
+fn within(value: &DeValue<'_>, least: u64, most: u64) -> Read<u64> {
     let integer = value.as_integer().ok_or_else(|| wrong("a whole number", value))?;
     let parsed = u64::from_str_radix(integer.as_str(), integer.radix()).ok();
-    let in_range = parsed.filter(|it| (1..=most).contains(it));
-    in_range.ok_or(Fault::OutOfRange { least: 1, most })
+    let in_range = parsed.filter(|it| (least..=most).contains(it));
+    in_range.ok_or(Fault::OutOfRange { least, most })
+}
+
+pub(super) fn days(value: &DeValue<'_>) -> Read<Duration> {
+    whole(value, DAYS_MAX).map(|it| Duration::from_secs(it * 24 * 60 * 60))
+}
+
+pub(super) fn log_bytes(value: &DeValue<'_>) -> Read<u64> {
+    within(value, LOG_BYTES_MIN, LOG_BYTES_MAX)
+}
+
+pub(super) fn export_every(value: &DeValue<'_>) -> Read<Duration> {
+    let every = duration(value)?;
+    if every < EXPORT_EVERY_MIN { Err(Fault::Duration(text(value)?.to_owned())) } else { Ok(every) }
 }
 
 pub(super) fn tokens(value: &DeValue<'_>) -> Read<u64> {

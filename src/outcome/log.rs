@@ -15,10 +15,11 @@ use super::feedback::{Feedback, FeedbackReceipt};
 use super::postgres::PostgresStore;
 use super::privacy::PromptPrivacy;
 use super::record::OutcomeRecord;
-use super::settings::{LogSettings, StoreSettings};
+use super::settings::{LogSettings, OutcomeAccess, StoreSettings};
 use super::sqlite::SqliteStore;
 use super::status::{Notes, OutcomeStatus};
 use super::store::{OutcomeError, OutcomeStore, Write, Written};
+use super::upkeep::Upkeep;
 use super::writer::{self, Command, Read};
 use crate::domain::DecisionId;
 
@@ -77,9 +78,28 @@ impl OutcomeLog {
         self.notes.status(self.queue.max_capacity() - self.queue.capacity())
     }
 
+    /// Where it is kept.
+    pub fn store(&self) -> &StoreSettings {
+        &self.settings.store
+    }
+
+    /// The file of a log that is one.
+    #[cfg(test)]
+    pub(super) fn path(&self) -> &std::path::Path {
+        match &self.settings.store {
+            StoreSettings::Sqlite(path) => path,
+            StoreSettings::Postgres(it) => &it.spool().path,
+        }
+    }
+
     /// How much of the prompts may stand in a record.
     pub fn prompts(&self) -> PromptPrivacy {
         self.settings.prompts
+    }
+
+    /// Whether callers over the network may read all of it, and delete from it.
+    pub fn admin(&self) -> OutcomeAccess {
+        self.settings.admin
     }
 
     /// Appends a record; returns once it is committed. When this is cancelled while it waits for
@@ -143,19 +163,31 @@ impl OutcomeLog {
         }
     }
 
-    /// Waits for a place and then for the answer. The latter has no limit of its own: the thread
-    /// waits for nothing but the disk and, for five seconds at most, another process's lock.
+    /// What keeps the log short; it does not keep it open.
+    pub fn upkeep(&self) -> Upkeep {
+        Upkeep::of(&self.queue)
+    }
+
     async fn ask<T>(
         &self,
         command: impl FnOnce(oneshot::Sender<T>) -> Command,
     ) -> Result<T, OutcomeError> {
-        let place = tokio::time::timeout(FULL_WAIT, self.queue.reserve()).await;
-        let full = OutcomeError::Full { waited_ms: FULL_WAIT.as_millis() as u64 };
-        let place = place.map_err(|_| full)?.map_err(|_| OutcomeError::Closed)?;
-        let (answer, answered) = oneshot::channel();
-        place.send(command(answer));
-        answered.await.map_err(|_| OutcomeError::Closed)
+        ask(&self.queue, command).await
     }
+}
+
+/// Waits for a place and then for the answer. The latter has no limit of its own: the thread
+/// waits for nothing but the disk and, for five seconds at most, another process's lock.
+pub(super) async fn ask<T>(
+    queue: &mpsc::Sender<Command>,
+    command: impl FnOnce(oneshot::Sender<T>) -> Command,
+) -> Result<T, OutcomeError> {
+    let place = tokio::time::timeout(FULL_WAIT, queue.reserve()).await;
+    let full = OutcomeError::Full { waited_ms: FULL_WAIT.as_millis() as u64 };
+    let place = place.map_err(|_| full)?.map_err(|_| OutcomeError::Closed)?;
+    let (answer, answered) = oneshot::channel();
+    place.send(command(answer));
+    answered.await.map_err(|_| OutcomeError::Closed)
 }
 
 impl fmt::Debug for OutcomeLog {
@@ -170,6 +202,7 @@ mod tests {
 
     use super::*;
     use crate::domain::Probability;
+    use crate::outcome::upkeep::{Erased, Erasure, Retention, Swept};
     use crate::outcome::{FeedbackKind, samples};
 
     fn settings(folder: &tempfile::TempDir) -> LogSettings {
@@ -194,6 +227,14 @@ mod tests {
 
         fn count(&self) -> Result<u64, OutcomeError> {
             Ok(0)
+        }
+
+        fn sweep(&mut self, _: &Retention, _: u64) -> Result<Swept, OutcomeError> {
+            Ok(Swept::default())
+        }
+
+        fn erase(&mut self, _: &Erasure) -> Result<Erased, OutcomeError> {
+            Ok(Erased::default())
         }
     }
 

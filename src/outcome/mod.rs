@@ -1,10 +1,11 @@
 //! What became of every decision, written down so that it can be recomputed and learned from.
 //!
 //! In: an [`OutcomeRecord`] per decision, [`Feedback`] for it, sooner or later. Out: an
-//! acknowledgement once it is committed, and records read back. Invariant: what was acknowledged
+//! acknowledgement once it is committed, records read back, and exports. Invariant: what was acknowledged
 //! survives the end of the process, and [`replay()`] of a record gives the order it logged. Not
 //! here: how a decision is made or carried out; this layer takes plain values.
 
+mod export;
 mod facts;
 mod feedback;
 mod log;
@@ -13,17 +14,24 @@ mod privacy;
 mod reader;
 mod record;
 mod replay;
+mod retries;
 mod row;
 #[cfg(test)]
-mod samples;
+pub(crate) mod samples;
 mod schema;
 mod settings;
+mod signals;
 mod spool;
 mod sqlite;
 mod status;
 mod store;
+mod upkeep;
 mod writer;
 
+pub use export::{
+    Cursor, CursorError, Destination, ExportError, ExportReader, Exported, Exporter,
+    FEEDBACK_COLUMNS, OUTCOME_COLUMNS, Pulled, PulledFeedback, PulledOutcome, Puller,
+};
 pub use facts::{CandidateFacts, Choice, ExcludedFacts, RankedFacts};
 pub use feedback::{Feedback, FeedbackKind, FeedbackReceipt};
 pub use log::OutcomeLog;
@@ -32,7 +40,9 @@ pub use privacy::{PromptPrivacy, RecordedPrompt};
 pub use reader::{Logged, OutcomeReader};
 pub use record::{OutcomeRecord, RECORD_VERSION};
 pub use replay::{Difference, differences, replay, replay_with};
-pub use settings::{LogSettings, StoreSettings};
+pub use settings::{LogSettings, OutcomeAccess, StoreSettings};
+pub use signals::{Signal, Signalled};
 pub use spool::{SPOOL_BYTES_DEFAULT, SPOOL_PATH_DEFAULT, SpoolSettings};
 pub use status::OutcomeStatus;
 pub use store::OutcomeError;
+pub use upkeep::{Erased, Retention, Swept, Upkeep};

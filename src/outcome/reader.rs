@@ -12,17 +12,20 @@ use rusqlite::{Connection, OpenFlags};
 use super::feedback::FeedbackKind;
 use super::record::OutcomeRecord;
 use super::schema::SCHEMA_VERSION;
+use super::signals::{Signal, Signalled};
 use super::sqlite::{decoded, failure, vector};
 use super::store::OutcomeError;
-use crate::domain::{DecisionId, Probability};
+use crate::domain::{DecisionId, DeploymentId, Probability};
 
 /// A decision, and the scores that came for it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Logged {
     /// The decision.
     pub record: OutcomeRecord,
-    /// Every score, in the order of kinds and then of keys.
+    /// Every score that a caller gave, in the order of kinds and then of keys.
     pub scores: Vec<(FeedbackKind, Probability)>,
+    /// What the service itself saw, about whichever deployment; no part of [`Logged::score`].
+    pub signals: Vec<Signalled>,
 }
 
 impl Logged {
@@ -79,7 +82,7 @@ impl OutcomeReader {
         let failed = |source| failure(&self.path, source);
         // One transaction, so that scores and decisions are of one moment.
         let moment = self.connection.unchecked_transaction().map_err(failed)?;
-        let mut scores = scores(&moment).map_err(failed)?;
+        let mut said = said(&moment).map_err(failed)?;
         let sql = "SELECT decision, record_version, record, features, embedding FROM outcome \
                    ORDER BY at_unix_ms, decision";
         let mut statement = moment.prepare(sql).map_err(failed)?;
@@ -94,29 +97,71 @@ impl OutcomeReader {
             let (id, version, json, vectors) = read().map_err(failed)?;
             // Ids are written by this program alone; one that is none has no record of it either.
             let Some(decision) = DecisionId::parse(&id) else { continue };
-            let scores = scores.remove(&id).unwrap_or_default();
+            let said = said.remove(&id).unwrap_or_default();
             let record = decoded(decision, version, &json, vectors);
-            visit(record.map(|record| Logged { record, scores }));
+            visit(record.map(|record| said.of(record)));
         }
         Ok(())
     }
 }
 
-type Scores = HashMap<String, Vec<(FeedbackKind, Probability)>>;
+/// What was said of a decision.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(super) struct Said {
+    scores: Vec<(FeedbackKind, Probability)>,
+    signals: Vec<Signalled>,
+}
 
-fn scores(connection: &Connection) -> rusqlite::Result<Scores> {
-    let sql = "SELECT decision, kind, score FROM feedback ORDER BY decision, kind, idempotency_key";
-    let mut statement = connection.prepare(sql)?;
-    let mut rows = statement.query([])?;
-    let mut found = Scores::new();
-    while let Some(row) = rows.next()? {
-        let (decision, kind, score) =
-            (row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, f64>(2)?);
-        let kind = FeedbackKind::ALL.into_iter().find(|it| it.as_str() == kind);
-        // A kind of a later version says nothing here.
-        if let (Some(kind), Ok(score)) = (kind, Probability::new(score)) {
-            found.entry(decision).or_default().push((kind, score));
+/// A row of feedback, as it is kept.
+pub(super) struct SaidRow<'a> {
+    pub(super) kind: &'a str,
+    pub(super) signal: &'a str,
+    pub(super) about: &'a str,
+    pub(super) score: f64,
+    pub(super) weight: f64,
+}
+
+impl Said {
+    /// Takes a row. A kind or a signal of a later version says nothing here.
+    pub(super) fn add(&mut self, row: &SaidRow<'_>) {
+        let Ok(score) = Probability::new(row.score) else { return };
+        let kind = FeedbackKind::ALL.into_iter().find(|it| it.as_str() == row.kind);
+        if row.signal.is_empty() {
+            self.scores.extend(kind.map(|it| (it, score)));
+            return;
         }
+        let signal = Signal::ALL.into_iter().find(|it| it.as_str() == row.signal);
+        if let (Some(signal), Ok(about)) = (signal, DeploymentId::new(row.about)) {
+            self.signals.push(Signalled { signal, about, score, weight: row.weight });
+        }
+    }
+
+    /// The decision with what was said of it.
+    pub(super) fn of(self, record: OutcomeRecord) -> Logged {
+        Logged { record, scores: self.scores, signals: self.signals }
+    }
+}
+
+fn said(connection: &Connection) -> rusqlite::Result<HashMap<String, Said>> {
+    // Files that are only read are not migrated: version 2 had no signals yet, version 1 no feedback.
+    let version: i64 = connection.pragma_query_value(None, "user_version", |it| it.get(0))?;
+    if version < 2 {
+        return Ok(HashMap::new());
+    }
+    let columns = if version < 3 { "'', '', 1.0" } else { "signal, about, weight" };
+    let sql = format!(
+        "SELECT decision, kind, score, {columns} FROM feedback \
+         ORDER BY decision, kind, idempotency_key, at_unix_ms"
+    );
+    let mut statement = connection.prepare(&sql)?;
+    let mut rows = statement.query([])?;
+    let mut found = HashMap::<String, Said>::new();
+    while let Some(row) = rows.next()? {
+        let text = |at: usize| row.get::<_, String>(at);
+        let (decision, kind, signal, about) = (text(0)?, text(1)?, text(3)?, text(4)?);
+        let (score, weight) = (row.get(2)?, row.get(5)?);
+        let row = SaidRow { kind: &kind, signal: &signal, about: &about, score, weight };
+        found.entry(decision).or_default().add(&row);
     }
     Ok(found)
 }

@@ -6,10 +6,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::feedback::Feedback;
+use super::feedback::{Feedback, FeedbackKind};
 use super::record::OutcomeRecord;
+use super::signals::{self, Signal};
+use super::sqlite::{blob, picousd};
 use super::store::{OutcomeError, Write};
-use crate::domain::{Text, Usd};
+use crate::domain::{DecisionId, DeploymentId, Text};
 
 /// What is kept of a [`Write`].
 pub(super) struct Row {
@@ -49,40 +51,52 @@ pub(super) struct OutcomeHead {
     pub(super) request_id: Option<String>,
 }
 
-/// A score.
+/// A score of a caller, or a signal of the service itself.
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct FeedbackHead {
     pub(super) decision: String,
     pub(super) kind: String,
+    /// Empty for what callers say, as is `about`.
+    pub(super) signal: String,
+    pub(super) about: String,
     pub(super) idempotency_key: String,
     pub(super) score: f64,
+    pub(super) weight: f64,
     pub(super) comment: Option<Text>,
     pub(super) at_unix_ms: i64,
 }
 
 impl Row {
-    /// The row of something to be written.
+    /// The row of something to be written, and those of the signals that it gives by itself.
     ///
     /// # Errors
     /// [`OutcomeError::NotFinite`] and `Unwritable` for a record that could not be read back.
-    pub(super) fn of(write: Write) -> Result<Self, OutcomeError> {
-        match write {
-            Write::Outcome(record) => Self::of_record(*record),
-            Write::Feedback { feedback, at_unix_ms } => {
-                Ok(Self::small(Head::Feedback(FeedbackHead::of(&feedback, at_unix_ms))))
+    pub(super) fn of(write: Write) -> Result<(Self, Vec<Self>), OutcomeError> {
+        let head = match write {
+            Write::Outcome(record) => return Self::of_record(*record),
+            Write::Feedback { feedback, at_unix_ms } => FeedbackHead::of(&feedback, at_unix_ms),
+            Write::Signal { decision, signal, about, at_unix_ms } => {
+                FeedbackHead::of_signal(decision, (signal, &about), at_unix_ms)
             }
-        }
+        };
+        Ok((Self::small(Head::Feedback(head)), Vec::new()))
     }
 
     fn small(head: Head) -> Self {
         Self { head, record: String::new(), features: Vec::new(), embedding: Vec::new() }
     }
 
-    fn of_record(mut record: OutcomeRecord) -> Result<Self, OutcomeError> {
+    fn of_record(mut record: OutcomeRecord) -> Result<(Self, Vec<Self>), OutcomeError> {
         let decision = record.decision;
         if let Some(field) = record.unwritable() {
             return Err(OutcomeError::NotFinite { decision, field });
         }
+        let ended = record.at_unix_ms.saturating_add(record.total_ms.max(0.0) as u64);
+        let signals = signals::of(&record).into_iter().map(|(signal, about)| {
+            let head = FeedbackHead::of_signal(decision, (signal, &about), ended);
+            Self::small(Head::Feedback(head))
+        });
+        let signals = signals.collect();
         let features = blob(&std::mem::take(&mut record.features));
         let embedding = blob(&std::mem::take(&mut record.embedding));
         let json = serde_json::to_string(&record);
@@ -99,14 +113,17 @@ impl Row {
             session_id: record.session_id.as_deref().map(without_nul),
             request_id: record.request_id.as_deref().map(without_nul),
         };
-        Ok(Self { head: Head::Outcome(head), record: json, features, embedding })
+        Ok((Self { head: Head::Outcome(head), record: json, features, embedding }, signals))
     }
 
     /// What tells it from every other row.
     pub(super) fn name(&self) -> String {
         match &self.head {
             Head::Outcome(it) => it.decision.clone(),
-            Head::Feedback(it) => format!("{}/{}/{}", it.decision, it.kind, it.idempotency_key),
+            Head::Feedback(it) => {
+                let FeedbackHead { decision, kind, signal, about, idempotency_key, .. } = it;
+                format!("{decision}/{kind}/{signal}/{about}/{idempotency_key}")
+            }
         }
     }
 
@@ -125,9 +142,30 @@ impl FeedbackHead {
         Self {
             decision: feedback.decision.to_string(),
             kind: feedback.kind.as_str().to_owned(),
+            signal: String::new(),
+            about: String::new(),
             idempotency_key: without_nul(key),
             score: feedback.score.get(),
+            weight: 1.0,
             comment: feedback.comment.as_ref().map(|it| without_nul(it.as_str()).into()),
+            at_unix_ms: at_unix_ms.cast_signed(),
+        }
+    }
+
+    fn of_signal(
+        decision: DecisionId,
+        (signal, about): (Signal, &DeploymentId),
+        at_unix_ms: u64,
+    ) -> Self {
+        Self {
+            decision: decision.to_string(),
+            kind: FeedbackKind::Implicit.as_str().to_owned(),
+            signal: signal.as_str().to_owned(),
+            about: about.as_str().to_owned(),
+            idempotency_key: String::new(),
+            score: signal.score().get(),
+            weight: signal.weight(),
+            comment: None,
             at_unix_ms: at_unix_ms.cast_signed(),
         }
     }
@@ -137,15 +175,6 @@ impl FeedbackHead {
 /// record's JSON it stands as an escape, so nothing is lost there.
 fn without_nul(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
-}
-
-/// Whole picodollars; a float holds those of any amount below 9,000 USD exactly.
-fn picousd(amount: Usd) -> i64 {
-    (amount.get() * 1e12).round() as i64
-}
-
-fn blob(vector: &[f32]) -> Vec<u8> {
-    vector.iter().flat_map(|it| it.to_le_bytes()).collect()
 }
 
 #[cfg(test)]
@@ -161,20 +190,20 @@ mod tests {
             let idempotency_key = key.map(str::to_owned);
             let score = Probability::ONE;
             let feedback = Feedback { decision, score, kind, comment: None, idempotency_key };
-            Row::of(Write::Feedback { feedback, at_unix_ms: 7 }).unwrap().name()
+            Row::of(Write::Feedback { feedback, at_unix_ms: 7 }).unwrap().0.name()
         };
         assert_eq!(name(FeedbackKind::Judge, None), name(FeedbackKind::Judge, Some("")));
         assert_ne!(name(FeedbackKind::Judge, None), name(FeedbackKind::Explicit, None));
         assert_ne!(name(FeedbackKind::Judge, None), name(FeedbackKind::Judge, Some("a")));
         let record = OutcomeRecord { decision, ..samples::record() };
-        let row = Row::of(Write::Outcome(Box::new(record))).unwrap();
+        let (row, _) = Row::of(Write::Outcome(Box::new(record))).unwrap();
         assert_eq!(row.name(), decision.to_string());
     }
 
     #[test]
     fn what_the_database_cannot_hold_is_kept_out_of_its_columns() {
         let record = OutcomeRecord { session_id: Some("a\0b".into()), ..samples::record() };
-        let row = Row::of(Write::Outcome(Box::new(record))).unwrap();
+        let (row, _) = Row::of(Write::Outcome(Box::new(record))).unwrap();
         let Head::Outcome(head) = &row.head else { panic!("an outcome") };
         assert_eq!(head.session_id.as_deref(), Some("a\u{fffd}b"));
         assert!(row.record.contains("a\\u0000b") && !row.record.contains('\0'));

@@ -16,7 +16,7 @@ use crate::prediction::{Forecast, LogNormal, Prediction, QualityEstimate};
 use crate::ranking::{Availability, Candidate, Need, Policy, Unavailable, rank};
 
 /// A served request.
-pub(super) fn record() -> OutcomeRecord {
+pub(crate) fn record() -> OutcomeRecord {
     decided(1, Policy::default(), Need::default())
 }
 

@@ -15,12 +15,25 @@ pub struct LogSettings {
     pub store: StoreSettings,
     /// How much of the prompts is kept.
     pub prompts: PromptPrivacy,
+    /// Whether callers over the network may read all of it, and delete from it.
+    pub admin: OutcomeAccess,
+}
+
+/// Whether callers over the network may read and delete outcomes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OutcomeAccess {
+    /// No; the default, since nobody is asked yet who he is.
+    #[default]
+    Refused,
+    /// Yes.
+    Allowed,
 }
 
 impl LogSettings {
-    /// Outcomes in a SQLite file.
+    /// Outcomes in a SQLite file, for nobody over the network.
     pub fn sqlite(path: impl Into<PathBuf>, prompts: PromptPrivacy) -> Self {
-        Self { store: StoreSettings::Sqlite(path.into()), prompts }
+        let store = StoreSettings::Sqlite(path.into());
+        Self { store, prompts, admin: OutcomeAccess::Refused }
     }
 }
 

@@ -3,19 +3,24 @@
 //! In: batches. Out: rows; one transaction for each batch. Invariant: what was committed survives
 //! `kill -9` of this process, because it is in the operating system's hands (WAL, `synchronous =
 //! NORMAL`); a power loss may take the last milliseconds before the next checkpoint, and never
-//! damages the file. Other processes may read, and briefly write, at the same time.
+//! damages the file. Other processes may read, and briefly write, at the same time. Not here: what is
+//! deleted (see `upkeep`) and what is exported (see `super::export`).
+
+mod upkeep;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, OptionalExtension, TransactionBehavior, params};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, TransactionBehavior, params};
 
-use super::feedback::{Feedback, FeedbackReceipt};
+use super::feedback::{Feedback, FeedbackKind, FeedbackReceipt};
 use super::record::{OutcomeRecord, RECORD_VERSION, RECORD_VERSION_MIN};
 use super::schema::{self, MigrateError};
+use super::signals::{self, Signal};
 use super::store::{OutcomeError, OutcomeStore, Write, Written};
-use crate::domain::{DecisionId, Usd};
+use super::upkeep::{Erased, Erasure, Retention, Swept};
+use crate::domain::{DecisionId, DeploymentId, Usd};
 
 /// How long to wait for another process that holds the lock. Writers hold it for milliseconds, so
 /// five seconds mean that something is wrong.
@@ -46,6 +51,14 @@ impl SqliteStore {
         Ok(Self { path: path.to_owned(), connection })
     }
 
+    /// A connection to a log that is there, for whoever reads or notes something beside the server.
+    pub(super) fn open_existing(path: &Path) -> Result<Connection, OutcomeError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let there = Connection::open_with_flags(path, flags);
+        drop(there.map_err(|source| failure(path, source))?);
+        Self::open(path).map(|it| it.connection)
+    }
+
     /// One transaction. A write that fails alone leaves the others; where SQLite gave the whole
     /// transaction up (disk full, input or output error), all of it failed.
     fn transact(&mut self, batch: Vec<Write>) -> Result<Vec<Written>, OutcomeError> {
@@ -59,6 +72,9 @@ impl SqliteStore {
                 Write::Outcome(record) => append(&transaction, path, *record),
                 Write::Feedback { feedback, at_unix_ms } => {
                     rate(&transaction, &feedback, at_unix_ms).map_err(failed)
+                }
+                Write::Signal { decision, signal, about, at_unix_ms } => {
+                    signalled(&transaction, decision, (signal, &about), at_unix_ms).map_err(failed)
                 }
             };
             if transaction.is_autocommit() {
@@ -97,6 +113,16 @@ impl OutcomeStore for SqliteStore {
         let count = self.connection.query_row("SELECT count(*) FROM outcome", [], |it| it.get(0));
         count.map(i64::cast_unsigned).map_err(|source| failure(&self.path, source))
     }
+
+    fn sweep(&mut self, retention: &Retention, now_unix_ms: u64) -> Result<Swept, OutcomeError> {
+        let swept = upkeep::sweep(&mut self.connection, retention, now_unix_ms);
+        swept.map_err(|source| failure(&self.path, source))
+    }
+
+    fn erase(&mut self, erasure: &Erasure) -> Result<Erased, OutcomeError> {
+        let erased = upkeep::erase(&mut self.connection, erasure);
+        erased.map_err(|source| failure(&self.path, source))
+    }
 }
 
 /// A record from its row: the version, the JSON, features and embedding.
@@ -117,6 +143,10 @@ pub(super) fn decoded(
 
 fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(BUSY_WAIT)?;
+    // Only a new file takes it; with an older one, pages that fall empty are used again.
+    connection.pragma_update(None, "auto_vacuum", "incremental")?;
+    // What was deleted is not to be found in the file.
+    connection.pragma_update(None, "secure_delete", "on")?;
     connection.pragma_update(None, "journal_mode", "wal")?;
     connection.pragma_update(None, "synchronous", "normal")?;
     connection.pragma_update(None, "foreign_keys", "on")
@@ -162,10 +192,37 @@ fn append(connection: &Connection, path: &Path, mut record: OutcomeRecord) -> Wr
         embedding,
     ];
     let inserted = connection.prepare_cached(sql).and_then(|mut it| it.execute(values));
-    match inserted.map_err(|source| failure(path, source))? {
-        0 => Err(OutcomeError::Duplicate(decision)),
-        _ => Ok(FeedbackReceipt::Stored),
+    if inserted.map_err(|source| failure(path, source))? == 0 {
+        return Err(OutcomeError::Duplicate(decision));
     }
+    let ended = record.at_unix_ms.saturating_add(record.total_ms.max(0.0) as u64);
+    for (signal, about) in signals::of(&record) {
+        signalled(connection, decision, (signal, &about), ended)
+            .map_err(|source| failure(path, source))?;
+    }
+    Ok(FeedbackReceipt::Stored)
+}
+
+/// Keeps what was seen; once for each decision, signal and deployment.
+fn signalled(
+    connection: &Connection,
+    decision: DecisionId,
+    (signal, about): (Signal, &DeploymentId),
+    at_unix_ms: u64,
+) -> rusqlite::Result<FeedbackReceipt> {
+    let sql = "INSERT INTO feedback (decision, kind, signal, about, idempotency_key, score, weight, \
+               at_unix_ms) SELECT decision, ?2, ?3, ?4, '', ?5, ?6, ?7 FROM outcome \
+               WHERE decision = ?1 ON CONFLICT DO NOTHING";
+    connection.prepare_cached(sql)?.execute(params![
+        decision.to_string(),
+        FeedbackKind::Implicit.as_str(),
+        signal.as_str(),
+        about.as_str(),
+        signal.score().get(),
+        signal.weight(),
+        at_unix_ms.cast_signed(),
+    ])?;
+    Ok(FeedbackReceipt::Stored)
 }
 
 fn rate(
@@ -178,8 +235,9 @@ fn rate(
     if !connection.prepare_cached(known)?.exists([&decision])? {
         return Ok(FeedbackReceipt::UnknownDecision);
     }
-    let sql = "INSERT INTO feedback (decision, kind, idempotency_key, score, comment, at_unix_ms) \
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING";
+    let sql = "INSERT INTO feedback (decision, kind, signal, about, idempotency_key, score, weight, \
+               comment, at_unix_ms) VALUES (?1, ?2, '', '', ?3, ?4, 1.0, ?5, ?6) \
+               ON CONFLICT DO NOTHING";
     let inserted = connection.prepare_cached(sql)?.execute(params![
         decision,
         feedback.kind.as_str(),
@@ -192,11 +250,11 @@ fn rate(
 }
 
 /// Whole picodollars; a float holds those of any amount below 9,000 USD exactly.
-fn picousd(amount: Usd) -> i64 {
+pub(super) fn picousd(amount: Usd) -> i64 {
     (amount.get() * 1e12).round() as i64
 }
 
-fn blob(vector: &[f32]) -> Vec<u8> {
+pub(super) fn blob(vector: &[f32]) -> Vec<u8> {
     vector.iter().flat_map(|it| it.to_le_bytes()).collect()
 }
 
@@ -205,174 +263,4 @@ pub(super) fn vector(blob: &[u8]) -> Vec<f32> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::{Probability, Text};
-    use crate::outcome::{FeedbackKind, RecordedPrompt, differences, samples};
-
-    fn open() -> (tempfile::TempDir, SqliteStore) {
-        let folder = tempfile::tempdir().unwrap();
-        let store = SqliteStore::open(&folder.path().join("outcomes.db")).unwrap();
-        (folder, store)
-    }
-
-    fn write(store: &mut SqliteStore, records: &[OutcomeRecord]) -> Vec<Written> {
-        let batch = records.iter().map(|it| Write::Outcome(Box::new(it.clone())));
-        store.write(batch.collect())
-    }
-
-    #[test]
-    fn a_record_comes_back_as_it_was_and_replays() {
-        let (_folder, mut store) = open();
-        let mut record = samples::record();
-        record.features = vec![f32::NAN, f32::MIN_POSITIVE, -0.1];
-        write(&mut store, std::slice::from_ref(&record))[0].as_ref().unwrap();
-        let mut read = store.get(record.decision).unwrap().unwrap();
-        assert_eq!(differences(&read), []);
-        let bits = |it: &[f32]| it.iter().map(|it| it.to_bits()).collect::<Vec<_>>();
-        assert_eq!(bits(&read.features), bits(&record.features));
-        read.features.clear();
-        record.features.clear();
-        assert_eq!(read, record);
-        assert_eq!(store.get(DecisionId::fresh()).unwrap(), None);
-    }
-
-    #[test]
-    fn columns_say_what_the_record_says() {
-        let (_folder, mut store) = open();
-        let record = samples::record();
-        write(&mut store, std::slice::from_ref(&record))[0].as_ref().unwrap();
-        let sql = "SELECT ended, served, cost_picousd, attempts, session_id, length(embedding), \
-                   json_extract(record, '$.embedding') FROM outcome WHERE request_id = 'r-1'";
-        let row = store.connection.query_row(sql, [], |it| {
-            Ok((
-                it.get::<_, String>(0)?,
-                it.get::<_, Option<String>>(1)?,
-                it.get::<_, i64>(2)?,
-                it.get::<_, i64>(3)?,
-                it.get::<_, Option<String>>(4)?,
-                it.get::<_, i64>(5)?,
-                it.get::<_, Option<String>>(6)?,
-            ))
-        });
-        let served = record.served.map(String::from);
-        let wanted = ("served".into(), served, 502_500_000, 1, Some("s-1".into()), 8, None);
-        assert_eq!(row.unwrap(), wanted);
-    }
-
-    #[test]
-    fn a_bad_record_does_not_take_the_others_with_it() {
-        let (_folder, mut store) = open();
-        let [good, other] = [samples::record(), samples::record()];
-        let (mut nan, mut huge) = (samples::record(), samples::record());
-        nan.total_ms = f64::NAN;
-        huge.prompt = RecordedPrompt::Full(Text::from("x".repeat(8 << 20)));
-        // So small a database that SQLite says "full" for the huge one, as a full disk would.
-        store.connection.pragma_update(None, "max_page_count", 200).unwrap();
-        let batch = [good.clone(), nan, good.clone(), other.clone()];
-        let results = write(&mut store, &batch);
-        assert!(
-            matches!(
-                results.as_slice(),
-                [
-                    Ok(FeedbackReceipt::Stored),
-                    Err(OutcomeError::NotFinite { field: "total_ms", .. }),
-                    Err(OutcomeError::Duplicate(_)),
-                    Ok(FeedbackReceipt::Stored),
-                ]
-            ),
-            "{results:?}"
-        );
-        let last = samples::record();
-        let results = write(&mut store, &[huge, last.clone()]);
-        let error = results[0].as_ref().unwrap_err();
-        assert!(error.to_string().contains("outcomes.db"), "{error}");
-        // Each `Ok` is there, whether or not SQLite gave up the whole transaction.
-        let stored = store.get(last.decision).unwrap().is_some();
-        assert_eq!(stored, results[1].is_ok());
-        assert_eq!(
-            write(&mut store, &[samples::record()]).iter().filter(|it| it.is_ok()).count(),
-            1
-        );
-    }
-
-    #[test]
-    fn feedback_is_stored_once() {
-        let (_folder, mut store) = open();
-        let decision = samples::record().decision;
-        let check = |store: &mut SqliteStore, kind, key: Option<&str>, wanted| {
-            let feedback = Feedback {
-                decision,
-                score: Probability::ONE,
-                kind,
-                comment: Some("fine".into()),
-                idempotency_key: key.map(str::to_owned),
-            };
-            let results = store.write(vec![Write::Feedback { feedback, at_unix_ms: 1 }]);
-            assert_eq!(*results[0].as_ref().unwrap(), wanted, "{kind:?} {key:?}");
-        };
-        check(&mut store, FeedbackKind::Explicit, None, FeedbackReceipt::UnknownDecision);
-        let record = OutcomeRecord { decision, ..samples::record() };
-        store.write(vec![Write::Outcome(Box::new(record))]);
-        let mut check = |kind, key, wanted| check(&mut store, kind, key, wanted);
-        check(FeedbackKind::Explicit, None, FeedbackReceipt::Stored);
-        check(FeedbackKind::Explicit, None, FeedbackReceipt::AlreadyStored);
-        check(FeedbackKind::Explicit, Some("a"), FeedbackReceipt::Stored);
-        check(FeedbackKind::Explicit, Some("a"), FeedbackReceipt::AlreadyStored);
-        check(FeedbackKind::Explicit, Some("b"), FeedbackReceipt::Stored);
-        check(FeedbackKind::Judge, None, FeedbackReceipt::Stored);
-    }
-
-    #[test]
-    fn a_file_that_cannot_be_used_is_named() {
-        let folder = tempfile::tempdir().unwrap();
-        let check = |name: &str, wanted: &str| {
-            let path = folder.path().join(name);
-            let error = SqliteStore::open(&path).err().unwrap().to_string();
-            assert!(error.contains(path.to_str().unwrap()) && error.contains(wanted), "{error}");
-        };
-        std::fs::write(folder.path().join("torn.db"), "no database".repeat(1_000)).unwrap();
-        check("torn.db", "damaged");
-        check("torn.db/inside.db", "folder");
-        std::fs::create_dir(folder.path().join("folder.db")).unwrap();
-        check("folder.db", "failed");
-        let newer = Connection::open(folder.path().join("newer.db")).unwrap();
-        newer.pragma_update(None, "user_version", 99).unwrap();
-        check("newer.db", "schema 99");
-    }
-
-    #[test]
-    fn seams_are_kept_and_records_from_before_them_are_read() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut store = SqliteStore::open(&folder.path().join("outcomes.db")).unwrap();
-        let deployment = crate::domain::DeploymentId::new("m@p").unwrap();
-        let seams = vec![crate::domain::Seam { at_bytes: 7, deployment }];
-        let record = OutcomeRecord { seams, ..samples::record() };
-        write(&mut store, std::slice::from_ref(&record))[0].as_ref().unwrap();
-        assert_eq!(store.get(record.decision).unwrap().unwrap().seams, record.seams);
-        let mut older = serde_json::to_value(&record).unwrap();
-        older.as_object_mut().unwrap().remove("seams");
-        older["policy"]["fallback"].as_object_mut().unwrap().remove("on_stream_failure");
-        let read: OutcomeRecord = serde_json::from_value(older).unwrap();
-        assert_eq!((read.seams, read.policy), (vec![], record.policy));
-    }
-
-    #[test]
-    fn folders_are_made_and_records_of_another_version_are_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut store = SqliteStore::open(&folder.path().join("a/b/outcomes.db")).unwrap();
-        let later = OutcomeRecord { version: RECORD_VERSION + 1, ..samples::record() };
-        write(&mut store, std::slice::from_ref(&later))[0].as_ref().unwrap();
-        let read = store.get(later.decision);
-        assert!(matches!(read, Err(OutcomeError::RecordVersion { found: 3, .. })), "{read:?}");
-        let before = OutcomeRecord { version: 0, ..samples::record() };
-        write(&mut store, std::slice::from_ref(&before))[0].as_ref().unwrap();
-        assert!(matches!(store.get(before.decision), Err(OutcomeError::RecordVersion { .. })));
-        for version in RECORD_VERSION_MIN..=RECORD_VERSION {
-            let record = OutcomeRecord { version, ..samples::record() };
-            write(&mut store, std::slice::from_ref(&record))[0].as_ref().unwrap();
-            assert_eq!(store.get(record.decision).unwrap(), Some(record));
-        }
-        assert_eq!(store.count().unwrap(), 4);
-    }
-}
+mod tests;

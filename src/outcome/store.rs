@@ -11,7 +11,9 @@ use std::sync::Arc;
 use super::feedback::{Feedback, FeedbackReceipt};
 use super::record::{OutcomeRecord, RECORD_VERSION};
 use super::schema::SCHEMA_VERSION;
-use crate::domain::DecisionId;
+use super::signals::Signal;
+use super::upkeep::{Erased, Erasure, Retention, Swept};
+use crate::domain::{DecisionId, DeploymentId};
 
 /// Why an outcome could not be written or read. Cheap to clone: a failed commit is told to every
 /// member of its batch.
@@ -150,6 +152,17 @@ pub enum OutcomeError {
 pub(super) enum Write {
     /// A decision's outcome.
     Outcome(Box<OutcomeRecord>),
+    /// What the service itself saw of an answer.
+    Signal {
+        /// Which decision.
+        decision: DecisionId,
+        /// What was seen.
+        signal: Signal,
+        /// Whose answer.
+        about: DeploymentId,
+        /// When, milliseconds since 1970 UTC.
+        at_unix_ms: u64,
+    },
     /// A score for one.
     Feedback {
         /// The score.
@@ -172,4 +185,11 @@ pub(super) trait OutcomeStore: Send + 'static {
 
     /// How many records there are.
     fn count(&self) -> Result<u64, OutcomeError>;
+
+    /// Deletes some of the oldest records that need not be kept: a piece of work of a few
+    /// milliseconds, since appends wait behind it.
+    fn sweep(&mut self, retention: &Retention, now_unix_ms: u64) -> Result<Swept, OutcomeError>;
+
+    /// Looks through some records after `erasure.after_seq`, and deletes those that it means.
+    fn erase(&mut self, erasure: &Erasure) -> Result<Erased, OutcomeError>;
 }

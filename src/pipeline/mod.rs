@@ -211,6 +211,11 @@ impl Pipeline {
         self.works.log.feedback(feedback).await
     }
 
+    /// Where outcomes are kept.
+    pub fn log(&self) -> &OutcomeLog {
+        &self.works.log
+    }
+
     /// Waits for requests under way, writes what waits, and closes the log.
     pub async fn close(self) {
         self.tasks.close();

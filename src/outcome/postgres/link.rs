@@ -34,22 +34,30 @@ const SESSION: &str = "
 ";
 
 /// Columns as arrays: one statement whatever the number of rows. `RETURNING` tells which were new.
+///
+/// The lock ("pointsma" in ASCII) is taken before the first row is numbered and held until the
+/// commit can be seen, so that numbers are given in the order of commits: an export that has seen
+/// one will never meet a lower one later. By themselves PostgreSQL's sequences do not promise that.
 const INSERT_OUTCOMES: &str = "
+    WITH turn AS MATERIALIZED (SELECT pg_advisory_xact_lock(8101810177783852385))
     INSERT INTO outcome (decision, at_unix_ms, record_version, ended, served, cost_picousd,
         total_ms, attempts, session_id, request_id, record, features, embedding)
-    SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+    SELECT new.* FROM turn
+        CROSS JOIN unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) AS new
     ON CONFLICT (decision) DO NOTHING RETURNING decision";
 
 const INSERT_FEEDBACK: &str = "
-    INSERT INTO feedback (decision, kind, idempotency_key, score, comment, at_unix_ms)
-    SELECT new.* FROM unnest($1, $2, $3, $4, $5, $6)
-        AS new (decision, kind, idempotency_key, score, comment, at_unix_ms)
+    WITH turn AS MATERIALIZED (SELECT pg_advisory_xact_lock(8101810177783852385))
+    INSERT INTO feedback (decision, kind, signal, about, idempotency_key, score, weight, comment,
+        at_unix_ms)
+    SELECT new.* FROM turn CROSS JOIN unnest($1, $2, $3, $4, $5, $6, $7, $8, $9)
+        AS new (decision, kind, signal, about, idempotency_key, score, weight, comment, at_unix_ms)
     WHERE EXISTS (SELECT 1 FROM outcome WHERE outcome.decision = new.decision)
-    ON CONFLICT DO NOTHING RETURNING decision, kind, idempotency_key";
+    ON CONFLICT DO NOTHING RETURNING decision, kind, signal, about, idempotency_key";
 
 /// A connection that works. Dropping it closes it at once.
 pub(super) struct Link {
-    client: Client,
+    pub(super) client: Client,
     connection: JoinHandle<()>,
 }
 
@@ -143,15 +151,18 @@ impl Link {
         let values: &[(&(dyn ToSql + Sync), Type)] = &[
             (&decisions, Type::TEXT_ARRAY),
             (&column(rows, |it| it.kind.as_str()), Type::TEXT_ARRAY),
+            (&column(rows, |it| it.signal.as_str()), Type::TEXT_ARRAY),
+            (&column(rows, |it| it.about.as_str()), Type::TEXT_ARRAY),
             (&column(rows, |it| it.idempotency_key.as_str()), Type::TEXT_ARRAY),
             (&column(rows, |it| it.score), Type::FLOAT8_ARRAY),
+            (&column(rows, |it| it.weight), Type::FLOAT8_ARRAY),
             (&column(rows, |it| it.comment.as_ref().map(Text::as_str)), Type::TEXT_ARRAY),
             (&column(rows, |it| it.at_unix_ms), Type::INT8_ARRAY),
         ];
         let inserted = self.client.query_typed(INSERT_FEEDBACK, values).await?;
         let name = |it: &tokio_postgres::Row| {
             let part = |at| it.get::<_, &str>(at);
-            format!("{}/{}/{}", part(0), part(1), part(2))
+            format!("{}/{}/{}/{}/{}", part(0), part(1), part(2), part(3), part(4))
         };
         let fresh = inserted.iter().map(name).collect();
         Ok((known.iter().map(|it| it.get(0)).collect(), fresh))

@@ -11,11 +11,15 @@
 
 mod fault;
 mod link;
+#[cfg(test)]
+mod reading_tests;
 mod schema;
+mod session;
 mod settings;
 mod shipper;
 #[cfg(test)]
 mod tests;
+mod upkeep;
 
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,6 +31,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::fault::Fault;
 use self::link::Link;
+pub(super) use self::session::{Session, Value};
 pub use self::settings::{PostgresSettings, PostgresUrlError};
 use super::feedback::FeedbackReceipt;
 use super::record::OutcomeRecord;
@@ -35,6 +40,7 @@ use super::spool::{Spool, Spooled};
 use super::sqlite::{decoded, vector};
 use super::status::Notes;
 use super::store::{OutcomeError, OutcomeStore, Write, Written};
+use super::upkeep::{Erased, Erasure, Retention, Swept};
 use crate::domain::DecisionId;
 
 /// The longest that a batch waits for the database: as long as a caller waits for a place in the
@@ -186,14 +192,22 @@ impl PostgresStore {
 
 impl OutcomeStore for PostgresStore {
     fn write(&mut self, batch: Vec<Write>) -> Vec<Written> {
-        let (mut rows, mut bad) = (Vec::with_capacity(batch.len()), Vec::new());
+        let (mut rows, mut signals) = (Vec::with_capacity(batch.len()), Vec::new());
+        let mut bad = Vec::new();
         for (at, write) in batch.into_iter().enumerate() {
             match Row::of(write) {
-                Ok(row) => rows.push(row),
+                Ok((row, more)) => {
+                    rows.push(row);
+                    signals.extend(more);
+                }
                 Err(error) => bad.push((at, error)),
             }
         }
+        // Behind all outcomes, since a signal may be about any of them.
+        let asked = rows.len();
+        rows.extend(signals);
         let mut all = if rows.is_empty() { Vec::new() } else { self.keep(&rows) };
+        all.truncate(asked);
         for (at, error) in bad {
             all.insert(at, Err(error));
         }
@@ -212,6 +226,15 @@ impl OutcomeStore for PostgresStore {
     /// Counts the database alone, not what waits.
     fn count(&self) -> Result<u64, OutcomeError> {
         self.read(|link| async move { link.count().await })
+    }
+
+    fn sweep(&mut self, retention: &Retention, now_unix_ms: u64) -> Result<Swept, OutcomeError> {
+        self.read(|link| async move { upkeep::sweep(&link, retention, now_unix_ms).await })
+    }
+
+    /// Only while nothing waits: else what waits would come after what was deleted.
+    fn erase(&mut self, erasure: &Erasure) -> Result<Erased, OutcomeError> {
+        self.read(|link| async move { upkeep::erase(&link, erasure).await })
     }
 }
 

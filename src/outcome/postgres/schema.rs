@@ -46,8 +46,32 @@ const FEEDBACK: &str = "
     );
 ";
 
+/// As in SQLite, where `seq` is the key; here `decision` stays it. `seq` grows in the order of commits
+/// (see `link`). The defaults are for servers of the version before, which go on writing meanwhile.
+const SEQUENCES: &str = "
+    ALTER TABLE feedback DROP CONSTRAINT feedback_pkey, DROP CONSTRAINT feedback_decision_fkey;
+    ALTER TABLE outcome ADD COLUMN seq BIGINT GENERATED ALWAYS AS IDENTITY UNIQUE;
+    ALTER TABLE feedback
+        ADD COLUMN seq BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+        ADD COLUMN signal TEXT NOT NULL DEFAULT '',
+        ADD COLUMN about TEXT NOT NULL DEFAULT '',
+        ADD COLUMN weight DOUBLE PRECISION NOT NULL DEFAULT 1,
+        ADD FOREIGN KEY (decision) REFERENCES outcome (decision) ON DELETE CASCADE,
+        ADD UNIQUE (decision, kind, signal, about, idempotency_key);
+    CREATE TABLE log (log_id TEXT NOT NULL);
+    INSERT INTO log SELECT substr(replace(gen_random_uuid()::text, '-', ''), 1, 12);
+    CREATE TABLE export (
+        destination TEXT NOT NULL,
+        what TEXT NOT NULL,
+        done_seq BIGINT NOT NULL,
+        pending_seq BIGINT,
+        pending_days TEXT,
+        PRIMARY KEY (destination, what)
+    );
+";
+
 /// As many as SQLite has; the compiler counts.
-pub(super) const MIGRATIONS: [&str; SCHEMA_VERSION] = [OUTCOMES, FEEDBACK];
+pub(super) const MIGRATIONS: [&str; SCHEMA_VERSION] = [OUTCOMES, FEEDBACK, SEQUENCES];
 
 /// The lock under which a database is migrated: "pointsmn" in ASCII.
 const MIGRATION_LOCK: i64 = 0x706f_696e_7473_6d6e;

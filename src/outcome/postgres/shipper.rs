@@ -82,7 +82,8 @@ async fn send(
     link: &Link,
     (places, rows): (&[i64], &[Row]),
 ) -> Result<(), OutcomeError> {
-    let mut parts: Vec<Range<usize>> = vec![0..rows.len()];
+    let whole = 0..rows.len();
+    let mut parts: Vec<Range<usize>> = vec![whole];
     while let Some(part) = parts.pop() {
         let inserted = tokio::time::timeout(SHIP_WAIT, link.insert(&rows[part.clone()])).await;
         match inserted.unwrap_or_else(|_| Err(Fault::late(SHIP_WAIT.as_millis()))) {
@@ -126,7 +127,9 @@ fn set_aside(shared: &Shared, places: &[i64], fault: Fault) -> Result<(), Outcom
 /// Scores that were taken while nobody could tell whether their decision exists, and it does not.
 fn tell_strays(shared: &Shared, rows: &[Row], receipts: &[FeedbackReceipt]) {
     for (row, receipt) in rows.iter().zip(receipts) {
-        if let (Head::Feedback(_), FeedbackReceipt::UnknownDecision) = (&row.head, receipt) {
+        let Head::Feedback(head) = &row.head else { continue };
+        // A signal for an outcome that was deleted, or never kept, is no loss.
+        if head.signal.is_empty() && *receipt == FeedbackReceipt::UnknownDecision {
             shared.notes.dropped(1, &OutcomeError::Stray, Instant::now());
         }
     }

@@ -17,23 +17,25 @@ use crate::outcome::{Feedback, FeedbackKind, OutcomeStatus};
 const SERVER: &str = "POINTSMAN_TEST_POSTGRES";
 const PASSWORD: &str = "POINTSMAN_TEST_POSTGRES_PASSWORD";
 
-fn settings(url: &str, folder: &tempfile::TempDir) -> PostgresSettings {
+pub(super) fn settings(url: &str, folder: &tempfile::TempDir) -> PostgresSettings {
     let path = folder.path().join("spool");
     let spool = SpoolSettings { path, bytes_max: SPOOL_BYTES_DEFAULT };
     let password = std::env::var(PASSWORD).ok().map(Into::into);
     PostgresSettings::new(url, password, spool).unwrap()
 }
 
-fn open(settings: &PostgresSettings) -> Result<(PostgresStore, Arc<Notes>), OutcomeError> {
+pub(super) fn open(
+    settings: &PostgresSettings,
+) -> Result<(PostgresStore, Arc<Notes>), OutcomeError> {
     let notes = Arc::new(Notes::default());
     Ok((PostgresStore::open(settings, Arc::clone(&notes))?, notes))
 }
 
-fn outcome(record: &OutcomeRecord) -> Write {
+pub(super) fn outcome(record: &OutcomeRecord) -> Write {
     Write::Outcome(Box::new(record.clone()))
 }
 
-fn score(decision: DecisionId) -> Write {
+pub(super) fn score(decision: DecisionId) -> Write {
     let (score, kind) = (Probability::ONE, FeedbackKind::Judge);
     let feedback = Feedback { decision, score, kind, comment: None, idempotency_key: None };
     Write::Feedback { feedback, at_unix_ms: 5 }
@@ -46,7 +48,7 @@ fn nowhere() -> String {
 }
 
 /// A database of this test's own; `None`, and a note, where there is no server.
-async fn database(name: &str) -> Option<String> {
+pub(super) async fn database(name: &str) -> Option<String> {
     let Ok(server) = std::env::var(SERVER) else {
         eprintln!("skipped: {SERVER} names no server (see tests/postgres/run.sh)");
         return None;
@@ -57,7 +59,7 @@ async fn database(name: &str) -> Option<String> {
     Some(format!("{server}/{name}"))
 }
 
-async fn client(url: &str) -> tokio_postgres::Client {
+pub(super) async fn client(url: &str) -> tokio_postgres::Client {
     let folder = tempfile::tempdir().unwrap();
     let (client, connection) = settings(url, &folder).config().connect(NoTls).await.unwrap();
     tokio::spawn(connection);
@@ -171,8 +173,8 @@ async fn a_row_that_the_database_refuses_fails_alone() {
     let folder = tempfile::tempdir().unwrap();
     let settings = settings(&url, &folder);
     let good: Vec<_> = (0..5).map(|_| samples::record()).collect();
-    let mut batch: Vec<_> = good.iter().map(|it| Row::of(outcome(it)).unwrap()).collect();
-    let mut poison = Row::of(outcome(&samples::record())).unwrap();
+    let mut batch: Vec<_> = good.iter().map(|it| Row::of(outcome(it)).unwrap().0).collect();
+    let mut poison = Row::of(outcome(&samples::record())).unwrap().0;
     let Head::Outcome(head) = &mut poison.head else { panic!("an outcome") };
     head.ended = "no\0text".into();
     batch.insert(3, poison);
@@ -184,7 +186,7 @@ async fn a_row_that_the_database_refuses_fails_alone() {
         assert_eq!((refused, results.len(), store.count().unwrap()), (Some(3), 6, 5));
         // From the spool: it is set aside, and the others pass it.
         let more = samples::record();
-        batch.push(Row::of(outcome(&more)).unwrap());
+        batch.push(Row::of(outcome(&more)).unwrap().0);
         let mut state = store.shared.state();
         state.mode = Mode::Away(OutcomeError::Closed);
         store.spool(&mut state, &batch);

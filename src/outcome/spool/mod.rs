@@ -254,6 +254,8 @@ fn prepare(connection: &mut Connection) -> rusqlite::Result<bool> {
     }
     connection.pragma_update(None, "journal_mode", "wal")?;
     connection.pragma_update(None, "synchronous", "full")?;
+    // What was sent on is not to be found in the file.
+    connection.pragma_update(None, "secure_delete", "on")?;
     let transaction = connection.transaction()?;
     if tables == 0 {
         transaction.execute_batch(TABLES)?;

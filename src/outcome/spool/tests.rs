@@ -9,7 +9,7 @@ use crate::outcome::{Feedback, FeedbackKind, OutcomeRecord, samples};
 
 fn rows(count: u64) -> Vec<Row> {
     let record = |at_unix_ms| OutcomeRecord { at_unix_ms, ..samples::record() };
-    (0..count).map(|it| Row::of(Write::Outcome(Box::new(record(it)))).unwrap()).collect()
+    (0..count).map(|it| Row::of(Write::Outcome(Box::new(record(it)))).unwrap().0).collect()
 }
 
 fn settings(folder: &Path) -> SpoolSettings {
@@ -45,7 +45,7 @@ fn rows_come_back_in_order_whole_and_once_whatever_happens() {
         comment: Some("fine".into()),
         idempotency_key: Some("k".into()),
     };
-    all.push(Row::of(Write::Feedback { feedback, at_unix_ms: 9 }).unwrap());
+    all.push(Row::of(Write::Feedback { feedback, at_unix_ms: 9 }).unwrap().0);
     let mut spool = Spool::open(&settings(folder.path())).unwrap();
     assert!(spool.is_drained());
     assert_eq!(spool.append(&all[..3]).unwrap(), [Spooled::Kept; 3]);

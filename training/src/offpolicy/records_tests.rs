@@ -105,7 +105,7 @@ impl Bench {
             prompt: RecordedPrompt::None,
         };
         let score = Probability::clamped((at % 2) as f64);
-        Logged { record, scores: vec![(FeedbackKind::Explicit, score)] }
+        Logged { record, scores: vec![(FeedbackKind::Explicit, score)], signals: vec![] }
     }
 
     fn add(&self, log: &mut Log, logged: Logged) -> Result<(), LeftOut> {
