@@ -51,8 +51,10 @@ impl Fault {
 
     fn of_client(error: &Error) -> Self {
         let mut why = error.to_string();
-        // A certificate that is not trusted, a server without TLS, a password that is missing.
-        let setting = ["error performing TLS handshake", "invalid configuration"];
+        // A certificate that is not trusted, a server without TLS, a password that is missing, a way
+        // of asking for it that is not known here.
+        let setting =
+            ["error performing TLS handshake", "invalid configuration", "authentication error"];
         let refused = setting.contains(&why.as_str()) && !is_broken(error);
         // The causes are of the operating system, the resolver and TLS; none of them sees a row,
         // except that of a value that cannot be sent.
