@@ -30,7 +30,7 @@ pub(super) async fn serve(args: &ServeArgs, out: &mut dyn Write) -> Result<(), C
     }
     let place = config.artifact.as_ref().map_or("built in".into(), |it| it.display().to_string());
     writeln!(out, "router artifact: {version} ({place}), encoder: {encoder}")?;
-    writeln!(out, "outcomes: {}", config.log.path.display())?;
+    writeln!(out, "outcomes: {}", config.log.store)?;
     let served = Served {
         fleet: config.fleet,
         availability: config.availability,
