@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use pointsman::api::proto::pointsman_client::PointsmanClient;
 use pointsman::domain::DecisionId;
-use pointsman::outcome::{LogSettings, OutcomeAccess, OutcomeLog, PromptPrivacy};
+use pointsman::outcome::{LogSettings, OutcomeLog, PromptPrivacy};
 use support::{ask, config_text, instant_models, prompt};
 use tokio::process::{Child, Command};
 use tokio::task::JoinSet;
@@ -55,8 +55,7 @@ async fn acknowledged_outcomes_survive_sigkill() {
     }
     let acknowledged = std::mem::take(&mut *acknowledged.lock().unwrap());
     assert!(acknowledged.len() >= ROUNDS * ACKNOWLEDGED_MIN);
-    let (prompts, admin) = (PromptPrivacy::Hash, OutcomeAccess::Refused);
-    let log = OutcomeLog::open(&LogSettings { path: store, prompts, admin }).unwrap();
+    let log = OutcomeLog::open(&LogSettings::sqlite(store, PromptPrivacy::Hash)).unwrap();
     let mut lost = Vec::new();
     for id in &acknowledged {
         let record = log.get(DecisionId::parse(id).unwrap()).await.unwrap();

@@ -37,8 +37,8 @@ pub(super) async fn pulled(
         "" => None,
         given => Some(given.parse::<Cursor>().map_err(|it| wrong(it.to_string()))?),
     };
-    let path = log.path().to_owned();
-    let opened = tokio::task::spawn_blocking(move || Puller::open(&path, cursor)).await;
+    let store = log.store().clone();
+    let opened = tokio::task::spawn_blocking(move || Puller::open(&store, cursor)).await;
     let opened = opened.map_err(|_| Status::from(fault::panicked()))?;
     let puller = opened.map_err(|it| unreadable(&it))?.map_err(|it| wrong(it.to_string()))?;
     let (tell, told) = mpsc::channel(AHEAD_MAX);
@@ -176,8 +176,8 @@ mod tests {
 
     async fn log_of(admin: OutcomeAccess, count: u64) -> (tempfile::TempDir, OutcomeLog) {
         let folder = tempfile::tempdir().unwrap();
-        let (path, prompts) = (folder.path().join("outcomes.db"), PromptPrivacy::Full);
-        let log = OutcomeLog::open(&LogSettings { path, prompts, admin }).unwrap();
+        let settings = LogSettings::sqlite(folder.path().join("outcomes.db"), PromptPrivacy::Full);
+        let log = OutcomeLog::open(&LogSettings { admin, ..settings }).unwrap();
         for at in 0..count {
             let metadata = [("user".to_owned(), at.to_string())].into();
             // Some so large that few fit into a message.

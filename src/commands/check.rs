@@ -68,7 +68,7 @@ fn summary(config: &Config, encoder: &Encoder, out: &mut dyn Write) -> std::io::
         all.len(),
         config.fleet.models().len(),
         config.listen,
-        config.log.path.display()
+        config.log.store
     )
 }
 
@@ -94,7 +94,7 @@ fn summary_json(config: &Config, encoder: &Encoder) -> Value {
     json!({
         "ok": true,
         "listen": config.listen.to_string(),
-        "outcomes": config.log.path.display().to_string(),
+        "outcomes": config.log.store.to_string(),
         "found": config.found,
         "encoder": {
             "name": encoder.name(),

@@ -37,7 +37,7 @@ impl Chores {
             }
             to = Some(name);
             if let Some(every) = plan.every {
-                export = Some((Exporter::open(log.path(), destination)?, every));
+                export = Some((Exporter::open(log.store(), destination)?, every));
             }
         }
         Ok(Self { upkeep: log.upkeep(), retention, export, to })
@@ -122,14 +122,13 @@ async fn export_every(exporter: &Exporter, every: Duration) {
 mod tests {
     use super::*;
     use crate::config::ExportPlan;
-    use crate::outcome::{LogSettings, OutcomeAccess, PromptPrivacy};
+    use crate::outcome::{LogSettings, PromptPrivacy};
 
     #[tokio::test]
     async fn a_plan_holds_back_what_it_has_not_exported() {
         let folder = tempfile::tempdir().unwrap();
-        let (path, prompts) = (folder.path().join("outcomes.db"), PromptPrivacy::Hash);
-        let admin = OutcomeAccess::Refused;
-        let log = OutcomeLog::open(&LogSettings { path, prompts, admin }).unwrap();
+        let path = folder.path().join("outcomes.db");
+        let log = OutcomeLog::open(&LogSettings::sqlite(path, PromptPrivacy::Hash)).unwrap();
         let to = folder.path().join("there");
         let check = |every: Option<Duration>, hold, held: bool, lines: usize| {
             let export = Some(ExportPlan { to: to.to_str().unwrap().into(), every });

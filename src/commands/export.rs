@@ -4,22 +4,21 @@
 //! there yet is exported; it may be killed at any moment, and run beside a server and beside itself.
 
 use std::io::Write;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::args::{ExportArgs, LogArgs};
 use super::{CommandError, assemble};
-use crate::outcome::{Destination, Exported, Exporter};
+use crate::outcome::{Destination, Exported, Exporter, StoreSettings};
 
 /// How often progress is told: often enough to see that it goes on.
 const TELL_EVERY: Duration = Duration::from_secs(2);
 
 pub(super) async fn export(args: &ExportArgs, out: &mut dyn Write) -> Result<(), CommandError> {
     let (log, configured) = match (&args.at.log, &args.to) {
-        (Some(log), Some(_)) => (log.clone(), None),
+        (Some(log), Some(_)) => (StoreSettings::Sqlite(log.clone()), None),
         _ => {
             let config = assemble::config(args.at.config.as_deref())?;
-            (log_of(&args.at, config.log.path), config.keeping.export.map(|it| it.to))
+            (log_of(&args.at, config.log.store), config.keeping.export.map(|it| it.to))
         }
     };
     let to = args.to.clone().or(configured).ok_or(CommandError::NowhereToExport)?;
@@ -40,9 +39,9 @@ pub(super) async fn export(args: &ExportArgs, out: &mut dyn Write) -> Result<(),
     Ok(())
 }
 
-/// The log's file: as typed, or as the config says.
-pub(super) fn log_of(args: &LogArgs, configured: PathBuf) -> PathBuf {
-    args.log.clone().unwrap_or(configured)
+/// Where the log is: as typed, or as the config says.
+pub(super) fn log_of(args: &LogArgs, configured: StoreSettings) -> StoreSettings {
+    args.log.clone().map_or(configured, StoreSettings::Sqlite)
 }
 
 fn tell(so_far: &Exported, out: &mut dyn Write) {

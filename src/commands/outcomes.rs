@@ -10,7 +10,7 @@ use serde_json::json;
 use super::args::{OutcomesCommand, OutcomesDeleteArgs};
 use super::{CommandError, assemble, export, operator};
 use crate::api::proto;
-use crate::outcome::{LogSettings, OutcomeLog};
+use crate::outcome::{LogSettings, OutcomeLog, StoreSettings};
 
 pub(super) async fn outcomes(
     command: &OutcomesCommand,
@@ -58,12 +58,14 @@ async fn in_the_file(
         Some(_) => crate::config::log_default(),
         None => assemble::config(args.at.config.as_deref())?.log,
     };
-    let path = export::log_of(&args.at, settings.path.clone());
-    if !path.is_file() {
-        let source = std::io::ErrorKind::NotFound.into();
+    let store = export::log_of(&args.at, settings.store.clone());
+    if let StoreSettings::Sqlite(path) = &store
+        && !path.is_file()
+    {
+        let (path, source) = (path.clone(), std::io::ErrorKind::NotFound.into());
         return Err(CommandError::Read { path, source });
     }
-    let log = OutcomeLog::open(&LogSettings { path, ..settings })?;
+    let log = OutcomeLog::open(&LogSettings { store, ..settings })?;
     let (key, value) = &args.metadata;
     let erased = log.upkeep().erase(key, value).await;
     log.close().await;

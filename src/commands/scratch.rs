@@ -28,10 +28,15 @@ impl Scratch {
         &self.0
     }
 
+    /// The file of the outcome log inside it.
+    pub(super) fn log_path(&self) -> PathBuf {
+        self.0.join("outcomes.db")
+    }
+
     /// An outcome log inside it, which keeps no prompts and may be read by whoever asks.
     pub(super) fn log(&self) -> LogSettings {
-        let path = self.0.join("outcomes.db");
-        LogSettings { path, prompts: PromptPrivacy::None, admin: OutcomeAccess::Allowed }
+        let log = LogSettings::sqlite(self.log_path(), PromptPrivacy::None);
+        LogSettings { admin: OutcomeAccess::Allowed, ..log }
     }
 }
 
@@ -50,7 +55,7 @@ mod tests {
     fn a_scratch_folder_goes_with_its_owner() {
         let scratch = Scratch::new().unwrap();
         let path = scratch.path().to_owned();
-        std::fs::write(scratch.log().path, "x").unwrap();
+        std::fs::write(scratch.log_path(), "x").unwrap();
         assert!(path.is_dir());
         drop(scratch);
         assert!(!path.exists());

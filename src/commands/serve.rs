@@ -33,7 +33,7 @@ pub(super) async fn serve(args: &ServeArgs, out: &mut dyn Write) -> Result<(), C
         writeln!(out, "{line}")?;
     }
     writeln!(out, "encoder: {}", artifacts.encoder().name())?;
-    writeln!(out, "outcomes: {}", config.log.path.display())?;
+    writeln!(out, "outcomes: {}", config.log.store)?;
     let served = Served {
         fleet: config.fleet,
         availability: config.availability,

@@ -202,6 +202,7 @@ fn shown(header: &str) -> AuthScheme {
     }
 }
 
+/// A secret in a file; `None` when it cannot be read.
 pub(super) fn read_key(path: &Path) -> Option<String> {
     let mut key = String::new();
     File::open(path).ok()?.take(KEY_BYTES_MAX).read_to_string(&mut key).ok()?;

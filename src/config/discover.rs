@@ -4,6 +4,7 @@
 //! at every provider whose key is set. Not here: looking for servers on this machine.
 
 use super::connections::{Connections, Env};
+use super::keeping::Keeping;
 use super::problems::Problems;
 use super::server::{AdminListener, RawServer};
 use super::{Config, outcomes, resolve};
@@ -30,8 +31,8 @@ pub(super) fn discover(
         availability: resolve::availability(&fleet, &connections),
         found: resolve::findings(&fleet, &connections),
         fleet,
-        log: outcomes::log_default(),
-        keeping: outcomes::keeping_default(),
+        log: outcomes::default(),
+        keeping: Keeping::default(),
         artifacts: ArtifactPlaces::default(),
         faults: FaultPolicy::Refused,
         learning: Learning::Off,

@@ -7,6 +7,7 @@
 mod connections;
 mod discover;
 mod fleet;
+mod keeping;
 mod outcomes;
 mod place;
 mod policy;
@@ -33,7 +34,7 @@ use crate::pipeline::{ArtifactPlaces, FaultPolicy, Learning};
 use crate::providers::{Provider, ProviderRow, builtin_rows};
 use crate::ranking::{Availability, Policy};
 
-pub use outcomes::{ExportPlan, HoldUnexported, Keeping};
+pub use keeping::{ExportPlan, HoldUnexported, Keeping};
 pub use problems::{Fault, Place, Problem, Problems};
 pub use server::{AdminListener, Draining, LogForm, admin_may_listen, log_form};
 
@@ -78,7 +79,7 @@ pub fn from_toml(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Con
 
 /// Where outcomes are kept when nothing is said.
 pub fn log_default() -> LogSettings {
-    outcomes::log_default()
+    outcomes::default()
 }
 
 /// A config out of the environment alone, for a server without a config file.

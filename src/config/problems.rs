@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 
 use crate::catalog::{CatalogError, FleetError};
 use crate::domain::{DeploymentId, InvalidName, MoneyError, NotAProbability};
+use crate::outcome::PostgresUrlError;
 use crate::ranking::NotGivenUp;
 
 /// What is wrong with one place.
@@ -127,8 +128,35 @@ pub enum Fault {
     #[error("must be shorter than `drain`, of which it is a part")]
     PauseTooLong,
     /// Not a place where outcomes can be kept.
-    #[error("must be \"sqlite://path/of/file.db\"")]
+    #[error("must be \"sqlite://path/of/file.db\" or \"postgres://user@host/database\"")]
     Store,
+    /// The URL of a database that cannot be used.
+    #[error(transparent)]
+    Database(#[from] PostgresUrlError),
+    /// A password written into the file.
+    #[error(
+        "passwords do not belong in this file: name the environment variable that holds it with \
+         `password_env`, or a file with `password_file`"
+    )]
+    LiteralPassword,
+    /// Both `password_env` and `password_file`.
+    #[error("`password_env` and `password_file` exclude each other")]
+    TwoPasswords,
+    /// Nothing stands where the password should.
+    #[error("the password is missing: {0} is not set or empty")]
+    NoPassword(String),
+    /// Keys about a database beside a file.
+    #[error(
+        "`password_env`, `password_file`, `spool` and `spool_bytes` are there only with a \
+         PostgreSQL `store`"
+    )]
+    OnlyPostgres,
+    /// A bound that a database does not keep.
+    #[error(
+        "`keep_bytes` is there only with a SQLite `store`: what PostgreSQL holds does not get \
+         smaller when rows are deleted; use `keep_days`"
+    )]
+    OnlySqlite,
     /// Empty where something must stand.
     #[error("must not be empty")]
     Empty,

@@ -3,9 +3,11 @@
 //! In: the file's table. Out: [`RawConfig`]. Invariant: every key of the file is either read here or
 //! reported as unknown. Not here: what names stand for (see [`super::resolve`]).
 
+use std::fmt;
 use std::path::PathBuf;
 
-use super::outcomes::{self, Keeping};
+use super::keeping::{self, Keeping};
+use super::outcomes::{self, RawOutcomes};
 use super::policy;
 use super::problems::{Fault, Place};
 use super::quirks::{self, RawQuirks};
@@ -14,7 +16,6 @@ use super::server::{self, RawServer};
 use super::values;
 use crate::catalog::{Source, Speed};
 use crate::domain::{AbilitySet, Billing, ModelName, Price, Probability, ProviderName, Timeouts};
-use crate::outcome::LogSettings;
 use crate::pipeline::{ArtifactPlaces, FaultPolicy, Learning};
 use crate::providers::Protocol;
 use crate::ranking::Policy;
@@ -25,7 +26,7 @@ pub(super) struct RawConfig {
     pub(super) timeouts: Timeouts,
     pub(super) providers: Vec<RawProvider>,
     pub(super) models: Vec<RawModel>,
-    pub(super) log: LogSettings,
+    pub(super) outcomes: RawOutcomes,
     pub(super) keeping: Keeping,
     pub(super) artifacts: ArtifactPlaces,
     pub(super) faults: FaultPolicy,
@@ -49,6 +50,15 @@ pub(super) struct RawProvider {
 pub(super) enum KeyPlace {
     Variable(String),
     File(PathBuf),
+}
+
+impl fmt::Display for KeyPlace {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Variable(name) => out.write_str(name),
+            Self::File(path) => path.display().fmt(out),
+        }
+    }
 }
 
 /// A `[[model]]`.
@@ -108,7 +118,9 @@ pub(super) fn read(mut root: Section<'_>) -> RawConfig {
         section.field("allow_faults", values::flag).fill(&mut allowed);
         section.done();
     }
-    let (log, keeping) = outcomes::read(root.section("outcomes"), root.section("export"));
+    let outcomes = outcomes::read(root.section("outcomes"));
+    let export = keeping::read_export(root.section("export"));
+    let keeping = Keeping { export, ..outcomes.keeping.clone() };
     let mut online = false;
     if let Some(mut section) = root.section("learning") {
         section.field("online", values::flag).fill(&mut online);
@@ -120,7 +132,7 @@ pub(super) fn read(mut root: Section<'_>) -> RawConfig {
         timeouts,
         providers: root.sections("provider").into_iter().map(provider).collect(),
         models: root.sections("model").into_iter().map(model).collect(),
-        log,
+        outcomes,
         keeping,
         artifacts,
         faults: if allowed { FaultPolicy::Allowed } else { FaultPolicy::Refused },

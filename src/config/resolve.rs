@@ -9,6 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::connections::{Connection, Connections, Env};
 use super::discover;
 use super::fleet::{self, Known};
+use super::outcomes;
 use super::problems::{Fault, Place, Problem, Problems};
 use super::raw::{self, KeyPlace};
 use super::section::{Ledger, Section};
@@ -34,6 +35,7 @@ pub(super) fn resolve(
 
     let mut connections = Connections::builtin(rows, env);
     connections.configure(raw.providers, &ledger, env);
+    let log = outcomes::resolve(raw.outcomes, &ledger, env);
     let mut deployments = if raw.models.is_empty() {
         discover::deployments(catalog, &connections)
     } else {
@@ -57,7 +59,7 @@ pub(super) fn resolve(
     if raw.faults == FaultPolicy::Allowed {
         found.push("warning: callers may force failures ([testing] allow_faults)".to_owned());
     }
-    if raw.log.admin == OutcomeAccess::Allowed {
+    if log.admin == OutcomeAccess::Allowed {
         found.push("warning: callers may read and delete outcomes ([outcomes] admin_calls)".into());
     }
     Ok(Config {
@@ -68,7 +70,7 @@ pub(super) fn resolve(
         providers: reached(&fleet, &connections),
         availability: availability(&fleet, &connections),
         fleet,
-        log: raw.log,
+        log,
         keeping: raw.keeping,
         artifacts: raw.artifacts,
         faults: raw.faults,

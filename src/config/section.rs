@@ -259,9 +259,15 @@ impl<'a> Section<'a> {
             }
             let place = self.ledger.place(self.path(key), &written.span());
             let secret = self.asked.contains(&"api_key_env") && SECRET_KEYS.contains(&key);
+            let password = self.asked.contains(&"password_env") && key == "password";
             let unknown =
                 || Fault::UnknownKey { nearest: nearest(key, self.asked.iter().copied()) };
-            self.ledger.report(&place, if secret { Fault::LiteralKey } else { unknown() });
+            let fault = match (secret, password) {
+                (true, _) => Fault::LiteralKey,
+                (false, true) => Fault::LiteralPassword,
+                (false, false) => unknown(),
+            };
+            self.ledger.report(&place, fault);
         }
     }
 }

@@ -141,7 +141,7 @@ fn a_good_file_is_resolved() {
     assert_eq!(config.policy.fallback.candidates_max, 2);
     let given_up = UtilityGivenUp::new(0.005).unwrap();
     assert_eq!(config.policy.exploration, Exploration::Drawn(given_up));
-    assert_eq!(config.log.path, PathBuf::from("/var/lib/pointsman/outcomes.db"));
+    assert_eq!(config.log.store.to_string(), "/var/lib/pointsman/outcomes.db");
     assert!(matches!(config.log.prompts, PromptPrivacy::Full));
     let canary = (PathBuf::from("models/after"), Probability::clamped(0.05));
     let places = ArtifactPlaces {
@@ -256,8 +256,8 @@ fn single_mistakes() {
     );
     check("[policy]\nmin_quality = 1.5", "policy.min_quality (line 2): 1.5 is not between 0 and 1");
     check(
-        "[outcomes]\nstore = \"postgres://x\"",
-        "outcomes.store (line 2): must be \"sqlite://path/of/file.db\"",
+        "[outcomes]\nstore = \"mysql://x\"",
+        "outcomes.store (line 2): must be \"sqlite://path/of/file.db\" or \"postgres://user@host/database\"",
     );
     check(
         "[[model]]\nname = \"gpt-4o-mini\"",

@@ -24,6 +24,8 @@ const DURATION_MIN: Duration = Duration::from_millis(1);
 const TOKENS_MAX: u64 = 1_000_000_000;
 /// A chain longer than this helps nobody: at 10 s each it is past any deadline.
 const CHAIN_MAX: u64 = 32;
+/// A spool of less than 1 MiB would be full at once; 16 TiB is beyond any disk and any SQLite file.
+const SPOOL_BYTES: (u64, u64) = (1 << 20, 1 << 44);
 /// A century: more would only be another way to write "for ever".
 const DAYS_MAX: u64 = 36_500;
 /// Below a MiB a log holds some hundred outcomes.
@@ -232,8 +234,9 @@ pub(super) fn key_path(value: &DeValue<'_>) -> Read<PathBuf> {
     if written.contains('/') { Ok(PathBuf::from(written)) } else { Err(Fault::KeyPath) }
 }
 
-/// The file of `sqlite://file`.
-pub(super) fn store(value: &DeValue<'_>) -> Read<PathBuf> {
-    let path = text(value)?.strip_prefix("sqlite://").filter(|it| !it.is_empty());
-    path.map(PathBuf::from).ok_or(Fault::Store)
+/// The size of a spool.
+pub(super) fn spool_bytes(value: &DeValue<'_>) -> Read<u64> {
+    let (least, most) = SPOOL_BYTES;
+    let bytes = whole(value, most).ok().filter(|it| *it >= least);
+    bytes.ok_or(Fault::OutOfRange { least, most })
 }

@@ -1,22 +1,24 @@
 //! The callers' side of the outcome log: a bounded queue in front of one writing thread.
 //!
 //! In: records and feedback from any task. Out: an acknowledgement once they are committed.
-//! Invariant: an `Ok` is durable (see [`super::sqlite`] for against what), a caller waits at most
+//! Invariant: an `Ok` is durable (see [`super::sqlite`] and [`super::postgres`] for against what), a caller waits at most
 //! [`FULL_WAIT`] for a place in the queue, and the work of writing is done on the thread, not here.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::{mpsc, oneshot};
 
 use super::feedback::{Feedback, FeedbackReceipt};
+use super::postgres::PostgresStore;
 use super::privacy::PromptPrivacy;
 use super::record::OutcomeRecord;
+use super::settings::{LogSettings, OutcomeAccess, StoreSettings};
 use super::sqlite::SqliteStore;
-use super::store::{OutcomeError, OutcomeStore, Write};
+use super::status::{Notes, OutcomeStatus};
+use super::store::{OutcomeError, OutcomeStore, Write, Written};
 use super::upkeep::Upkeep;
 use super::writer::{self, Command, Read};
 use crate::domain::DecisionId;
@@ -29,60 +31,73 @@ const QUEUE_MAX: usize = 4_096;
 /// not pay for a slow disk with more than this.
 const FULL_WAIT: Duration = Duration::from_millis(250);
 
-/// Where outcomes are kept, and how much of the prompts.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LogSettings {
-    /// The SQLite file; made, with its folder, where there is none.
-    pub path: PathBuf,
-    /// How much of the prompts is kept.
-    pub prompts: PromptPrivacy,
-    /// Whether callers over the network may read all of it, and delete from it.
-    pub admin: OutcomeAccess,
-}
-
-/// Whether callers over the network may read and delete outcomes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum OutcomeAccess {
-    /// No; the default, since nobody is asked yet who he is.
-    #[default]
-    Refused,
-    /// Yes.
-    Allowed,
-}
-
 /// The log of outcomes. Shared by reference; its thread ends when it is closed or dropped.
 pub struct OutcomeLog {
     settings: LogSettings,
+    notes: Arc<Notes>,
     queue: mpsc::Sender<Command>,
     writer: JoinHandle<()>,
 }
 
 impl OutcomeLog {
-    /// Opens the file and starts the thread. Blocks for the time of opening (and migrating).
+    /// Opens the store and starts the thread. Blocks for the time of opening (and migrating). A
+    /// PostgreSQL database that is away is no error: outcomes wait for it in the spool.
     ///
     /// # Errors
-    /// [`OutcomeError`], which names the file, when it cannot be made, is damaged or is of a newer
-    /// version.
+    /// [`OutcomeError`], which names the place, when it cannot be made, is damaged, is of a newer
+    /// version or cannot be used as it is set up.
     pub fn open(settings: &LogSettings) -> Result<Self, OutcomeError> {
-        let store = SqliteStore::open(&settings.path)?;
-        Self::start(store, settings.clone(), QUEUE_MAX)
+        let notes = Arc::new(Notes::default());
+        let settings = settings.clone();
+        match &settings.store {
+            StoreSettings::Sqlite(path) => {
+                let store = SqliteStore::open(path)?;
+                Self::start(store, settings, (QUEUE_MAX, notes))
+            }
+            StoreSettings::Postgres(database) => {
+                let store = PostgresStore::open(database, Arc::clone(&notes))?;
+                Self::start(store, settings, (QUEUE_MAX, notes))
+            }
+        }
     }
 
     fn start<S: OutcomeStore>(
         store: S,
         settings: LogSettings,
-        queue_max: usize,
+        (queue_max, notes): (usize, Arc<Notes>),
     ) -> Result<Self, OutcomeError> {
         let (queue, commands) = mpsc::channel(queue_max);
         let thread = thread::Builder::new().name("outcome-log".into());
         let writer = thread.spawn(move || writer::run(store, commands));
         let writer = writer.map_err(|it| OutcomeError::Thread(Arc::new(it)))?;
-        Ok(Self { settings, queue, writer })
+        Ok(Self { settings, notes, queue, writer })
+    }
+
+    /// How it is doing now. Asks nobody, so it answers whatever the store is busy with.
+    pub fn status(&self) -> OutcomeStatus {
+        self.notes.status(self.queue.max_capacity() - self.queue.capacity())
     }
 
     /// Where it is kept.
-    pub fn path(&self) -> &Path {
-        &self.settings.path
+    pub fn store(&self) -> &StoreSettings {
+        &self.settings.store
+    }
+
+    /// The file, where it is kept in one.
+    pub fn file(&self) -> Option<&std::path::Path> {
+        match &self.settings.store {
+            StoreSettings::Sqlite(path) => Some(path),
+            StoreSettings::Postgres(_) => None,
+        }
+    }
+
+    /// The file of a log that is one.
+    #[cfg(test)]
+    pub(super) fn path(&self) -> &std::path::Path {
+        match &self.settings.store {
+            StoreSettings::Sqlite(path) => path,
+            StoreSettings::Postgres(it) => &it.spool().path,
+        }
     }
 
     /// How much of the prompts may stand in a record.
@@ -106,10 +121,12 @@ impl OutcomeLog {
     /// # Errors
     /// [`OutcomeError::Full`] when the queue stays full for 250 ms, `Duplicate` for a decision that
     /// is there already, `NotFinite` for a record that could not be read back, `Database` and
-    /// `Damaged` when the commit failed, `Closed` when the thread has ended.
+    /// `Damaged` when the commit failed, `SpoolFull` when the database is away and no more may wait,
+    /// `Refused` when the database will not take it, `Closed` when the thread has ended. All but
+    /// `Duplicate` are counted in [`OutcomeStatus::dropped`] and logged, at most once a minute.
     pub async fn append(&self, record: OutcomeRecord) -> Result<(), OutcomeError> {
         let write = Write::Outcome(Box::new(record));
-        self.ask(|answer| Command::Write(write, answer)).await?.map(|_| ())
+        self.write(write).await.map(|_| ())
     }
 
     /// Appends a score; returns once it is committed.
@@ -119,7 +136,17 @@ impl OutcomeLog {
     pub async fn feedback(&self, feedback: Feedback) -> Result<FeedbackReceipt, OutcomeError> {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let write = Write::Feedback { feedback, at_unix_ms: since.as_millis() as u64 };
-        self.ask(|answer| Command::Write(write, answer)).await?
+        self.write(write).await
+    }
+
+    async fn write(&self, write: Write) -> Written {
+        let written = self.ask(|answer| Command::Write(write, answer)).await;
+        let written = written.and_then(|it| it);
+        match &written {
+            Ok(_) | Err(OutcomeError::Duplicate(_)) => {}
+            Err(lost) => drop(self.notes.dropped(1, lost, Instant::now())),
+        }
+        written
     }
 
     /// Reads a record back.
@@ -141,11 +168,11 @@ impl OutcomeLog {
 
     /// Writes what waits, and ends the thread.
     pub async fn close(self) {
-        let Self { queue, writer, settings } = self;
+        let Self { queue, writer, settings, .. } = self;
         drop(queue);
         let joined = tokio::task::spawn_blocking(move || writer.join()).await;
         if !matches!(joined, Ok(Ok(()))) {
-            tracing::error!(path = %settings.path.display(), "the outcome log's thread panicked");
+            tracing::error!(place = %settings.store, "the outcome log's thread panicked");
         }
     }
 
@@ -192,8 +219,7 @@ mod tests {
     use crate::outcome::{FeedbackKind, samples};
 
     fn settings(folder: &tempfile::TempDir) -> LogSettings {
-        let path = folder.path().join("outcomes.db");
-        LogSettings { path, prompts: PromptPrivacy::Hash, admin: OutcomeAccess::Refused }
+        LogSettings::sqlite(folder.path().join("outcomes.db"), PromptPrivacy::Hash)
     }
 
     /// Tells the size of each batch, then waits for leave to go on.
@@ -235,9 +261,9 @@ mod tests {
         let (began_here, began) = mpsc::unbounded_channel();
         let (leave, leave_there) = std::sync::mpsc::channel();
         let store = Gate { began: began_here, leave: leave_there };
-        let (path, prompts) = ("gate".into(), PromptPrivacy::None);
-        let settings = LogSettings { path, prompts, admin: OutcomeAccess::Refused };
-        let log = Arc::new(OutcomeLog::start(store, settings, queue_max).unwrap());
+        let settings = LogSettings::sqlite("gate", PromptPrivacy::None);
+        let limits = (queue_max, Arc::new(Notes::default()));
+        let log = Arc::new(OutcomeLog::start(store, settings, limits).unwrap());
         Gated { log, began, leave }
     }
 
@@ -258,7 +284,7 @@ mod tests {
     async fn what_is_acknowledged_is_seen_by_another_connection_at_once() {
         let folder = tempfile::tempdir().unwrap();
         let log = OutcomeLog::open(&settings(&folder)).unwrap();
-        let other = rusqlite::Connection::open(log.path()).unwrap();
+        let other = rusqlite::Connection::open(folder.path().join("outcomes.db")).unwrap();
         let appends = (0..64).map(|_| async {
             let record = samples::record();
             let decision = record.decision;
@@ -326,6 +352,8 @@ mod tests {
         let refused = gated.append().await.unwrap();
         assert!(matches!(refused, Err(OutcomeError::Full { waited_ms: 250 })), "{refused:?}");
         assert_eq!(before.elapsed().as_millis(), FULL_WAIT.as_millis());
+        let status = gated.log.status();
+        assert_eq!((status.dropped, status.queued), (1, 1));
         gated.leave.send(Ok(FeedbackReceipt::Stored)).unwrap();
         gated.leave.send(Ok(FeedbackReceipt::Stored)).unwrap();
         under_way.await.unwrap().unwrap();

@@ -250,11 +250,11 @@ fn rate(
 }
 
 /// Whole picodollars; a float holds those of any amount below 9,000 USD exactly.
-fn picousd(amount: Usd) -> i64 {
+pub(super) fn picousd(amount: Usd) -> i64 {
     (amount.get() * 1e12).round() as i64
 }
 
-fn blob(vector: &[f32]) -> Vec<u8> {
+pub(super) fn blob(vector: &[f32]) -> Vec<u8> {
     vector.iter().flat_map(|it| it.to_le_bytes()).collect()
 }
 

@@ -46,7 +46,7 @@ pub enum OutcomeError {
     /// A later version of this program made the file.
     #[error(
         "the outcome log `{path}` has schema {found}, this version knows up to {SCHEMA_VERSION}: \
-         use the newer pointsman, or another file"
+         use the newer pointsman, or another place"
     )]
     NewerSchema {
         /// The log.
@@ -54,6 +54,53 @@ pub enum OutcomeError {
         /// Its `user_version`.
         found: i64,
     },
+    /// The file is a database, but none that holds a spool.
+    #[error("`{path}` is no spool of outcomes; name another file")]
+    NotASpool {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Another process has the spool open.
+    #[error("the spool `{path}` is used by another process; give each server its own")]
+    SpoolTaken {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The database is away, and what may wait for it is full.
+    #[error("the spool `{path}` is full: {bytes_max} bytes of outcomes wait for the database")]
+    SpoolFull {
+        /// The file.
+        path: PathBuf,
+        /// [`SpoolSettings::bytes_max`](super::SpoolSettings::bytes_max).
+        bytes_max: u64,
+    },
+    /// PostgreSQL cannot be reached, or answers that it cannot serve now.
+    #[error("the outcome database {place} is away: {why}")]
+    Away {
+        /// Which: its URL, without a password.
+        place: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// PostgreSQL will not serve as it is set up: no such database, wrong password, no right.
+    #[error("the outcome database {place} cannot be used: {why}")]
+    Unusable {
+        /// As for `Away`.
+        place: String,
+        /// As for `Away`.
+        why: String,
+    },
+    /// PostgreSQL refused this row and would again. Without its own text, which may quote content.
+    #[error("the outcome database {place} refused a row with SQLSTATE {code}")]
+    Refused {
+        /// As for `Away`.
+        place: String,
+        /// PostgreSQL's code.
+        code: String,
+    },
+    /// A score came while the database was away, and the database does not know its decision.
+    #[error("a score that waited is for a decision that the outcome database does not have")]
+    Stray,
     /// The thread that writes could not be started.
     #[error("the outcome log's thread cannot be started: {0}")]
     Thread(Arc<io::Error>),

@@ -172,7 +172,13 @@ impl Pipeline {
         let (drills, artifacts) = (Drills::new(faults), Arc::new(artifacts));
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let judge = Judge::new(fleet.clone(), availability, breakers, artifacts, learning);
-        judge.study_log(log.path());
+        match log.file() {
+            Some(file) => judge.study_log(file),
+            None if judge.studies() => {
+                tracing::warn!("scores are not learned from online: that needs outcomes in SQLite");
+            }
+            None => {}
+        }
         let (metrics, cut) = (Metrics::new(&fleet), CancellationToken::new());
         let (judge, seats) = (Arc::new(judge), Semaphore::new(cores));
         let works = Works { judge, seats, caller, log, drills, metrics, cut };

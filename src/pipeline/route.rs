@@ -4,6 +4,7 @@
 //! decided ends in one record, whoever left in the meantime; a stream's last event comes after its
 //! record was kept.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -236,8 +237,9 @@ impl Works {
     ) -> Result<FeedbackReceipt, OutcomeError> {
         let decision = feedback.decision;
         let receipt = self.log.feedback(feedback).await?;
-        if receipt == FeedbackReceipt::Stored && self.judge.studies() {
-            let (judge, path) = (Arc::clone(&self.judge), self.log.path().to_owned());
+        let file = self.log.file().filter(|_| self.judge.studies()).map(Path::to_owned);
+        if let Some(path) = file.filter(|_| receipt == FeedbackReceipt::Stored) {
+            let judge = Arc::clone(&self.judge);
             let studied = tokio::task::spawn_blocking(move || judge.study(&path, decision));
             if let Err(error) = studied.await {
                 tracing::error!(%decision, %error, "learning from a score was interrupted");
@@ -248,12 +250,12 @@ impl Works {
 
     /// Whether the log took it. An answer that was paid for is given even when it did not.
     async fn append(&self, record: crate::outcome::OutcomeRecord) -> bool {
-        let decision = record.decision;
         let start = std::time::Instant::now();
         let appended = self.log.append(record).await;
         self.metrics.appended(&appended, start.elapsed());
         if let Err(error) = &appended {
-            tracing::error!(%decision, %error, "an outcome could not be recorded");
+            // The log itself complains, at most once a minute: this may be every request.
+            tracing::debug!(%error, "an outcome could not be recorded");
         }
         appended.is_ok()
     }

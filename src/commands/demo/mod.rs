@@ -78,6 +78,6 @@ async fn perform(
         rows.push(row);
     }
     let summary = Summary::of(&rows, began.elapsed());
-    screen.closing(&summary, stage.log_path())?;
+    screen.closing(&summary, &stage.log_path())?;
     Ok((stage, summary))
 }

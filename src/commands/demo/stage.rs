@@ -4,7 +4,7 @@
 //! port is one of this machine's own; the outcome log is in a folder that goes when the stage does.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -21,7 +21,6 @@ use crate::commands::running::{Fronts, Running};
 use crate::commands::scratch::Scratch;
 use crate::config::Draining;
 use crate::domain::ProviderName;
-use crate::outcome::LogSettings;
 use crate::pipeline::{ArtifactPlaces, FaultPolicy, Learning};
 use crate::providers::{ApiKey, Provider};
 use crate::ranking::Availability;
@@ -43,7 +42,6 @@ pub(super) struct Stage {
     client: Client,
     simulators: Vec<Simulator>,
     server: Running,
-    log: LogSettings,
     scratch: Scratch,
 }
 
@@ -52,7 +50,6 @@ impl Stage {
     /// model are expected to be; that is how long they are made up.
     pub(super) async fn set(show: &Show, prompts: &[Prompt]) -> Result<Self, CommandError> {
         let scratch = Scratch::new()?;
-        let log = scratch.log();
         let fleet = cast::fleet()?;
         let listeners = listeners().await?;
         let artifacts = assemble::artifacts(&ArtifactPlaces::default())?;
@@ -61,7 +58,7 @@ impl Stage {
             fleet: fleet.clone(),
             availability: Availability::default(),
             providers: providers(&listeners)?,
-            log: log.clone(),
+            log: scratch.log(),
             // Made-up models on loopback: whoever plays with it may also break it.
             faults: FaultPolicy::Allowed,
             learning: Learning::Off,
@@ -81,7 +78,7 @@ impl Stage {
             let model = cast::simulated(role, deployment, mean)?;
             simulators.push(Simulator::start(vec![model], show.seed, listener));
         }
-        Ok(Self { fleet, artifact, address, admin, client, simulators, server, log, scratch })
+        Ok(Self { fleet, artifact, address, admin, client, simulators, server, scratch })
     }
 
     pub(super) fn fleet(&self) -> &Fleet {
@@ -107,8 +104,8 @@ impl Stage {
         &mut self.client
     }
 
-    pub(super) fn log_path(&self) -> &Path {
-        &self.log.path
+    pub(super) fn log_path(&self) -> PathBuf {
+        self.scratch.log_path()
     }
 
     /// Stops everything, and takes the log away.

@@ -10,6 +10,7 @@ mod columns;
 mod destination;
 mod feedback_columns;
 mod parquet_file;
+mod postgres_source;
 mod pull;
 mod read;
 mod run;

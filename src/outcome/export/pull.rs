@@ -5,12 +5,13 @@
 //! each record once. Nothing is noted here: the puller keeps its cursor.
 
 use std::fmt;
-use std::path::Path;
 use std::str::FromStr;
 
+use super::postgres_source::PostgresSource;
 use super::source::{ExportSource, FeedbackRow, OutcomeRow, Span};
 use super::sqlite_source::SqliteSource;
 use crate::domain::Text;
+use crate::outcome::settings::StoreSettings;
 use crate::outcome::store::OutcomeError;
 
 /// How far a puller is.
@@ -107,19 +108,22 @@ impl Puller {
     /// Opens a log that is there; with no cursor it begins at the beginning. Blocks.
     ///
     /// # Errors
-    /// [`OutcomeError`], which names the file; inside, [`CursorError`] for another log's cursor.
+    /// [`OutcomeError`], which names the place; inside, [`CursorError`] for another log's cursor.
     pub fn open(
-        log: &Path,
+        log: &StoreSettings,
         cursor: Option<Cursor>,
     ) -> Result<Result<Self, CursorError>, OutcomeError> {
-        let source = SqliteSource::open(log)?;
+        let source: Box<dyn ExportSource> = match log {
+            StoreSettings::Sqlite(path) => Box::new(SqliteSource::open(path)?),
+            StoreSettings::Postgres(database) => Box::new(PostgresSource::open(database)?),
+        };
         let log_id = source.log_id()?;
         let start = Cursor { log_id, outcomes: 0, feedback: 0 };
         let cursor = cursor.unwrap_or_else(|| start.clone());
         if cursor.log_id != start.log_id {
             return Ok(Err(CursorError));
         }
-        Ok(Ok(Self { source: Box::new(source), cursor }))
+        Ok(Ok(Self { source, cursor }))
     }
 
     /// The next batch: outcomes while there are any, then feedback; `None` at the end of the log as it

@@ -6,7 +6,6 @@
 //! under the same names. A file is not put when somebody else finished the part meanwhile, since
 //! records of it may have been deleted since. Not here: when to export.
 
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
@@ -14,8 +13,10 @@ use serde::Serialize;
 use super::ExportError;
 use super::destination::{Destination, Place};
 use super::parquet_file::{self, Made};
+use super::postgres_source::PostgresSource;
 use super::source::{ExportSource, Part, Table, file_of};
 use super::sqlite_source::SqliteSource;
+use crate::outcome::settings::StoreSettings;
 
 /// What an export came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
@@ -41,9 +42,12 @@ impl Exporter {
     /// Opens a log that is there, perhaps while a server writes it. Blocks for the time of opening.
     ///
     /// # Errors
-    /// [`ExportError::Log`], which names the file.
-    pub fn open(log: &Path, to: Destination) -> Result<Self, ExportError> {
-        Self::of(SqliteSource::open(log)?, to)
+    /// [`ExportError::Log`], which names the place.
+    pub fn open(log: &StoreSettings, to: Destination) -> Result<Self, ExportError> {
+        match log {
+            StoreSettings::Sqlite(path) => Self::of(SqliteSource::open(path)?, to),
+            StoreSettings::Postgres(database) => Self::of(PostgresSource::open(database)?, to),
+        }
     }
 
     pub(super) fn of(

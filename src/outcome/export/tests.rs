@@ -18,7 +18,7 @@ use crate::outcome::feedback::{Feedback, FeedbackKind};
 use crate::outcome::sqlite::SqliteStore;
 use crate::outcome::store::{OutcomeStore, Write};
 use crate::outcome::upkeep::{Erasure, Retention};
-use crate::outcome::{OutcomeRecord, samples};
+use crate::outcome::{OutcomeRecord, StoreSettings, samples};
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
 
@@ -349,7 +349,8 @@ fn a_puller_goes_on_where_it_was() {
     let mut ids = world.write(600);
     world.rate(ids[0]);
     let pull = |cursor: Option<Cursor>| {
-        let mut puller = Puller::open(&world.log(), cursor).unwrap().unwrap();
+        let mut puller =
+            Puller::open(&StoreSettings::Sqlite(world.log()), cursor).unwrap().unwrap();
         let (mut outcomes, mut feedback, mut last) = (Vec::new(), Vec::new(), None);
         while let Some(batch) = puller.next_batch().unwrap() {
             last = batch.outcomes.last().map(|it| it.cursor.to_string());
@@ -366,7 +367,7 @@ fn a_puller_goes_on_where_it_was() {
     assert_eq!(pull(Some(cursor.clone())), (vec![], vec![], None));
     ids = world.write(1);
     assert_eq!(
-        Puller::open(&world.log(), Some(cursor))
+        Puller::open(&StoreSettings::Sqlite(world.log()), Some(cursor))
             .unwrap()
             .unwrap()
             .next_batch()
@@ -375,5 +376,5 @@ fn a_puller_goes_on_where_it_was() {
         Some(ids[0].to_string())
     );
     let strange = Some("ffff.0.0".parse().unwrap());
-    assert!(Puller::open(&world.log(), strange).unwrap().is_err());
+    assert!(Puller::open(&StoreSettings::Sqlite(world.log()), strange).unwrap().is_err());
 }

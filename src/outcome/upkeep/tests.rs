@@ -3,8 +3,7 @@
 use super::*;
 use crate::domain::Probability;
 use crate::outcome::{
-    Feedback, FeedbackKind, LogSettings, OutcomeAccess, OutcomeLog, OutcomeRecord, PromptPrivacy,
-    samples,
+    Feedback, FeedbackKind, LogSettings, OutcomeLog, OutcomeRecord, PromptPrivacy, samples,
 };
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
@@ -12,8 +11,7 @@ const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
 async fn log_of(records: &[OutcomeRecord]) -> (tempfile::TempDir, OutcomeLog) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("outcomes.db");
-    let (prompts, admin) = (PromptPrivacy::Hash, OutcomeAccess::Refused);
-    let log = OutcomeLog::open(&LogSettings { path, prompts, admin }).unwrap();
+    let log = OutcomeLog::open(&LogSettings::sqlite(path, PromptPrivacy::Hash)).unwrap();
     for record in records {
         log.append(record.clone()).await.unwrap();
     }

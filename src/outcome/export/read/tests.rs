@@ -40,7 +40,11 @@ fn exported(folder: &Path, count: u64) -> String {
     store.write(batch).into_iter().for_each(|it| assert!(it.is_ok(), "{it:?}"));
     let to = folder.join("export").to_str().unwrap().to_owned();
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-    let exporter = Exporter::open(&log, Destination::open(&to).unwrap()).unwrap();
+    let exporter = Exporter::open(
+        &crate::outcome::StoreSettings::Sqlite(log.clone()),
+        Destination::open(&to).unwrap(),
+    )
+    .unwrap();
     runtime.block_on(exporter.run(|_| ())).unwrap();
     to
 }
