@@ -15,7 +15,8 @@
 //! [`telemetry`] counts what happens, for operators. [`pipeline`] is these steps in order. [`api`] is
 //! its gRPC face, [`config`] says what it runs on, [`commands`] is what a person types, [`simulator`]
 //! stands in for providers that cost money, and [`hub`] fetches encoders other than the one in the binary.
-//! [`domain`] holds the nouns, [`catalog`] the models and who serves them. A module names only those
+//! [`domain`] holds the nouns, [`catalog`] the models and who serves them, [`access`] the operator's
+//! callers: their keys, scopes and limits. A module names only those
 //! below it: the steps above know nothing of the ones after them.
 //!
 //! # One word, one meaning
@@ -33,6 +34,7 @@
 //! - **Outcome**: a decision, its attempts and how it ended, as the log keeps it.
 //! - **Artifact**: a trained predictor in files.
 
+pub mod access;
 pub mod api;
 pub mod catalog;
 pub mod commands;

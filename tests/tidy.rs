@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 /// The layers of `pointsman`, lowest first. A module names only modules of rows above its own.
 const LAYERS: [&[&str]; 14] = [
     &["domain"],
-    &["catalog"],
+    &["catalog", "access"],
     &["features", "encoder"],
     &["prediction"],
     &["ranking"],
@@ -26,9 +26,10 @@ const LAYERS: [&[&str]; 14] = [
     &["commands"],
 ];
 /// Modules that name less than their row would let them.
-const NARROW: [(&str, &[&str]); 1] = [("simulator", &["domain"])];
+const NARROW: [(&str, &[&str]); 2] = [("simulator", &["domain"]), ("access", &["domain"])];
 /// What training has no business with: it computes, and calls nobody.
-const NOT_IN_TRAINING: [&str; 5] = ["providers", "dispatch", "telemetry", "pipeline", "api"];
+const NOT_IN_TRAINING: [&str; 6] =
+    ["access", "providers", "dispatch", "telemetry", "pipeline", "api"];
 /// Folders of Rust that is ours.
 const ROOTS: [&str; 7] =
     ["src", "training/src", "tests", "benches", "proto", "examples", "fuzz/targets"];

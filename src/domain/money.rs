@@ -65,6 +65,16 @@ impl Usd {
         self.0 as f64 / PICO_PER_USD
     }
 
+    /// An amount in whole picodollars, as databases keep it.
+    pub const fn from_picousd(picousd: u64) -> Self {
+        Self(picousd)
+    }
+
+    /// The amount in whole picodollars.
+    pub const fn picousd(self) -> u64 {
+        self.0
+    }
+
     /// What is left after paying `spent`; zero when it is more than there was.
     pub fn less(self, spent: Self) -> Self {
         Self(self.0.saturating_sub(spent.0))
