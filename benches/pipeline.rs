@@ -38,6 +38,7 @@ fn call(request: &ChatRequest, policy: &Policy) -> Call {
         session_id: None,
         metadata: BTreeMap::new(),
         faults: Vec::new(),
+        caller: None,
     }
 }
 

@@ -118,6 +118,7 @@ fn call(request: ChatRequest, policy: Policy, session: Option<&str>, after: u64)
         session_id: session.map(str::to_owned),
         metadata: [].into(),
         faults: Vec::new(),
+        caller: None,
     }
 }
 

@@ -125,9 +125,8 @@ async fn what_was_spent_is_on_disk_before_the_answer_and_after_a_restart() {
     let spend = SpendLimits { per_day: Some(Usd::new(1.0).unwrap()), per_month: None };
     scene.store.add(&KeyRow { spend, ..KeyRow::new(&key, "a", "t", NOW_S) }).unwrap();
     scene.gate.refresh().unwrap();
-    let caller = |gate: &Gate| {
-        gate.caller(Some(KeyText::new(key.text.expose_secret()))).unwrap().unwrap()
-    };
+    let caller =
+        |gate: &Gate| gate.caller(Some(KeyText::new(key.text.expose_secret()))).unwrap().unwrap();
     let usd = |it| Usd::new(it).unwrap();
     let asking = caller(&scene.gate);
     asking.purse().reserve(usd(0.75)).unwrap().settle(usd(0.75));

@@ -12,6 +12,7 @@ mod limits;
 mod rate;
 mod scope;
 mod spend;
+mod spending;
 mod store;
 mod writer;
 
@@ -22,6 +23,7 @@ pub use limits::{RateLimits, SpendLimits};
 pub use rate::{OverRate, Rate, Standing};
 pub use scope::{Role, Scope};
 pub use spend::{Exceeded, Payer, Purse, Reservation};
+pub use spending::{SoFar, Spending};
 pub use store::{AccessError, KeyRow, KeyStore, Spent};
 
 /// Milliseconds since 1970 UTC, whenever it is asked.

@@ -48,7 +48,11 @@ pub(super) type Account = (Payer, String);
 
 /// What is left under a limit does not pay a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("what is left of this {}'s {limit} per {} does not pay the call", .payer.as_str(), .window.as_str())]
+#[error(
+    "what is left of this {}'s {limit} per {} does not pay the call",
+    .payer.as_str(),
+    .window.as_str()
+)]
 pub struct Exceeded {
     /// Whose limit.
     pub payer: Payer,
@@ -60,6 +64,18 @@ pub struct Exceeded {
     pub resets_in: Duration,
     /// Whether it would be paid if calls under way cost nothing: then some seconds may be enough.
     pub held: bool,
+}
+
+impl Exceeded {
+    /// The limit's name.
+    pub fn name(&self) -> &'static str {
+        match (self.payer, self.window) {
+            (Payer::Key, Window::Day) => "key_spend_per_day",
+            (Payer::Key, Window::Month) => "key_spend_per_month",
+            (Payer::Team, Window::Day) => "team_spend_per_day",
+            (Payer::Team, Window::Month) => "team_spend_per_month",
+        }
+    }
 }
 
 /// What one account has spent.

@@ -63,8 +63,7 @@ fn a_team_shares_its_limit_and_a_refused_call_reserves_nothing() {
 #[test]
 fn days_and_months_begin_anew() {
     let (ledger, now) = ledger(&[]);
-    let purse =
-        purse(&ledger, "a", limits(Some(1.0), Some(1.5)), SpendLimits::default());
+    let purse = purse(&ledger, "a", limits(Some(1.0), Some(1.5)), SpendLimits::default());
     purse.reserve(usd(1.0)).unwrap().settle(usd(1.0));
     let told = purse.reserve(usd(0.4)).unwrap_err();
     assert_eq!((told.window, told.resets_in), (Window::Day, Duration::from_millis(DAY_MS)));
@@ -86,8 +85,7 @@ fn a_restart_begins_with_what_was_written() {
     let spent = [of(30, 50.0), of(32, 2.0), of(33, 0.25)];
     let ledger = Arc::new(Ledger::new(&spent, now, wake));
     let check = |day: f64, month: f64, wanted: Option<Window>| {
-        let purse =
-            purse(&ledger, "a", limits(Some(day), Some(month)), SpendLimits::default());
+        let purse = purse(&ledger, "a", limits(Some(day), Some(month)), SpendLimits::default());
         assert_eq!(refused(&purse, 0.75).map(|it| it.1), wanted, "{day} {month}");
     };
     check(1.0, 3.0, None);

@@ -5,6 +5,9 @@
 //! codes of a kind stand side by side, so that the faces never disagree; no prompt, answer or key
 //! is in it. Full matches, no wildcard arm.
 
+mod rights;
+mod words;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +20,10 @@ use crate::domain::{Attempt, ChatResponse, FailureClass, Usd, Violation};
 use crate::outcome::OutcomeError;
 use crate::pipeline::{Decision, PipelineError, Routed};
 use crate::ranking::Refusal;
+
+use rights::over_spend;
+pub(super) use rights::{not_permitted, over_rate, unauthenticated};
+use words::all_in_words;
 
 /// What went wrong.
 #[derive(Debug)]
@@ -33,6 +40,8 @@ pub(super) struct Fault {
     pub(super) violations: Vec<Violation>,
     /// Which limit excluded how many, after a refusal.
     pub(super) counts: BTreeMap<String, String>,
+    /// More about it, by name: which limit of whom.
+    pub(super) facts: BTreeMap<&'static str, String>,
     /// What was decided and tried, where it came to that.
     pub(super) tried: Option<Box<Tried>>,
 }
@@ -74,6 +83,12 @@ pub(super) enum Kind {
     TooLarge,
     /// The body is no JSON by its headers.
     MediaType,
+    /// No key was shown that is worth something here.
+    Unauthenticated,
+    /// A key that may not do this.
+    NotPermitted,
+    /// A limit of a key or its team is used up.
+    OverLimit,
     /// Failures were asked for, and the operator does not allow that.
     FaultsRefused,
     /// An artifact is not taken, or there is none to take.
@@ -122,7 +137,11 @@ impl Kind {
             Self::Invalid => (400, Code::InvalidArgument),
             Self::TooLarge => (413, Code::ResourceExhausted),
             Self::MediaType => (415, Code::InvalidArgument),
-            Self::FaultsRefused | Self::OutcomesRefused => (403, Code::PermissionDenied),
+            Self::Unauthenticated => (401, Code::Unauthenticated),
+            Self::OverLimit => (429, Code::ResourceExhausted),
+            Self::NotPermitted | Self::FaultsRefused | Self::OutcomesRefused => {
+                (403, Code::PermissionDenied)
+            }
             Self::UnknownModel | Self::UnknownDecision => (404, Code::NotFound),
             Self::UnknownPath => (404, Code::Unimplemented),
             Self::WrongMethod => (405, Code::Unimplemented),
@@ -149,6 +168,9 @@ impl Kind {
             Self::Invalid
             | Self::TooLarge
             | Self::MediaType
+            | Self::Unauthenticated
+            | Self::NotPermitted
+            | Self::OverLimit
             | Self::FaultsRefused
             | Self::ArtifactRefused
             | Self::OutcomesRefused
@@ -178,6 +200,7 @@ impl Fault {
             retry_ms: kind.retry_after().map(millis),
             violations: Vec::new(),
             counts: BTreeMap::new(),
+            facts: BTreeMap::new(),
             tried: None,
         }
     }
@@ -261,6 +284,7 @@ fn failed(failure: ChainFailure, attempts: &[Attempt]) -> Fault {
             let what = "every candidate is shut after failures";
             (Kind::AllShut, "ALL_SHUT".to_owned(), what)
         }
+        ChainFailure::SpendLimit(exceeded) => return over_spend(&exceeded, attempts),
         ChainFailure::Deadline => (Kind::Deadline, "DEADLINE".to_owned(), "the time ran out"),
         ChainFailure::OverBudget => {
             let what = "what is left of the money pays no candidate";
@@ -336,21 +360,6 @@ fn passes_by_itself(failure: Option<FailureClass>) -> bool {
         )
         | None => false,
     }
-}
-
-fn all_in_words(attempts: &[Attempt]) -> String {
-    let tried: Vec<_> = attempts.iter().map(in_words).collect();
-    if tried.is_empty() { "none".to_owned() } else { tried.join("; ") }
-}
-
-fn in_words(attempt: &Attempt) -> String {
-    let class = attempt.failure.map_or("answered", FailureClass::as_str);
-    let status = attempt.status.map_or(String::new(), |it| format!(" ({it})"));
-    let detail = attempt.detail.as_ref().map_or(String::new(), |it| format!(" ({it})"));
-    format!(
-        "{} {class}{status}{detail} at {:.0} ms for {:.0} ms, {}",
-        attempt.deployment, attempt.start_ms, attempt.total_ms, attempt.cost_usd
-    )
 }
 
 /// A fault of our own while choosing.

@@ -9,9 +9,11 @@ use tokio::time::Instant;
 use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status};
 
+use super::auth::Asker;
 use super::from_proto::{Asked, asked, feedback};
 use super::proto::{self, pointsman_server};
-use super::{deadline, drill, explain, grpc_stream, status, to_proto};
+use super::{deadline, drill, explain, grpc_stream, scope, status, to_proto};
+use crate::catalog::Model;
 use crate::domain::Violation;
 use crate::outcome::FeedbackReceipt;
 use crate::pipeline::{Call, Pipeline, PipelineError, Routed};
@@ -55,8 +57,11 @@ impl pointsman_server::Pointsman for Grpc {
         &self,
         request: Request<proto::RankRequest>,
     ) -> Result<Response<proto::RankResponse>, Status> {
+        let asker = Asker::of(request.extensions());
         let wire = request.into_inner().request.unwrap_or_default();
+        let wishes = policy_of(&wire);
         let asked = self.read(wire, "request").map_err(|it| status::invalid(&it))?;
+        let asked = self.permitted(&asker, &wishes, asked)?;
         let mut ranked = self.rank_all(vec![asked]).await?;
         ranked.pop().map(Response::new).ok_or_else(|| Status::internal("nothing was ranked"))
     }
@@ -65,6 +70,7 @@ impl pointsman_server::Pointsman for Grpc {
         &self,
         request: Request<proto::RankBatchRequest>,
     ) -> Result<Response<proto::RankBatchResponse>, Status> {
+        let asker = Asker::of(request.extensions());
         let requests = request.into_inner().requests;
         let count = requests.len();
         if !(1..=BATCH_MAX).contains(&count) {
@@ -73,8 +79,9 @@ impl pointsman_server::Pointsman for Grpc {
         }
         let (mut all, mut found) = (Vec::with_capacity(count), Vec::new());
         for (at, wire) in requests.into_iter().enumerate() {
+            let wishes = policy_of(&wire);
             match self.read(wire, &format!("requests[{at}]")) {
-                Ok(asked) => all.push(asked),
+                Ok(asked) => all.push(self.permitted(&asker, &wishes, asked)?),
                 Err(violations) => found.extend(violations),
             }
         }
@@ -89,7 +96,9 @@ impl pointsman_server::Pointsman for Grpc {
         &self,
         request: Request<proto::FeedbackRequest>,
     ) -> Result<Response<proto::FeedbackResponse>, Status> {
+        let asker = Asker::of(request.extensions());
         let feedback = feedback(request.into_inner()).map_err(|it| status::invalid(&it))?;
+        scope::may_rate(&asker, feedback.decision, &self.pipeline).await?;
         let receipt = self.pipeline.feedback(feedback).await;
         let newly_stored = match receipt.map_err(|it| status::not_stored(&it))? {
             FeedbackReceipt::Stored => true,
@@ -101,10 +110,12 @@ impl pointsman_server::Pointsman for Grpc {
 
     async fn list_models(
         &self,
-        _request: Request<proto::ListModelsRequest>,
+        request: Request<proto::ListModelsRequest>,
     ) -> Result<Response<proto::ListModelsResponse>, Status> {
-        let models = to_proto::models(self.pipeline.fleet(), &self.pipeline.availability());
-        Ok(Response::new(models))
+        let asker = Asker::of(request.extensions());
+        let seen = |it: &Model| asker.may_see(it);
+        let (fleet, availability) = (self.pipeline.fleet(), self.pipeline.availability());
+        Ok(Response::new(to_proto::models(fleet, &availability, seen)))
     }
 }
 
@@ -119,15 +130,39 @@ impl Grpc {
     fn checked(&self, request: Request<proto::RouteRequest>) -> Result<(Call, bool), Status> {
         let arrived = Instant::now();
         let deadline = deadline::deadline(request.metadata());
+        let asker = Asker::of(request.extensions());
         let wire = request.into_inner();
+        let wishes = policy_of(&wire);
         let faults = drill::requested(&wire.faults, "", &self.pipeline)?;
         let asked = asked(wire, &self.defaults, self.pipeline.fleet());
         let asked = asked.map_err(|it| status::invalid(&it))?;
+        let asked = self.permitted(&asker, &wishes, asked)?;
+        scope::take_tokens(&asker, &asked.request, &self.pipeline)?;
+        let caller = asker.caller().cloned();
         let Asked { request, policy, session_id, request_id, metadata, explain } = asked;
-        Ok((
-            Call { request, policy, arrived, deadline, request_id, session_id, metadata, faults },
-            explain,
-        ))
+        let call = Call {
+            request,
+            policy,
+            arrived,
+            deadline,
+            request_id,
+            session_id,
+            metadata,
+            faults,
+            caller,
+        };
+        Ok((call, explain))
+    }
+
+    /// A request that was read, cut to what its asker may use.
+    fn permitted(
+        &self,
+        asker: &Asker,
+        wishes: &proto::RouteRequest,
+        asked: Asked,
+    ) -> Result<Asked, Status> {
+        let policy = scope::permitted(asker, wishes, asked.policy, &self.pipeline)?;
+        Ok(Asked { policy, ..asked })
     }
 
     /// Reads a request that stands inside another message, at `path`.
@@ -147,6 +182,12 @@ impl Grpc {
         let ranked = ranked.unwrap_or_else(|ended| Err(ended.into()));
         ranked.map_err(|it| status::broken(&it))
     }
+}
+
+/// What of a request names models and policies; reading takes the rest.
+fn policy_of(wire: &proto::RouteRequest) -> proto::RouteRequest {
+    let (candidates, preference) = (wire.candidates.clone(), wire.preference.clone());
+    proto::RouteRequest { candidates, preference, ..Default::default() }
 }
 
 fn rank_one(pipeline: &Pipeline, asked: &Asked) -> Result<proto::RankResponse, PipelineError> {

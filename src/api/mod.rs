@@ -8,6 +8,7 @@
 mod admin;
 mod admin_key;
 mod artifact;
+mod auth;
 mod chat_from_proto;
 mod deadline;
 mod drill;
@@ -21,6 +22,7 @@ mod life;
 mod outcomes;
 mod policy;
 pub mod proto;
+mod scope;
 mod serve;
 mod serve_admin;
 mod status;

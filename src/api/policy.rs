@@ -135,7 +135,8 @@ fn candidates(
     deny.extend(names("candidates.deny", &wire.deny, fleet, found));
     let order = names("candidates.order", &wire.order, fleet, found);
     let order = if order.is_empty() { defaults.order.clone() } else { Order::Given(order) };
-    Candidates { allow: both_allow(&defaults.allow, asked, found), deny, order }
+    let allow = both_allow(&defaults.allow, asked, found);
+    Candidates { allow, deny, order, permitted: defaults.permitted.clone() }
 }
 
 fn both_allow(

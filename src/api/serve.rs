@@ -7,6 +7,7 @@
 use std::any::Any;
 use std::sync::Arc;
 
+use axum::middleware;
 use tokio::net::TcpListener;
 use tonic::body::Body;
 use tonic::service::Routes;
@@ -14,11 +15,13 @@ use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tower_http::catch_panic::CatchPanicLayer;
 
+use super::auth::{self, Door};
 use super::grpc::Grpc;
 use super::http::Face;
 use super::life::{Life, Phase};
 use super::proto::pointsman_server::PointsmanServer;
 use super::{proto, status};
+use crate::access::Gate;
 use crate::pipeline::Pipeline;
 use crate::ranking::Policy;
 
@@ -40,7 +43,8 @@ pub enum ServeError {
 }
 
 /// Serves until `life` says [`Phase::Stopping`], and then until the last request under way has its
-/// answer. From [`Phase::Leaving`] on its health checks say that nobody new should come.
+/// answer. From [`Phase::Leaving`] on its health checks say that nobody new should come. With a `gate`
+/// callers show their keys there.
 ///
 /// # Errors
 /// [`ServeError`] when it cannot start or the listener fails.
@@ -49,11 +53,13 @@ pub async fn serve(
     pipeline: Arc<Pipeline>,
     defaults: Policy,
     life: Life,
+    gate: Option<Arc<Gate>>,
 ) -> Result<(), ServeError> {
     let (reporter, health) = tonic_health::server::health_reporter();
     reporter.set_serving::<PointsmanServer<Grpc>>().await;
     let face =
         Face { pipeline: Arc::clone(&pipeline), defaults: defaults.clone(), life: life.clone() };
+    let door = Arc::new(Door { gate, pipeline: Arc::clone(&pipeline) });
     let service = PointsmanServer::new(Grpc { pipeline, defaults })
         .max_decoding_message_size(REQUEST_BYTES_MAX);
     let stopping = async move {
@@ -68,6 +74,7 @@ pub async fn serve(
         .add_service(reflection(&own).build_v1alpha()?)
         .add_service(service);
     let routes = super::http::routes(face, grpc.into_axum_router());
+    let routes = routes.layer(middleware::from_fn_with_state(door, auth::let_in));
     // A piece of an answer that waits for the acknowledgement of the one before comes 40 ms late. The
     // builder's own `tcp_nodelay` does not reach connections that are accepted elsewhere.
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));

@@ -24,10 +24,12 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use super::admin::Admin;
 use super::admin_key::AdminKey;
+use super::auth::{self, is_grpc};
 use super::http::{Face, admin_health};
 use super::life::{Life, Phase};
 use super::proto::pointsman_admin_server::PointsmanAdminServer;
 use super::serve::{ServeError, after_panic, reflection};
+use crate::access::Gate;
 use crate::pipeline::Pipeline;
 use crate::ranking::Policy;
 use crate::telemetry::Exposition;
@@ -35,7 +37,7 @@ use crate::telemetry::Exposition;
 /// Most requests at the same time on one connection: operators and one scraper.
 const STREAMS_MAX: u32 = 64;
 
-/// Serves until `life` is over.
+/// Serves until `life` is over. Where there is a key, those of `gate` that are an operator's open it too.
 ///
 /// # Errors
 /// [`ServeError`] when it cannot start or the listener fails.
@@ -44,9 +46,11 @@ pub async fn serve_admin(
     key: Option<AdminKey>,
     pipeline: Arc<Pipeline>,
     life: Life,
+    gate: Option<Arc<Gate>>,
 ) -> Result<(), ServeError> {
     let over = life.clone().reached(Phase::Over);
-    let routes = routes(key, pipeline, life)?;
+    let lock = key.map(|key| Lock { key, gate, pipeline: Arc::clone(&pipeline) });
+    let routes = routes(lock, pipeline, life)?;
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
     Server::builder()
         .accept_http1(true)
@@ -58,11 +62,7 @@ pub async fn serve_admin(
     Ok(())
 }
 
-fn routes(
-    key: Option<AdminKey>,
-    pipeline: Arc<Pipeline>,
-    life: Life,
-) -> Result<Router, ServeError> {
+fn routes(lock: Option<Lock>, pipeline: Arc<Pipeline>, life: Life) -> Result<Router, ServeError> {
     let admin = PointsmanAdminServer::new(Admin { pipeline: Arc::clone(&pipeline) });
     let own = ["pointsman.v1.PointsmanAdmin"];
     let grpc = Routes::new(admin)
@@ -72,8 +72,8 @@ fn routes(
     let metrics = Router::new().route("/metrics", get(metrics)).with_state(Arc::clone(&face));
     let whole = grpc.into_axum_router().merge(metrics).merge(admin_health(face));
     let whole = whole.fallback(unknown_path);
-    Ok(match key {
-        Some(key) => whole.layer(middleware::from_fn_with_state(Arc::new(key), ask_for_key)),
+    Ok(match lock {
+        Some(lock) => whole.layer(middleware::from_fn_with_state(Arc::new(lock), ask_for_key)),
         None => whole,
     })
 }
@@ -89,15 +89,35 @@ async fn metrics(State(face): State<Arc<Face>>, headers: HeaderMap) -> Response<
     response
 }
 
-/// Lets nobody through who does not show the key.
+/// What opens the listener.
+struct Lock {
+    /// Its own key.
+    key: AdminKey,
+    /// Knows which callers' keys are an operator's.
+    gate: Option<Arc<Gate>>,
+    /// Counts who is turned away.
+    pipeline: Arc<Pipeline>,
+}
+
+impl Lock {
+    /// Whether either key is shown. Both are looked at, whichever it is.
+    fn opens(&self, headers: &HeaderMap) -> bool {
+        let gate = self.gate.as_ref().zip(auth::shown(headers));
+        let operator = gate.is_some_and(|(gate, shown)| gate.is_admin(shown));
+        self.key.is_shown(headers) | operator
+    }
+}
+
+/// Lets nobody through who does not show a key.
 async fn ask_for_key(
-    State(key): State<Arc<AdminKey>>,
+    State(lock): State<Arc<Lock>>,
     request: Request,
     next: Next,
 ) -> Response<Body> {
-    if key.is_shown(request.headers()) {
+    if lock.opens(request.headers()) {
         return next.run(request).await;
     }
+    lock.pipeline.metrics().auth_refused("not_admin");
     let message = "this listener wants its key: `authorization: Bearer KEY`";
     if is_grpc(request.headers()) {
         return Status::unauthenticated(message).into_http();
@@ -114,11 +134,6 @@ async fn unknown_path(headers: HeaderMap) -> Response<Body> {
         return Status::unimplemented(message).into_http();
     }
     refuse(StatusCode::NOT_FOUND, "UNKNOWN_PATH", message)
-}
-
-fn is_grpc(headers: &HeaderMap) -> bool {
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|it| it.to_str().ok());
-    kind.is_some_and(|it| it.starts_with("application/grpc"))
 }
 
 /// An error in OpenAI's shape, as everywhere else.

@@ -61,10 +61,13 @@ impl From<Fault> for Status {
             let detail = bad_request(&fault.violations);
             details.push(any("type.googleapis.com/google.rpc.BadRequest", &detail));
         }
-        if let Some(tried) = fault.tried {
+        if fault.tried.is_some() || !fault.facts.is_empty() {
             let mut metadata: std::collections::HashMap<_, _> = fault.counts.into_iter().collect();
-            metadata.insert("decision_id".into(), tried.decision.id.to_string());
-            metadata.insert("attempts".into(), tried.attempts.len().to_string());
+            metadata.extend(fault.facts.into_iter().map(|(name, it)| (name.to_owned(), it)));
+            if let Some(tried) = &fault.tried {
+                metadata.insert("decision_id".into(), tried.decision.id.to_string());
+                metadata.insert("attempts".into(), tried.attempts.len().to_string());
+            }
             let reason = fault.reason.clone();
             let info = pb::ErrorInfo { reason, domain: DOMAIN.into(), metadata };
             details.push(any("type.googleapis.com/google.rpc.ErrorInfo", &info));
@@ -73,6 +76,8 @@ impl From<Fault> for Status {
                 let detail = pb::RetryInfo { retry_delay };
                 details.push(any("type.googleapis.com/google.rpc.RetryInfo", &detail));
             }
+        }
+        if let Some(tried) = fault.tried {
             details.push(any(FAILURE_URL, &shortened(route_failure(fault.reason, &tried))));
         }
         status(code, fault.message, details)

@@ -4,7 +4,7 @@
 //! variant needs a name on the wire before it compiles. Not here: errors (see [`super::status`]).
 
 use super::proto::{self, part::Content};
-use crate::catalog::{Deployment, Fleet};
+use crate::catalog::{Deployment, Fleet, Model};
 use crate::dispatch::ChainEnd;
 use crate::domain::{
     Attempt, ChatResponse, DeploymentId, FailureClass, FinishReason, Reasoning, Seal, Text,
@@ -129,6 +129,7 @@ fn limit(of: &Exclusion) -> proto::Limit {
         Exclusion::Window { .. } => proto::Limit::ContextWindow,
         Exclusion::Unavailable(_) => proto::Limit::Unavailable,
         Exclusion::NotAllowed => proto::Limit::NotAllowed,
+        Exclusion::NotPermitted => proto::Limit::KeyScope,
         Exclusion::Cost { .. } => proto::Limit::MaxCostUsd,
         Exclusion::Latency { .. } => proto::Limit::MaxLatencyMs,
         Exclusion::Ttft { .. } => proto::Limit::MaxTtftMs,
@@ -234,9 +235,13 @@ fn reasoning(of: Reasoning) -> proto::ReasoningBlock {
     proto::ReasoningBlock { text, seal: of.seal.as_ref().map(Seal::to_wire) }
 }
 
-/// The fleet by model, with what cannot be called now and why.
-pub(super) fn models(fleet: &Fleet, availability: &Availability) -> proto::ListModelsResponse {
-    let models = fleet.models().into_iter().map(|model| {
+/// The models of the fleet that are to be seen, with what cannot be called now and why.
+pub(super) fn models(
+    fleet: &Fleet,
+    availability: &Availability,
+    seen: impl Fn(&Model) -> bool,
+) -> proto::ListModelsResponse {
+    let models = fleet.models().into_iter().filter(|it| seen(it)).map(|model| {
         let own = fleet.deployments().iter().filter(|it| it.model.name == model.name);
         proto::Model {
             name: model.name.to_string(),
@@ -291,6 +296,7 @@ mod tests {
             Exclusion::Window { needed_tokens: 2, window_tokens: 1 },
             Exclusion::Unavailable(Unavailable::NoKey("X".into())),
             Exclusion::NotAllowed,
+            Exclusion::NotPermitted,
             Exclusion::Cost { chance: half, likely_usd: 1.0 },
             Exclusion::Latency { chance: half, likely_ms: 1.0 },
             Exclusion::Ttft { chance: half, likely_ms: 1.0 },
@@ -368,7 +374,7 @@ mod tests {
         let mut availability = Availability::default();
         let first = fleet.deployments()[0].id.clone();
         availability.mark(first, Unavailable::NoKey("OPENAI_API_KEY".into()));
-        let models = models(&fleet, &availability).models;
+        let models = models(&fleet, &availability, |_| true).models;
         assert_eq!(models.len(), 2);
         let deployment = &models[0].deployments[0];
         assert_eq!(deployment.unavailable.as_deref(), Some("no API key in OPENAI_API_KEY"));

@@ -6,6 +6,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use crate::access::AccessError;
 use crate::api::ServeError;
 use crate::catalog::{CatalogError, FleetError};
 use crate::config::Problems;
@@ -52,6 +53,15 @@ pub enum CommandError {
     /// The outcome log.
     #[error("the outcome log cannot be opened")]
     Outcome(#[from] OutcomeError),
+    /// The store of API keys.
+    #[error(transparent)]
+    Access(#[from] AccessError),
+    /// A key that is not there, or was revoked before; by its id.
+    #[error("there is no key {0} in use")]
+    NoSuchKey(String),
+    /// The system gave no random bytes.
+    #[error("the system gives no random bytes to make a key of")]
+    NoRandomness,
     /// An encoder from elsewhere.
     #[error(transparent)]
     Hub(#[from] HubError),

@@ -1,4 +1,4 @@
-//! What a person types: `pointsman serve | check | rank | route | export | outcomes | artifact | ...`.
+//! What a person types: `pointsman serve | check | rank | route | export | outcomes | keys | ...`.
 //!
 //! In: [`args::Cli`]. Out: an exit code, text on standard output, logs and errors on standard
 //! error. Invariant: the topmost layer: nothing imports it but `main.rs`; it puts parts together
@@ -14,6 +14,7 @@ pub mod demo;
 mod error;
 mod export;
 mod faults;
+mod keys;
 mod models;
 mod operator;
 mod outcomes;
@@ -50,6 +51,7 @@ pub async fn run(cli: Cli, out: &mut dyn Write, paint: Paint) -> Result<ExitCode
         Command::Outcomes(it) => outcomes::outcomes(&it, out).await.map(|()| ExitCode::SUCCESS),
         Command::Faults(it) => faults::faults(&it, out).await.map(|()| ExitCode::SUCCESS),
         Command::Artifact(it) => artifact::artifact(&it, out).await.map(|()| ExitCode::SUCCESS),
+        Command::Keys(it) => keys::keys(&it, out).map(|()| ExitCode::SUCCESS),
         Command::Models(it) => models::models(&it, out).await,
         Command::Simulate(it) => simulate::simulate(&it, out).await.map(|()| ExitCode::SUCCESS),
         Command::Demo(it) => demo::demo(&it, out, paint).await.map(|()| ExitCode::SUCCESS),

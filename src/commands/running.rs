@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::CommandError;
+use crate::access::Gate;
 use crate::api::{self, AdminKey, Life, LifeTeller, Phase, ServeError};
 use crate::config::Draining;
 use crate::pipeline::Pipeline;
@@ -31,6 +32,8 @@ pub(super) struct Fronts {
     pub(super) main: TcpListener,
     /// Operators, and the key that they show.
     pub(super) admin: Option<(TcpListener, Option<AdminKey>)>,
+    /// Where callers show their keys, if they have to.
+    pub(super) gate: Option<Arc<Gate>>,
 }
 
 /// A server.
@@ -49,9 +52,11 @@ impl Running {
         let own = |life: &Life| (Arc::clone(&pipeline), life.clone());
         let admin = fronts.admin.map(|(listener, key)| {
             let (pipeline, life) = own(&life);
-            tokio::spawn(api::serve_admin(listener, key, pipeline, life))
+            let gate = fronts.gate.clone();
+            tokio::spawn(api::serve_admin(listener, key, pipeline, life, gate))
         });
-        let main = tokio::spawn(api::serve(fronts.main, Arc::clone(&pipeline), policy, life));
+        let (own, gate) = (Arc::clone(&pipeline), fronts.gate);
+        let main = tokio::spawn(api::serve(fronts.main, own, policy, life, gate));
         Self { teller, main, admin, pipeline }
     }
 

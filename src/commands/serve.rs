@@ -8,6 +8,7 @@
 use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
@@ -18,7 +19,8 @@ use super::chores::Chores;
 use super::running::{Fronts, Running};
 use super::stop::{Signal, Signals};
 use super::{CommandError, artifact};
-use crate::config::{self, AdminListener, Config, Draining};
+use crate::access::{self, Demand, Gate};
+use crate::config::{self, AdminListener, Config, Draining, KeysPlan};
 use crate::pipeline::{Artifacts, WATCH_EVERY};
 
 pub(super) async fn serve(args: &ServeArgs, out: &mut dyn Write) -> Result<(), CommandError> {
@@ -47,11 +49,14 @@ pub(super) async fn serve(args: &ServeArgs, out: &mut dyn Write) -> Result<(), C
     for line in chores.found() {
         writeln!(out, "{line}")?;
     }
-    let fronts = bind(listen, admin, out).await?;
+    let gate = gate(&config.keys, listen, out)?;
+    let fronts = Fronts { gate: gate.clone(), ..bind(listen, admin, out).await? };
     let mut signals = Signals::listen()?;
     let (tell, stopping) = watch::channel(false);
     let watched = Arc::downgrade(pipeline.artifacts());
     let watching = AbortOnDropHandle::new(tokio::spawn(Artifacts::watch(watched, WATCH_EVERY)));
+    let keys = gate.as_ref().map(|it| Gate::watch(Arc::downgrade(it), access::WATCH_EVERY));
+    let keys = keys.map(|it| AbortOnDropHandle::new(tokio::spawn(it)));
     let chores = AbortOnDropHandle::new(tokio::spawn(chores.run(stopping)));
     let mut running = Running::start(fronts, pipeline, config.policy);
     let signal = tokio::select! {
@@ -65,7 +70,10 @@ pub(super) async fn serve(args: &ServeArgs, out: &mut dyn Write) -> Result<(), C
         _ = signals.next() => Err(CommandError::CutShort),
     };
     // They may be dropped at any moment.
-    drop((chores, watching));
+    drop((chores, watching, keys));
+    if let Some(gate) = gate {
+        gate.settle().await;
+    }
     ended
 }
 
@@ -86,7 +94,6 @@ async fn bind(
 ) -> Result<Fronts, CommandError> {
     let main = assemble::bind(listen, "--listen").await?;
     let address = main.local_addr()?;
-    warn_unless_loopback(address);
     let admin = match admin {
         None => None,
         Some(AdminListener { listen, key }) => {
@@ -99,7 +106,7 @@ async fn bind(
     };
     writeln!(out, "listening on http://{address} (gRPC without TLS); Ctrl-C stops")?;
     out.flush()?;
-    Ok(Fronts { main, admin })
+    Ok(Fronts { main, admin, gate: None })
 }
 
 /// Nobody has to notice that a terminal's server leaves.
@@ -110,12 +117,43 @@ fn draining(of: Draining, signal: Signal) -> Draining {
     }
 }
 
-fn warn_unless_loopback(address: SocketAddr) {
-    if !address.ip().is_loopback() {
-        tracing::warn!(
+/// Where callers show their keys, if they have to there.
+fn gate(
+    keys: &KeysPlan,
+    listen: SocketAddr,
+    out: &mut dyn Write,
+) -> Result<Option<Arc<Gate>>, CommandError> {
+    let demand = keys.demand(listen);
+    warn_unless_loopback(listen, demand);
+    let Some(demand) = demand else { return Ok(None) };
+    let since = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let gate = Gate::open(&keys.store, demand, Arc::new(move || since().as_millis() as u64))?;
+    let asked = match demand {
+        Demand::Required => "required",
+        Demand::Optional => "not required, and looked at where they are shown",
+    };
+    let (usable, store) = (gate.usable_keys(), keys.store.display());
+    writeln!(out, "API keys: {asked}; {usable} in use, in {store}")?;
+    if usable == 0 && demand == Demand::Required {
+        writeln!(out, "warning: nobody can ask anything yet; `pointsman keys create` makes a key")?;
+    }
+    Ok(Some(Arc::new(gate)))
+}
+
+fn warn_unless_loopback(address: SocketAddr, demand: Option<Demand>) {
+    if address.ip().is_loopback() {
+        return;
+    }
+    match demand {
+        Some(Demand::Required) => tracing::warn!(
+            %address,
+            "LISTENING OFF LOOPBACK without TLS: keys can be read on the way; put a proxy in front"
+        ),
+        Some(Demand::Optional) | None => tracing::warn!(
             %address,
             "LISTENING OFF LOOPBACK: there is no TLS and no caller is asked who he is, so whoever \
-             reaches this port spends your money; put a proxy in front that does both"
-        );
+             reaches this port spends your money; leave out `required = false` under [keys], or put a \
+             proxy in front that does both"
+        ),
     }
 }

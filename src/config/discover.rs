@@ -5,6 +5,7 @@
 
 use super::connections::{Connections, Env};
 use super::keeping::Keeping;
+use super::keys::KeysPlan;
 use super::problems::Problems;
 use super::server::{AdminListener, RawServer};
 use super::{Config, outcomes, resolve};
@@ -25,6 +26,7 @@ pub(super) fn discover(
     Ok(Config {
         listen: server.listen,
         admin: server.admin_listen.map(|listen| AdminListener { listen, key: None }),
+        keys: KeysPlan::default(),
         draining: server.draining,
         policy: Policy::default(),
         providers: resolve::reached(&fleet, &connections),

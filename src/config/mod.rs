@@ -8,6 +8,7 @@ mod connections;
 mod discover;
 mod fleet;
 mod keeping;
+mod keys;
 mod outcomes;
 mod place;
 mod policy;
@@ -35,6 +36,7 @@ use crate::providers::{Provider, ProviderRow, builtin_rows};
 use crate::ranking::{Availability, Policy};
 
 pub use keeping::{ExportPlan, HoldUnexported, Keeping};
+pub use keys::{KEYS_STORE_DEFAULT, KeysPlan};
 pub use problems::{Fault, Place, Problem, Problems};
 pub use server::{AdminListener, Draining, LogForm, admin_may_listen, log_form};
 
@@ -44,6 +46,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where operators look; `None`: nowhere.
     pub admin: Option<AdminListener>,
+    /// Whether callers need a key, and where keys are.
+    pub keys: KeysPlan,
     /// How long stopping may take.
     pub draining: Draining,
     /// What is wanted of a request that says nothing itself.

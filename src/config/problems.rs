@@ -130,6 +130,9 @@ pub enum Fault {
     /// Not a place where outcomes can be kept.
     #[error("must be \"sqlite://path/of/file.db\" or \"postgres://user@host/database\"")]
     Store,
+    /// Not a place where keys can be kept.
+    #[error("must be \"sqlite://path/of/keys.db\"")]
+    KeyStore,
     /// The URL of a database that cannot be used.
     #[error(transparent)]
     Database(#[from] PostgresUrlError),

@@ -7,6 +7,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use super::keeping::{self, Keeping};
+use super::keys::{self, KeysPlan};
 use super::outcomes::{self, RawOutcomes};
 use super::policy;
 use super::problems::{Fault, Place};
@@ -22,6 +23,7 @@ use crate::ranking::Policy;
 
 pub(super) struct RawConfig {
     pub(super) server: RawServer,
+    pub(super) keys: KeysPlan,
     pub(super) policy: Policy,
     pub(super) timeouts: Timeouts,
     pub(super) providers: Vec<RawProvider>,
@@ -110,6 +112,7 @@ impl RawFigures {
 pub(super) fn read(mut root: Section<'_>) -> RawConfig {
     let server = server::read(root.section("server"));
     server::read_telemetry(root.section("telemetry"));
+    let keys = keys::read(root.section("keys"));
     let artifacts = artifacts(&mut root);
     let (mut policy, timeouts) = policy::read(root.section("policy"));
     policy.exploration = policy::exploration(root.section("exploration"));
@@ -128,6 +131,7 @@ pub(super) fn read(mut root: Section<'_>) -> RawConfig {
     }
     let raw = RawConfig {
         server,
+        keys,
         policy,
         timeouts,
         providers: root.sections("provider").into_iter().map(provider).collect(),

@@ -15,6 +15,7 @@ use super::raw::{self, KeyPlace};
 use super::section::{Ledger, Section};
 use super::server;
 use super::{Config, toml_table};
+use crate::access::Demand;
 use crate::catalog::{Catalog, Deployment, Fleet};
 use crate::outcome::OutcomeAccess;
 use crate::pipeline::FaultPolicy;
@@ -62,9 +63,17 @@ pub(super) fn resolve(
     if log.admin == OutcomeAccess::Allowed {
         found.push("warning: callers may read and delete outcomes ([outcomes] admin_calls)".into());
     }
+    if raw.keys.demand(raw.server.listen) == Some(Demand::Optional)
+        && !raw.server.listen.ip().is_loopback()
+    {
+        found.push(
+            "warning: whoever reaches this server may use it ([keys] required = false)".into(),
+        );
+    }
     Ok(Config {
         listen: raw.server.listen,
         admin,
+        keys: raw.keys,
         draining: raw.server.draining,
         policy: raw.policy,
         providers: reached(&fleet, &connections),

@@ -5,6 +5,7 @@
 //! admitted by [`Health`](super::Health), is recorded once and told to it, and none outlives its
 //! timeout. Dropping the future drops the call under way.
 
+mod pay;
 mod race;
 mod record;
 
@@ -17,6 +18,7 @@ use super::health::{Admission, InFlight, PROBE_RECHECK};
 use super::next::{Left, Retry, Skipped, Step, Tried, next_step};
 use super::timing::{Awaited, Backoff, SHUT_WAIT_MAX};
 use super::{COME_BACK_AFTER, ChainEnd, ChainFailure, Dispatched, Plan};
+use crate::access::{Exceeded, Reservation};
 use crate::domain::{Again, Attempt, Timeouts, Usd};
 use crate::providers::CallFailure;
 use crate::ranking::Ranked;
@@ -30,6 +32,10 @@ pub(super) struct Chain<'a> {
     backoff: Backoff,
     tried: Vec<Tried>,
     shut: Vec<FoundShut>,
+    /// Whom the caller's purse did not pay when their turn came.
+    unpaid: Vec<Unpaid>,
+    /// What is set aside for the attempts under way.
+    reserved: Vec<Reserved<'a>>,
     /// How long nobody was called, for want of anyone who could be.
     waited: Duration,
     /// Who asked to be left alone, and until when, on the health's clock.
@@ -65,6 +71,19 @@ pub(super) struct Success<'a, T> {
     pub(super) counted: Option<InFlight<'a>>,
 }
 
+/// A candidate that the caller's purse does not pay.
+#[derive(Debug, Clone, Copy)]
+struct Unpaid {
+    at: usize,
+    why: Exceeded,
+}
+
+/// Money set aside for an attempt.
+struct Reserved<'a> {
+    ranked: &'a Ranked,
+    money: Reservation,
+}
+
 /// A candidate that was not admitted.
 #[derive(Debug, Clone, Copy)]
 struct FoundShut {
@@ -80,7 +99,7 @@ impl<'a> Chain<'a> {
         let walk = plan.ranking.walk(plan.policy.fallback.candidates_max).collect();
         let backoff = Backoff::new(seed);
         let (tried, shut, asked, attempts) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let under_way = Vec::new();
+        let (under_way, unpaid, reserved) = (Vec::new(), Vec::new(), Vec::new());
         let (set_aside, begun, waited) = (None, 0, Duration::ZERO);
         Self {
             plan,
@@ -88,6 +107,8 @@ impl<'a> Chain<'a> {
             backoff,
             tried,
             shut,
+            unpaid,
+            reserved,
             asked,
             waited,
             awaited,
@@ -127,7 +148,8 @@ impl<'a> Chain<'a> {
         F: Future<Output = Result<T, CallFailure>>,
     {
         // Ends: each round adds to `tried`, where nobody is more than twice; or finds someone shut, who is
-        // asked for again after a pause, of which there is only so much; or finds the time gone.
+        // asked for again after a pause, of which there is only so much; or finds someone whom the
+        // purse does not pay, who is not asked for again; or finds the time gone.
         loop {
             let (at, pause, longest) = match self.step() {
                 Step::Try { at, pause, timeout } => (at, pause, timeout),
@@ -140,7 +162,8 @@ impl<'a> Chain<'a> {
                 }
             }
             let longest = longest.min(self.time_left());
-            if longest.is_zero() || !self.is_admitted(at) {
+            if longest.is_zero() || !self.is_paid(at) || !self.is_admitted(at) {
+                self.give_back(at);
                 if self.tried.iter().any(|it| it.at == at) {
                     self.plan.health.give_back_retry(self.plan.health.now());
                 }
@@ -158,8 +181,9 @@ impl<'a> Chain<'a> {
         let now = self.plan.health.now();
         let spare = SHUT_WAIT_MAX.saturating_sub(self.waited);
         let wait = |it: &FoundShut| Some(it.again.saturating_sub(now)).filter(|it| *it <= spare);
-        let skipped: Vec<_> =
-            self.shut.iter().map(|it| Skipped { at: it.at, wait: wait(it) }).collect();
+        let shut = self.shut.iter().map(|it| Skipped { at: it.at, wait: wait(it) });
+        let unpaid = self.unpaid.iter().map(|it| Skipped { at: it.at, wait: None });
+        let skipped: Vec<_> = shut.chain(unpaid).collect();
         let (left, fallback) = (self.left(), &self.plan.policy.fallback);
         let step = |left| next_step(&self.walk, &self.tried, &skipped, left, fallback);
         match step(left) {
@@ -168,7 +192,7 @@ impl<'a> Chain<'a> {
             {
                 step(Left { retry: Retry::Spent, ..left })
             }
-            Step::Stop(ChainFailure::Exhausted) if self.tried.is_empty() => self.all_shut(),
+            Step::Stop(ChainFailure::Exhausted) => self.nobody_left(),
             step => step,
         }
     }
@@ -193,12 +217,16 @@ impl<'a> Chain<'a> {
         false
     }
 
-    /// The end of a chain that called nobody.
-    fn all_shut(&self) -> Step {
-        if self.shut.is_empty() {
-            return Step::Stop(ChainFailure::Exhausted);
-        }
-        Step::Stop(ChainFailure::AllShut { retry_in: self.retry_in() })
+    /// The end of a chain: for want of money where that kept anyone from being called, or because
+    /// nobody could be called at all.
+    fn nobody_left(&self) -> Step {
+        Step::Stop(match self.unpaid.first() {
+            Some(it) => ChainFailure::SpendLimit(it.why),
+            None if self.tried.is_empty() && !self.shut.is_empty() => {
+                ChainFailure::AllShut { retry_in: self.retry_in() }
+            }
+            None => ChainFailure::Exhausted,
+        })
     }
 
     /// When the first of those found ill may be asked again.
@@ -233,6 +261,8 @@ impl<'a> Chain<'a> {
         }
         let shut = self.shut.iter();
         self.shut = shut.filter_map(|it| Some(FoundShut { at: place(it.at)?, ..*it })).collect();
+        let unpaid = self.unpaid.iter();
+        self.unpaid = unpaid.filter_map(|it| Some(Unpaid { at: place(it.at)?, ..*it })).collect();
         self.asked = self.asked.iter().filter_map(|it| Some((place(it.0)?, it.1))).collect();
         self.walk = kept.into_iter().map(|at| self.walk[at]).collect();
     }

@@ -35,7 +35,7 @@ impl Town {
         let request = &ChatRequest::from_prompt("hello");
         let (ranking, policy, health) = (&self.ranking, &self.policy, &self.health);
         let (arrived, max_latency) = (Instant::now(), policy.budget.max_latency);
-        let plan = Plan { ranking, policy, request, health, arrived, max_latency };
+        let plan = Plan { ranking, policy, request, health, arrived, max_latency, purse: None };
         run(plan, script, 7, std::future::pending()).await
     }
 
@@ -195,7 +195,7 @@ async fn who_leaves_gives_the_probe_back() {
     let request = &ChatRequest::from_prompt("hello");
     let (ranking, policy, health) = (&town.ranking, &town.policy, &town.health);
     let (arrived, max_latency) = (Instant::now(), policy.budget.max_latency);
-    let plan = Plan { ranking, policy, request, health, arrived, max_latency };
+    let plan = Plan { ranking, policy, request, health, arrived, max_latency, purse: None };
     let left = run(plan, &script, 7, tokio::time::sleep(seconds(1))).await;
     assert_eq!(failure(&left), Some(ChainFailure::Cancelled));
     assert_eq!(town.phase(0), Phase::Due);

@@ -42,7 +42,15 @@ fn spent(ranking: &Ranking) -> Health {
 async fn play(policy: &Policy, script: &Script, health: impl Fn(&Ranking) -> Health) -> Dispatched {
     let (ranking, request) = (&ranking(&[FIGURES; 3]), &ChatRequest::from_prompt("hello"));
     let (arrived, max_latency) = (Instant::now(), policy.budget.max_latency);
-    let plan = Plan { ranking, policy, request, health: &health(ranking), arrived, max_latency };
+    let plan = Plan {
+        ranking,
+        policy,
+        request,
+        health: &health(ranking),
+        arrived,
+        max_latency,
+        purse: None,
+    };
     run(plan, script, 7, std::future::pending()).await
 }
 
@@ -138,7 +146,7 @@ async fn a_stream_is_hedged_until_its_first_token() {
         let (ranking, request) = (&ranking(&[FIGURES; 2]), &ChatRequest::from_prompt("hello"));
         let (policy, arrived) = (&hedged(), Instant::now());
         let (health, max_latency) = (&spent(ranking), policy.budget.max_latency);
-        let plan = Plan { ranking, policy, request, health, arrived, max_latency };
+        let plan = Plan { ranking, policy, request, health, arrived, max_latency, purse: None };
         let (events, _pieces) = mpsc::channel(EVENTS_MAX);
         let dispatched = stream(plan, &script, 7, &events).await;
         assert_eq!(script.models(), wanted);
@@ -167,7 +175,7 @@ async fn calls_count_as_under_way_until_they_end() {
     let (policy, health) = (&hedged(), &spent(ranking));
     let plan = || {
         let (arrived, max_latency) = (Instant::now(), policy.budget.max_latency);
-        Plan { ranking, policy, request, health, arrived, max_latency }
+        Plan { ranking, policy, request, health, arrived, max_latency, purse: None }
     };
     // The first hangs, the second begins beside it and answers.
     let script = Script::new(vec![vec![hangs()], after(ms(400), answers())]);

@@ -20,6 +20,8 @@ mod hedge_tests;
 mod money_tests;
 mod next;
 mod passage;
+#[cfg(test)]
+mod purse_tests;
 mod resume;
 #[cfg(test)]
 mod resume_tests;
@@ -30,11 +32,13 @@ mod stream_tests;
 #[cfg(test)]
 mod tests;
 mod timing;
+mod worst;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::access::{Exceeded, Purse};
 use crate::catalog::Deployment;
 use crate::domain::{Attempt, ChatRequest, ChatResponse, FailureClass, Seam, Usage, Usd};
 use crate::ranking::{Policy, Ranking};
@@ -59,6 +63,8 @@ pub struct Plan<'a> {
     pub arrived: tokio::time::Instant,
     /// The longest that everything since `arrived` may take.
     pub max_latency: Duration,
+    /// What calls are paid from, each before it is made; `None` where nobody counts.
+    pub purse: Option<&'a Purse>,
 }
 
 /// When to come back where nobody said: past the shortest of breakers and windows.
@@ -120,6 +126,9 @@ pub enum ChainFailure {
     /// The money left is too little for any other candidate.
     #[error("the budget leaves no money for another attempt")]
     OverBudget,
+    /// What is left of a limit on spending of the caller's key or team pays no other candidate.
+    #[error(transparent)]
+    SpendLimit(Exceeded),
     /// The caller left before the answer was there.
     #[error("the caller left")]
     Cancelled,
@@ -136,6 +145,7 @@ impl ChainFailure {
             Self::AllShut { .. } => "all_shut",
             Self::Deadline => "deadline",
             Self::OverBudget => "over_budget",
+            Self::SpendLimit(_) => "spend_limit",
             Self::Cancelled => "cancelled",
             Self::CallerError(_) => "caller_error",
         }

@@ -47,7 +47,7 @@ async fn play(ranking: &Ranking, policy: &Policy, script: Play) -> Dispatched {
     let request = &ChatRequest::from_prompt("hello");
     let (arrived, max_latency) = (Instant::now(), policy.budget.max_latency);
     let health = &health(ranking);
-    let plan = Plan { ranking, policy, request, health, arrived, max_latency };
+    let plan = Plan { ranking, policy, request, health, arrived, max_latency, purse: None };
     match script {
         Play::Whole(turns) => run(plan, &Script::new(turns), 7, std::future::pending()).await,
         Play::Pieces(streams, reads) => {
@@ -122,7 +122,7 @@ async fn a_whole_answer_that_is_not_waited_for_is_billed_whole() {
     let (health, arrived) = (health(&ranking), Instant::now());
     let max_latency = policy.budget.max_latency;
     let (ranking, policy, request, health) = (&ranking, &policy, &request, &health);
-    let plan = Plan { ranking, policy, request, health, arrived, max_latency };
+    let plan = Plan { ranking, policy, request, health, arrived, max_latency, purse: None };
     let (leave, gone) = oneshot::channel::<()>();
     let timer = tokio::spawn(async move {
         tokio::time::sleep(Duration::from_millis(500)).await;

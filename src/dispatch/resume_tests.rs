@@ -84,7 +84,7 @@ impl Play {
         let (arrived, max_latency) = (Instant::now(), policy.budget.max_latency);
         let (ranking, policy, request) = (&ranking, &policy, &request);
         let health = &health(ranking);
-        let plan = Plan { ranking, policy, request, health, arrived, max_latency };
+        let plan = Plan { ranking, policy, request, health, arrived, max_latency, purse: None };
         let (events_in, mut pieces) = mpsc::channel(EVENTS_MAX);
         let reader = tokio::spawn(async move {
             let (mut text, mut events, mut deltas) = (String::new(), vec![], vec![]);

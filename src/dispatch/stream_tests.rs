@@ -40,7 +40,7 @@ async fn play(streams: Vec<Vec<Vec<Piece>>>, reads: usize, wait: Duration) -> To
     let (arrived, max_latency) = (Instant::now(), policy.budget.max_latency);
     let (ranking, policy, request) = (&ranking, &policy, &request);
     let health = &health(ranking);
-    let plan = Plan { ranking, policy, request, health, arrived, max_latency };
+    let plan = Plan { ranking, policy, request, health, arrived, max_latency, purse: None };
     let script = Script::of_streams(streams);
     let (events, mut pieces) = mpsc::channel(EVENTS_MAX);
     let reader = tokio::spawn(async move {
@@ -166,7 +166,7 @@ async fn a_reader_who_leaves_while_another_is_sought_ends_it() {
     let (arrived, max_latency) = (Instant::now(), policy.budget.max_latency);
     let (ranking, policy, request) = (&ranking, &policy, &request);
     let health = &health(ranking);
-    let plan = Plan { ranking, policy, request, health, arrived, max_latency };
+    let plan = Plan { ranking, policy, request, health, arrived, max_latency, purse: None };
     let (events, pieces) = mpsc::channel(EVENTS_MAX);
     let leaves = async move {
         tokio::time::sleep(Duration::from_millis(500)).await;

@@ -29,7 +29,7 @@ async fn play_ranking(ranking: &Ranking, policy: &Policy, script: &Script) -> Di
     let arrived = Instant::now();
     let health = &health(ranking);
     health.spent(Usd::clamped(1.0), health.now());
-    let plan = Plan { ranking, policy, request, health, arrived, max_latency };
+    let plan = Plan { ranking, policy, request, health, arrived, max_latency, purse: None };
     run(plan, script, 7, std::future::pending()).await
 }
 

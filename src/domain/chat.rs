@@ -209,6 +209,20 @@ impl ChatRequest {
         needed.into_iter().flatten().collect()
     }
 
+    /// Bytes of text in it: turns, and tools with their schemas; pictures are not counted.
+    pub fn text_bytes(&self) -> usize {
+        let turns: usize = self.messages.iter().map(Message::text_bytes).sum();
+        let tool = |it: &Tool| {
+            it.name.len() + it.description.len() + it.parameters.value().to_string().len()
+        };
+        turns + self.tools.iter().map(tool).sum::<usize>()
+    }
+
+    /// About how many tokens its text has, at the usual four bytes of English to one.
+    pub fn tokens_about(&self) -> u64 {
+        self.text_bytes().div_ceil(4) as u64
+    }
+
     /// The answer that the conversation ends with, for a model to go on with.
     pub fn begun(&self) -> Option<&Text> {
         match self.messages.last()? {

@@ -39,7 +39,7 @@ pub use log::OutcomeLog;
 pub use postgres::{PostgresSettings, PostgresUrlError};
 pub use privacy::{PromptPrivacy, RecordedPrompt};
 pub use reader::{Logged, OutcomeReader};
-pub use record::{OutcomeRecord, RECORD_VERSION};
+pub use record::{CallerFacts, OutcomeRecord, RECORD_VERSION};
 pub use replay::{Difference, differences, replay, replay_with};
 pub use settings::{LogSettings, OutcomeAccess, StoreSettings};
 pub use signals::{Signal, Signalled};

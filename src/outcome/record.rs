@@ -21,9 +21,19 @@ use crate::ranking::{Need, Policy};
 /// which rule failed calls are billed.
 /// 3: the time to the first token has a spread, and its limit is kept at the policy's confidence. Older
 /// records are read as they are: without a spread, which gives the rule of then.
-pub const RECORD_VERSION: u32 = 3;
+/// 4: a record may name the caller's key and team, and exclude what the key has no right to.
+pub const RECORD_VERSION: u32 = 4;
 /// The oldest version that is still read.
 pub(super) const RECORD_VERSION_MIN: u32 = 1;
+
+/// Who asked. Never a secret: a key's id opens nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallerFacts {
+    /// The id of the key.
+    pub key: String,
+    /// Whose key it is.
+    pub team: String,
+}
 
 /// Everything known about one decision.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -40,6 +50,9 @@ pub struct OutcomeRecord {
     pub session_id: Option<String>,
     /// Whatever else the caller wants to find again.
     pub metadata: BTreeMap<String, String>,
+    /// Whose key asked; records from before there were keys, and of calls without one, have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caller: Option<CallerFacts>,
     /// The router artifact that predicted.
     pub artifact_version: String,
     /// How many scores had moved the predictions away from the artifact's own; records from before
@@ -73,7 +86,7 @@ pub struct OutcomeRecord {
     pub excluded: Vec<ExcludedFacts>,
     /// Every call, in order.
     pub attempts: Vec<Attempt>,
-    /// `served`, `refused`, `exhausted`, `all_shut`, `deadline`, `over_budget`, or the class of the
+    /// `served`, `refused`, `exhausted`, `all_shut`, `deadline`, `over_budget`, `spend_limit`, or the class of the
     /// caller's error.
     pub end: String,
     /// Who answered, if anyone.

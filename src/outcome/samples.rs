@@ -67,6 +67,7 @@ fn chosen(seed: u64, (policy, need): (Policy, Need), open: Availability) -> Outc
         request_id: Some("r-1".into()),
         session_id: Some("s-1".into()),
         metadata: [("team".to_owned(), "blue".to_owned())].into(),
+        caller: None,
         artifact_version: "test".into(),
         learned_updates: 0,
         encoder_exit: 0,

@@ -25,12 +25,13 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::access::Caller;
 use crate::catalog::Fleet;
 use crate::dispatch::health::Condition;
 use crate::dispatch::{self, BreakerSettings, ChainEnd, ChainFailure, Dispatched};
 use crate::domain::{ChatRequest, DecisionId, DeploymentId, ForcedFault, Shape};
 use crate::encoder::EncodeError;
-use crate::outcome::{Feedback, FeedbackReceipt, OutcomeError, OutcomeLog};
+use crate::outcome::{CallerFacts, Feedback, FeedbackReceipt, OutcomeError, OutcomeLog};
 use crate::prediction::LiveFigures;
 use crate::providers::HttpCaller;
 use crate::ranking::{Availability, Policy, Ranking, Refusal};
@@ -106,6 +107,8 @@ pub struct Call {
     pub metadata: BTreeMap<String, String>,
     /// Failures that the caller asks for; none strike where that is not allowed.
     pub faults: Vec<ForcedFault>,
+    /// Whose limits hold and who pays, where callers have keys.
+    pub caller: Option<Caller>,
 }
 
 /// Who is to be tried, in which order, and why.
@@ -263,6 +266,17 @@ impl Pipeline {
         let works = Arc::clone(&self.works);
         let kept = self.tasks.spawn(async move { works.feedback(feedback).await });
         kept.await.unwrap_or(Err(OutcomeError::Closed))
+    }
+
+    /// Whose key asked for a decision; `None` where that was without one, or it is not in the log.
+    ///
+    /// # Errors
+    /// [`OutcomeError`] when the log cannot be read.
+    pub async fn asked_by(
+        &self,
+        decision: DecisionId,
+    ) -> Result<Option<CallerFacts>, OutcomeError> {
+        Ok(self.works.log.get(decision).await?.and_then(|it| it.caller))
     }
 
     /// What has been learned from scores; `None` where nothing is.

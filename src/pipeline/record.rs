@@ -8,7 +8,9 @@ use super::consider::{Considered, Judge};
 use crate::dispatch::{ChainEnd, ChainFailure, Dispatched};
 use crate::domain::{DeploymentId, Usage, Usd};
 use crate::features::FEATURE_SCHEMA;
-use crate::outcome::{Choice, OutcomeRecord, PromptPrivacy, RECORD_VERSION, RecordedPrompt};
+use crate::outcome::{
+    CallerFacts, Choice, OutcomeRecord, PromptPrivacy, RECORD_VERSION, RecordedPrompt,
+};
 use crate::ranking::TIE_STEP;
 
 /// A call that has ended.
@@ -43,6 +45,11 @@ impl Ended<'_> {
             request_id: self.call.request_id.clone(),
             session_id: self.call.session_id.clone(),
             metadata: self.call.metadata.clone(),
+            caller: self
+                .call
+                .caller
+                .as_ref()
+                .map(|it| CallerFacts { key: it.key().to_string(), team: it.team().to_owned() }),
             artifact_version: decision.artifact_version.clone(),
             learned_updates: decision.learned_updates,
             encoder_exit: decision.encoder_exit,
@@ -90,6 +97,7 @@ fn end(dispatched: Option<&Dispatched>) -> &'static str {
         Some(ChainEnd::Failed(ChainFailure::AllShut { .. })) => "all_shut",
         Some(ChainEnd::Failed(ChainFailure::Deadline)) => "deadline",
         Some(ChainEnd::Failed(ChainFailure::OverBudget)) => "over_budget",
+        Some(ChainEnd::Failed(ChainFailure::SpendLimit(_))) => "spend_limit",
         Some(ChainEnd::Failed(ChainFailure::CallerError(class))) => class.as_str(),
     }
 }

@@ -16,7 +16,9 @@ use tokio_util::sync::CancellationToken;
 use super::artifacts::{Draw, Lineup};
 use super::consider::{Asked, Considered};
 use super::{Call, Decision, PipelineError, Routed, Works, record};
-use crate::dispatch::{self, ChainEvent, Dispatched, Health, Plan};
+use crate::access::Caller;
+use crate::dispatch::{self, ChainEnd, ChainEvent, ChainFailure, Dispatched, Health, Plan};
+use crate::domain::Usage;
 use crate::outcome::{Feedback, FeedbackReceipt, OutcomeError};
 use crate::prediction::Manner;
 use crate::providers::{Drill, HttpCaller};
@@ -113,6 +115,7 @@ impl UnderWay {
             health,
             arrived: self.call.arrived,
             max_latency: self.call.deadline.map_or(own, |it| it.min(own)),
+            purse: self.call.caller.as_ref().map(Caller::purse),
         }
     }
 }
@@ -204,8 +207,22 @@ impl Works {
             record::Ended { call: &call, dispatched: dispatched.as_ref(), at_unix_ms, total_ms };
         let record = ended.record(&self.judge, &considered, self.log.prompts());
         self.observe(&considered.decision, dispatched.as_ref(), &record, in_flight.delivery);
-        let recorded = self.append(record).await;
+        let used = record.usage;
+        let (recorded, ()) =
+            tokio::join!(self.append(record), self.count(&call, used, dispatched.as_ref()));
         Routed { decision: considered.decision, dispatched, total_ms, recorded }
+    }
+
+    /// Counts what a call took of its key's limits; returns once what it cost is on disk, or the wait
+    /// for that is over.
+    async fn count(&self, call: &Call, used: Usage, dispatched: Option<&Dispatched>) {
+        let Some(caller) = &call.caller else { return };
+        let tokens = used.input_tokens.saturating_add(used.output_tokens);
+        caller.owe_tokens(tokens.saturating_sub(call.request.tokens_about()));
+        if let Some(ChainEnd::Failed(ChainFailure::SpendLimit(it))) = dispatched.map(|it| &it.end) {
+            self.metrics.limit_refused(it.name());
+        }
+        caller.purse().written().await;
     }
 
     /// Computes away from the threads that serve connections. Who leaves while waiting for a seat

@@ -94,6 +94,10 @@ pub struct Candidates {
     pub deny: Vec<ModelName>,
     /// Who orders them.
     pub order: Order,
+    /// Only these, because the caller's key has no right to others; `None`: it has, or there is no
+    /// key, as in records from before there were any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub permitted: Option<Vec<ModelName>>,
 }
 
 /// What follows when a stream breaks after its first content was passed on.

@@ -154,6 +154,7 @@ prop_compose! {
             preference: Preference::PRESETS[preset].1,
             min_quality: min_quality.map(Probability::clamped),
             candidates: Candidates {
+                permitted: None,
                 allow,
                 deny,
                 order: order.map_or(Order::Learned, Order::Given),

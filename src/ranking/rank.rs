@@ -149,6 +149,7 @@ pub(super) fn exclusions(
     let allowed = is_allowed(&deployment.model.name, policy);
     let reasons = [
         (!allowed).then_some(Exclusion::NotAllowed),
+        not_permitted(&deployment.model.name, policy),
         unavailable,
         lacking(deployment, need),
         too_long(deployment, prediction, need),
@@ -168,6 +169,11 @@ fn is_allowed(model: &ModelName, policy: &Policy) -> bool {
         Order::Given(models) => models.contains(model),
     };
     listed && ordered && !candidates.deny.contains(model)
+}
+
+fn not_permitted(model: &ModelName, policy: &Policy) -> Option<Exclusion> {
+    let permitted = policy.candidates.permitted.as_ref()?;
+    (!permitted.contains(model)).then_some(Exclusion::NotPermitted)
 }
 
 fn lacking(deployment: &Deployment, need: &Need) -> Option<Exclusion> {

@@ -81,6 +81,8 @@ pub enum Exclusion {
     Unavailable(Unavailable),
     /// The caller or the operator does not want it.
     NotAllowed,
+    /// The caller's key has no right to its model.
+    NotPermitted,
     /// It is not sure enough to stay inside the cost limit.
     Cost {
         /// How sure it is.
@@ -122,6 +124,7 @@ impl Exclusion {
             Self::Window { .. } => "context_window",
             Self::Unavailable(_) => "unavailable",
             Self::NotAllowed => "not_allowed",
+            Self::NotPermitted => "key_scope",
             Self::Cost { .. } => "max_cost_usd",
             Self::Latency { .. } => "max_latency_ms",
             Self::Ttft { .. } => "max_ttft_ms",
@@ -139,6 +142,7 @@ impl fmt::Display for Exclusion {
             }
             Self::Unavailable(why) => why.fmt(out),
             Self::NotAllowed => out.write_str("not among the candidates allowed"),
+            Self::NotPermitted => out.write_str("not among the models of this API key"),
             Self::Cost { chance, likely_usd } => write!(
                 out,
                 "cost: {:.0} % sure to fit, likely up to ${likely_usd:.6}",
@@ -216,6 +220,7 @@ mod tests {
             (Exclusion::Unavailable(no_key), "unavailable", "no API key in OPENAI_API_KEY"),
             (Exclusion::Unavailable(shut), "unavailable", "shut for 1500 ms after overloaded"),
             (Exclusion::NotAllowed, "not_allowed", "not among the candidates allowed"),
+            (Exclusion::NotPermitted, "key_scope", "not among the models of this API key"),
             (
                 Exclusion::Cost { chance: chance(0.42), likely_usd: 0.0123 },
                 "max_cost_usd",

@@ -9,12 +9,13 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use pointsman::access::Gate;
 use pointsman::api::proto::pointsman_client::PointsmanClient;
 use pointsman::api::proto::{self, part};
 use pointsman::api::{self, Life, LifeTeller, Phase};
-use pointsman::config::{self, Config};
+use pointsman::config::{self, Config, KeysPlan};
 use pointsman::dispatch::BreakerSettings;
 use pointsman::outcome::OutcomeLog;
 use pointsman::pipeline::{Artifacts, Pipeline, PipelineParts};
@@ -169,14 +170,16 @@ impl House {
         let config = config::from_toml(&text, &key).unwrap_or_else(|it| panic!("{it}"));
         let policy = config.policy.clone();
         let key = config.admin.as_ref().and_then(|it| it.key.clone());
+        let gate = gate(&config.keys, address);
         let pipeline = Arc::new(pipeline_with(config, breakers));
         let artifacts = Arc::downgrade(pipeline.artifacts());
         let (teller, life) = Life::begin();
         let admin_listener = self::listener().await;
         let admin = admin_listener.local_addr().unwrap();
         let own = (Arc::clone(&pipeline), life.clone());
-        let operators = tokio::spawn(api::serve_admin(admin_listener, key, own.0, own.1));
-        let callers = tokio::spawn(api::serve(listener, pipeline, policy, life));
+        let operators = api::serve_admin(admin_listener, key, own.0, own.1, gate.clone());
+        let operators = tokio::spawn(operators);
+        let callers = tokio::spawn(api::serve(listener, pipeline, policy, life, gate));
         let served = [callers, operators];
         let client = PointsmanClient::new(channel(address).await);
         let (life, _folder) = (teller, folder);
@@ -205,6 +208,15 @@ impl House {
         tokio::time::timeout(PATIENCE, operators).await.unwrap().unwrap().unwrap();
         self.simulator.stop().await;
     }
+}
+
+/// Who asks for keys, where the config wants it; looks at the store every few milliseconds.
+fn gate(keys: &KeysPlan, listen: SocketAddr) -> Option<Arc<Gate>> {
+    let since = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let clock = Arc::new(move || since().as_millis() as u64);
+    let gate = Arc::new(Gate::open(&keys.store, keys.demand(listen)?, clock).unwrap());
+    tokio::spawn(Gate::watch(Arc::downgrade(&gate), Duration::from_millis(10)));
+    Some(gate)
 }
 
 /// A connection, once the server takes one.

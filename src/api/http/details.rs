@@ -50,7 +50,10 @@ pub(super) fn of_answer(routed: &Routed, deployment: &Deployment, explain: Expla
 
 /// The `pointsman` object of an error; null where nothing was decided.
 pub(super) fn of_fault(fault: &Fault, explain: Explain) -> Value {
-    let Some(tried) = &fault.tried else { return Value::Null };
+    let Some(tried) = &fault.tried else {
+        let told = json!({ "reason": fault.reason, "facts": fault.facts });
+        return if fault.facts.is_empty() { Value::Null } else { told };
+    };
     let Tried { decision, cost_usd, total_ms, recorded, .. } = &**tried;
     let mut all = decided(decision, explain);
     let rest = json!({
@@ -61,6 +64,9 @@ pub(super) fn of_fault(fault: &Fault, explain: Explain) -> Value {
         "outcome_recorded": recorded,
     });
     extend(&mut all, rest);
+    if !fault.facts.is_empty() {
+        all.insert("facts".into(), json!(fault.facts));
+    }
     if !fault.counts.is_empty() {
         all.insert("excluded_by".into(), json!(fault.counts));
     }

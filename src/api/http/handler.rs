@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
@@ -17,7 +18,9 @@ use super::details::{self, Explain};
 use super::dialect::{About, Delivery, Dialect};
 use super::said::{Wanted, wanted};
 use super::{Face, limits, problem, stream};
+use crate::api::auth::Asker;
 use crate::api::fault::{self, Fault};
+use crate::api::scope;
 use crate::catalog::Deployment;
 use crate::dispatch::ChainEnd;
 use crate::domain::{ChatRequest, ChatResponse, Message};
@@ -26,12 +29,18 @@ use crate::pipeline::{Call, Routed};
 /// Answers a request of dialect `D`.
 pub(super) async fn handle<D: Dialect>(
     State(face): State<Arc<Face>>,
+    asker: Option<Extension<Asker>>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Response<Body> {
     let arrived = Instant::now();
     face.pipeline.metrics().received(D::FACE);
+    let asker = asker.map(|it| it.0).unwrap_or_default();
     let read = limits::object(&headers, body).and_then(|it| wanted::<D>(&face, &headers, it));
+    let read = read.and_then(|it| it.asked_by(asker, &face)).and_then(|it| {
+        scope::take_tokens(&it.asker, &it.chat, &face.pipeline)?;
+        Ok(it)
+    });
     let wanted = match read {
         Ok(wanted) => wanted,
         Err(fault) => {
@@ -101,7 +110,7 @@ fn served(routed: &mut Routed) -> Option<(Arc<Deployment>, ChatResponse)> {
 
 /// The call, and what is known of its answer before it.
 pub(super) fn call(wanted: Wanted, arrived: Instant) -> (About, Call) {
-    let Wanted { chat, policy, wire, model, faults, .. } = wanted;
+    let Wanted { chat, policy, wire, model, faults, asker, .. } = wanted;
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     let about = About {
         id: String::new(),
@@ -118,6 +127,7 @@ pub(super) fn call(wanted: Wanted, arrived: Instant) -> (About, Call) {
         session_id: wire.session_id,
         metadata: wire.metadata.into_iter().collect(),
         faults,
+        caller: asker.caller().cloned(),
     };
     (about, call)
 }

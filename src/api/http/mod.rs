@@ -33,10 +33,11 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
-use http::{HeaderMap, header};
+use http::HeaderMap;
 use tonic::Status;
 use tower_http::catch_panic::CatchPanicLayer;
 
+use super::auth::is_grpc;
 use super::fault;
 use super::life::Life;
 use crate::pipeline::Pipeline;
@@ -44,7 +45,11 @@ use crate::ranking::Policy;
 use anthropic::Messages;
 use handler::handle;
 use openai::Completions;
+pub(super) use problem::told_standing;
 use responses::Responses;
+
+const MESSAGES: &str = "/v1/messages";
+const RESPONSES: &str = "/v1/responses";
 
 /// What every handler has.
 pub(super) struct Face {
@@ -60,8 +65,8 @@ pub(super) struct Face {
 pub(super) fn routes(face: Face, grpc: Router) -> Router {
     let own = Router::new()
         .route("/v1/chat/completions", post(handle::<Completions>))
-        .route("/v1/messages", post(handle::<Messages>))
-        .route("/v1/responses", post(handle::<Responses>))
+        .route(MESSAGES, post(handle::<Messages>))
+        .route(RESPONSES, post(handle::<Responses>))
         .route("/v1/models", get(rest::models))
         .route("/v1/models/{*name}", get(rest::model))
         .route("/v1/rank", post(rest::rank))
@@ -78,6 +83,15 @@ fn health() -> Router<Arc<Face>> {
     Router::new().route("/healthz", get(rest::healthz)).route("/readyz", get(rest::readyz))
 }
 
+/// A problem in the shape of the dialect that is spoken at a path.
+pub(super) fn problem_at(path: &str, fault: &fault::Fault) -> http::Response<Body> {
+    match path {
+        MESSAGES => problem::response::<Messages>(fault),
+        RESPONSES => problem::response::<Responses>(fault),
+        _ => problem::response::<Completions>(fault),
+    }
+}
+
 /// Health on the admin listener: as on the main one.
 pub(super) fn admin_health(face: Arc<Face>) -> Router {
     health().with_state(face)
@@ -85,8 +99,7 @@ pub(super) fn admin_health(face: Arc<Face>) -> Router {
 
 /// A path that is neither ours nor gRPC's, told in the caller's protocol.
 async fn unknown_path(headers: HeaderMap) -> http::Response<Body> {
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|it| it.to_str().ok());
-    if kind.is_some_and(|it| it.starts_with("application/grpc")) {
+    if is_grpc(&headers) {
         return Status::unimplemented("no such service").into_http();
     }
     rest::unknown_path()

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{Path, State};
@@ -15,8 +16,9 @@ use super::fields::{Fields, report};
 use super::openai::Completions;
 use super::said::{AUTO, Wanted, wanted};
 use super::{Face, details, limits, problem};
+use crate::api::auth::Asker;
 use crate::api::fault::{self, Fault, Kind};
-use crate::api::{from_proto, policy, proto};
+use crate::api::{from_proto, policy, proto, scope};
 use crate::catalog::{Deployment, Model};
 use crate::domain::{ModelName, Violation};
 use crate::outcome::{Feedback, FeedbackKind, FeedbackReceipt};
@@ -37,24 +39,35 @@ fn refuse(kind: Kind, reason: &str, message: &str) -> Response<Body> {
     problem::response::<Completions>(&Fault::new(kind, reason, message))
 }
 
-/// `GET /v1/models`.
-pub(super) async fn models(State(face): State<Arc<Face>>) -> Response<Body> {
+/// What axum finds of the asker; nothing where nobody is asked who he is.
+type Asked = Option<Extension<Asker>>;
+
+fn asker(of: Asked) -> Asker {
+    of.map(|it| it.0).unwrap_or_default()
+}
+
+/// `GET /v1/models`: those that the asker may use.
+pub(super) async fn models(State(face): State<Arc<Face>>, by: Asked) -> Response<Body> {
+    let by = asker(by);
     let own = auto_names().into_iter().map(|it| auto(&it));
     let served = face.pipeline.fleet().models();
-    let served = served.iter().map(|it| model_json(&face, it));
+    let served = served.iter().filter(|it| by.may_see(it)).map(|it| model_json(&face, it));
     problem::json(&json!({ "object": "list", "data": own.chain(served).collect::<Vec<_>>() }))
 }
 
 /// `GET /v1/models/{name}`; names may have slashes in them.
 pub(super) async fn model(
     State(face): State<Arc<Face>>,
+    by: Asked,
     Path(name): Path<String>,
 ) -> Response<Body> {
     if auto_names().contains(&name) {
         return problem::json(&auto(&name));
     }
     let models = face.pipeline.fleet().models();
-    if let Some(found) = models.iter().find(|it| it.name.as_str() == name) {
+    let by = asker(by);
+    let mut seen = models.iter().filter(|it| by.may_see(it));
+    if let Some(found) = seen.find(|it| it.name.as_str() == name) {
         return problem::json(&model_json(&face, found));
     }
     let message = match ModelName::new(&name) {
@@ -108,11 +121,13 @@ fn deployment(of: &Deployment, availability: &Availability) -> Value {
 /// `POST /v1/rank`: the body of a chat completion.
 pub(super) async fn rank(
     State(face): State<Arc<Face>>,
+    by: Asked,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Response<Body> {
     let read = limits::object(&headers, body);
-    match read.and_then(|it| wanted::<Completions>(&face, &headers, it)) {
+    let read = read.and_then(|it| wanted::<Completions>(&face, &headers, it));
+    match read.and_then(|it| it.asked_by(asker(by), &face)) {
         Ok(wanted) => answer(ranked(face, wanted).await),
         Err(fault) => problem::response::<Completions>(&fault),
     }
@@ -133,17 +148,19 @@ async fn ranked(face: Arc<Face>, wanted: Wanted) -> Result<Value, Fault> {
 /// `POST /v1/feedback`.
 pub(super) async fn feedback(
     State(face): State<Arc<Face>>,
+    by: Asked,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Response<Body> {
     let read = limits::object(&headers, body).map(Fields::body);
     match read.and_then(read_feedback) {
-        Ok(feedback) => answer(stored(&face, feedback).await),
+        Ok(feedback) => answer(stored(&face, &asker(by), feedback).await),
         Err(fault) => problem::response::<Completions>(&fault),
     }
 }
 
-async fn stored(face: &Face, feedback: Feedback) -> Result<Value, Fault> {
+async fn stored(face: &Face, by: &Asker, feedback: Feedback) -> Result<Value, Fault> {
+    scope::may_rate(by, feedback.decision, &face.pipeline).await?;
     let receipt = face.pipeline.feedback(feedback).await;
     let newly_stored = match receipt.map_err(|it| fault::not_stored(&it))? {
         FeedbackReceipt::Stored => true,

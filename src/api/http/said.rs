@@ -11,8 +11,9 @@ use http::HeaderMap;
 use super::details::Explain;
 use super::dialect::{Delivery, Dialect, Said};
 use super::{Face, extension, headers};
+use crate::api::auth::Asker;
 use crate::api::fault::{self, Fault, Kind};
-use crate::api::{drill, from_proto, policy, proto};
+use crate::api::{drill, from_proto, policy, proto, scope};
 use crate::catalog::Fleet;
 use crate::domain::{ChatRequest, ForcedFault, ModelName, Violation};
 use crate::ranking::{OnStreamFailure, Policy, Preference};
@@ -34,9 +35,17 @@ pub(super) struct Wanted {
     pub(super) model: String,
     /// Failures that are asked for.
     pub(super) faults: Vec<ForcedFault>,
+    /// Who asks.
+    pub(super) asker: Asker,
 }
 
 impl Wanted {
+    /// The same, cut to what this asker may use.
+    pub(super) fn asked_by(self, asker: Asker, face: &Face) -> Result<Self, Fault> {
+        let policy = scope::permitted(&asker, &self.wire, self.policy, &face.pipeline)?;
+        Ok(Self { policy, asker, ..self })
+    }
+
     /// Whether reasons are wanted.
     pub(super) fn explain(&self) -> Explain {
         self.wire.explain.into()
@@ -80,7 +89,8 @@ pub(super) fn wanted<D: Dialect>(
         (Some(policy), None) if found.is_empty() => {
             let prefix = format!("{}.", extension::NAME);
             let faults = drill::requested(&wire.faults, &prefix, &face.pipeline)?;
-            Ok(Wanted { chat, policy, wire, delivery, model, faults })
+            let asker = Asker::default();
+            Ok(Wanted { chat, policy, wire, delivery, model, faults, asker })
         }
         (_, missing) => {
             found.extend(missing);

@@ -111,12 +111,20 @@ impl<'a> Chain<'a> {
         };
         let next = untried(&self.walk, &self.tried).into_iter().find(fits);
         let at = next.filter(|_| calls < fallback.attempts_max)?;
-        let deployment = &self.walk[at].deployment.id;
-        if !self.plan.health.take_hedge(deployment, expected(at), now) {
+        let (deployment, cost) = (&self.walk[at].deployment.id, expected(at));
+        if self.reserve(at).is_err() {
             return None;
         }
-        self.set_aside = Some(expected(at));
+        if !self.plan.health.take_hedge(deployment, cost, now) {
+            self.give_back(at);
+            return None;
+        }
+        self.set_aside = Some(cost);
         let longest = attempt_limit(self.walk[at], fallback.timeouts, Turn::Later);
-        (self.is_admitted(at)).then(|| (at, longest.min(self.time_left())))
+        if !self.is_admitted(at) {
+            self.give_back(at);
+            return None;
+        }
+        Some((at, longest.min(self.time_left())))
     }
 }

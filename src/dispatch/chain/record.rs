@@ -99,6 +99,7 @@ impl Chain<'_> {
         };
         let bill = bill(deployment.billing, &ended, self.expected(ranked));
         let cost_usd = deployment.price.cost(&bill.usage);
+        self.settle(ranked, cost_usd);
         self.pay(cost_usd, facts.detail);
         self.attempts.push(Attempt {
             deployment: deployment.id.clone(),

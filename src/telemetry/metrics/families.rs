@@ -13,7 +13,7 @@ use prometheus_client::registry::{Metric, Registry};
 
 use super::labels::{
     Delivery, Face, OfClass, OfDelivery, OfDeployment, OfDuration, OfEnd, OfExit, OfFace,
-    OfFallback, OfModel, OfQuantity, OfResult, OfState, OfTokens, OfVersion,
+    OfFallback, OfLimit, OfModel, OfQuantity, OfReason, OfResult, OfState, OfTokens, OfVersion,
 };
 use crate::catalog::Fleet;
 
@@ -25,6 +25,28 @@ const SHORT_SECONDS: [f64; 12] =
     [5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 0.01, 0.025, 0.05, 0.1, 0.5];
 /// What was measured over what was predicted: 1 where the prediction was right.
 const RATIOS: [f64; 12] = [0.1, 0.25, 0.5, 0.67, 0.8, 0.9, 1.1, 1.25, 1.5, 2.0, 4.0, 10.0];
+
+/// Why callers are refused: those of [`crate::access::Unauthenticated`], then what a key may not do.
+const AUTH_REFUSALS: [&str; 9] = [
+    "missing",
+    "unknown",
+    "forged",
+    "expired",
+    "revoked",
+    "model",
+    "policy",
+    "not_admin",
+    "other_team",
+];
+/// The limits of keys and teams.
+const LIMITS: [&str; 6] = [
+    "requests_per_minute",
+    "tokens_per_minute",
+    "key_spend_per_day",
+    "key_spend_per_month",
+    "team_spend_per_day",
+    "team_spend_per_month",
+];
 
 /// A histogram of one of the scales above.
 #[derive(Debug, Clone, Copy)]
@@ -45,6 +67,8 @@ pub struct Metrics {
     pub(super) registry: Registry,
     pub(super) received: Counters<OfFace>,
     pub(super) rejected: Counters<OfFace>,
+    pub(super) auth_refusals: Counters<OfReason>,
+    pub(super) limit_refusals: Counters<OfLimit>,
     pub(super) requests: Counters<OfEnd>,
     pub(super) duration: Histograms<OfDuration>,
     pub(super) first_token: Histograms<OfDeployment>,
@@ -89,6 +113,8 @@ impl Metrics {
             registry: Registry::default(),
             received: Family::default(),
             rejected: Family::default(),
+            auth_refusals: Family::default(),
+            limit_refusals: Family::default(),
             requests: Family::default(),
             duration: Family::new_with_constructor(seconds),
             first_token: Family::new_with_constructor(seconds),
@@ -123,6 +149,10 @@ impl Metrics {
             &self.received,
         );
         put(to, "rejected_requests", "Those that did not pass their checks", &self.rejected);
+        let help = "Calls that were refused for want of a right, by what was wrong";
+        put(to, "auth_refusals", help, &self.auth_refusals);
+        let help = "Calls that were refused because a limit of the key or its team was used up";
+        put(to, "limit_refusals", help, &self.limit_refusals);
         put(
             to,
             "requests",
@@ -184,6 +214,12 @@ impl Metrics {
         for face in Face::ALL {
             let _ = self.received.get_or_create(&OfFace { face });
             let _ = self.rejected.get_or_create(&OfFace { face });
+        }
+        for reason in AUTH_REFUSALS {
+            let _ = self.auth_refusals.get_or_create(&OfReason { reason });
+        }
+        for limit in LIMITS {
+            let _ = self.limit_refusals.get_or_create(&OfLimit { limit });
         }
         for result in ["won", "lost"] {
             let _ = self.hedges.get_or_create(&OfResult { result });

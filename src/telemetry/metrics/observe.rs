@@ -11,7 +11,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use super::families::Metrics;
 use super::labels::{
     Delivery, Face, OfClass, OfDelivery, OfDeployment, OfDuration, OfEnd, OfExit, OfFace,
-    OfFallback, OfQuantity, OfResult, OfTokens,
+    OfFallback, OfLimit, OfQuantity, OfReason, OfResult, OfTokens,
 };
 use crate::dispatch::{ChainEnd, Dispatched};
 use crate::domain::{Attempt, FailureClass, Usage};
@@ -65,6 +65,16 @@ impl Metrics {
     /// It did not pass its checks.
     pub fn rejected(&self, face: Face) {
         self.rejected.get_or_create(&OfFace { face }).inc();
+    }
+
+    /// A call was refused for want of a right.
+    pub fn auth_refused(&self, reason: &'static str) {
+        self.auth_refusals.get_or_create(&OfReason { reason }).inc();
+    }
+
+    /// A call was refused because a limit is used up.
+    pub fn limit_refused(&self, limit: &'static str) {
+        self.limit_refusals.get_or_create(&OfLimit { limit }).inc();
     }
 
     /// A request begins.

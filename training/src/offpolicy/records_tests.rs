@@ -86,6 +86,7 @@ impl Bench {
             request_id: None,
             session_id: None,
             metadata: [].into(),
+            caller: None,
             artifact_version: self.predictor.version().to_owned(),
             learned_updates: 0,
             encoder_exit: encoded.exit,

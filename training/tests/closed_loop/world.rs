@@ -239,6 +239,7 @@ impl Bench {
             request_id: None,
             session_id: None,
             metadata: [].into(),
+            caller: None,
             artifact_version: "of the round".into(),
             encoder_exit: template.encoded.exit,
             feature_schema: FEATURE_SCHEMA,

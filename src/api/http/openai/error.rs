@@ -26,6 +26,7 @@ pub(super) fn body(problem: &Problem) -> Value {
 fn kind(status: u16) -> &'static str {
     match status {
         402 => "budget_error",
+        429 => "rate_limit_error",
         400..=499 => "invalid_request_error",
         504 => "timeout_error",
         _ => "server_error",
@@ -60,6 +61,8 @@ mod tests {
         check(400, "CONTEXT_TOO_LONG", "invalid_request_error", "context_length_exceeded");
         check(400, "CONTENT_FILTERED", "invalid_request_error", "content_filter");
         check(422, "NO_CANDIDATE", "invalid_request_error", "no_candidate");
+        check(401, "INVALID_API_KEY", "invalid_request_error", "invalid_api_key");
+        check(429, "RATE_LIMIT_EXCEEDED", "rate_limit_error", "rate_limit_exceeded");
         check(503, "EXHAUSTED", "server_error", "exhausted");
         check(504, "DEADLINE", "timeout_error", "deadline");
     }
