@@ -8,11 +8,13 @@ use std::time::Duration;
 
 use prost::Message as _;
 use tonic::Status;
+use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 use tonic_types::pb;
 
 use super::CommandError;
 use super::args::WishArgs;
+use super::operator::Shown;
 use crate::api::proto::pointsman_client::PointsmanClient;
 use crate::api::proto::{self, part::Content};
 use crate::domain::PROMPT_BYTES_MAX;
@@ -20,12 +22,16 @@ use crate::domain::PROMPT_BYTES_MAX;
 /// A server on this machine or in this network answers far sooner.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The client.
-pub(super) type Client = PointsmanClient<Channel>;
+/// What holds the caller's API key.
+const KEY_VARIABLE: &str = "POINTSMAN_API_KEY";
 
-/// Connects to a server, for instance `http://127.0.0.1:8080`.
+/// The client.
+pub(super) type Client = PointsmanClient<InterceptedService<Channel, Shown>>;
+
+/// Connects to a server, for instance `http://127.0.0.1:8080`. The key is read from the environment.
 pub(super) async fn connect(server: &str) -> Result<Client, CommandError> {
-    channel(server).await.map(PointsmanClient::new)
+    let (channel, shown) = (channel(server).await?, Shown::from_env(KEY_VARIABLE)?);
+    Ok(PointsmanClient::with_interceptor(channel, shown))
 }
 
 /// As [`connect`], for whatever is said over it.

@@ -96,9 +96,9 @@ pub enum CommandError {
     /// A second signal.
     #[error("ended by a second signal; what was under way was cut off")]
     CutShort,
-    /// An admin key that cannot stand in a header.
-    #[error("the admin key in {0} has letters that a header cannot hold")]
-    AdminKey(&'static str),
+    /// A key that cannot stand in a header.
+    #[error("the key in {0} has letters that a header cannot hold")]
+    UnfitKey(&'static str),
     /// A server that is not there.
     #[error(
         "no Pointsman server answers at {server}; `pointsman serve` or `pointsman demo` starts one"

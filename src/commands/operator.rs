@@ -27,7 +27,7 @@ const KEY_VARIABLE: &str = "POINTSMAN_ADMIN_KEY";
 /// The client.
 pub(super) type Admin = PointsmanAdminClient<InterceptedService<Channel, Shown>>;
 
-/// Shows the key of the admin listener, if there is one.
+/// Shows a key, if there is one.
 #[derive(Clone)]
 pub(super) struct Shown(Option<MetadataValue<Ascii>>);
 
@@ -40,14 +40,24 @@ impl Interceptor for Shown {
     }
 }
 
+impl Shown {
+    /// The key that a variable holds, or none.
+    ///
+    /// # Errors
+    /// [`CommandError::UnfitKey`].
+    pub(super) fn from_env(variable: &'static str) -> Result<Self, CommandError> {
+        let key = std::env::var(variable).ok().filter(|it| !it.trim().is_empty());
+        let shown = key.map(|it| MetadataValue::try_from(format!("Bearer {}", it.trim())));
+        let mut shown = shown.transpose().map_err(|_| CommandError::UnfitKey(variable))?;
+        if let Some(shown) = &mut shown {
+            shown.set_sensitive(true);
+        }
+        Ok(Self(shown))
+    }
+}
+
 /// Connects to an admin listener.
 pub(super) async fn admin(server: &str) -> Result<Admin, CommandError> {
-    let channel = client::channel(server).await?;
-    let key = std::env::var(KEY_VARIABLE).ok().filter(|it| !it.trim().is_empty());
-    let shown = key.map(|it| MetadataValue::try_from(format!("Bearer {}", it.trim())));
-    let mut shown = shown.transpose().map_err(|_| CommandError::AdminKey(KEY_VARIABLE))?;
-    if let Some(shown) = &mut shown {
-        shown.set_sensitive(true);
-    }
-    Ok(PointsmanAdminClient::with_interceptor(channel, Shown(shown)))
+    let (channel, shown) = (client::channel(server).await?, Shown::from_env(KEY_VARIABLE)?);
+    Ok(PointsmanAdminClient::with_interceptor(channel, shown))
 }

@@ -125,6 +125,8 @@ pub(crate) struct House {
     pub(crate) life: LifeTeller,
     /// What decides; gone once the server has ended.
     pub(crate) artifacts: std::sync::Weak<Artifacts>,
+    /// Who asks for keys, where the config wants it.
+    pub(crate) gate: Option<Arc<Gate>>,
     served: [JoinHandle<Result<(), pointsman::api::ServeError>>; 2],
     _folder: TempDir,
 }
@@ -179,11 +181,11 @@ impl House {
         let own = (Arc::clone(&pipeline), life.clone());
         let operators = api::serve_admin(admin_listener, key, own.0, own.1, gate.clone());
         let operators = tokio::spawn(operators);
-        let callers = tokio::spawn(api::serve(listener, pipeline, policy, life, gate));
+        let callers = tokio::spawn(api::serve(listener, pipeline, policy, life, gate.clone()));
         let served = [callers, operators];
         let client = PointsmanClient::new(channel(address).await);
         let (life, _folder) = (teller, folder);
-        Self { simulator, address, admin, client, store, life, artifacts, served, _folder }
+        Self { simulator, address, admin, client, store, life, artifacts, gate, served, _folder }
     }
 
     /// Rows of a table of the outcome file.

@@ -19,6 +19,7 @@ class Limit(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     LIMIT_MAX_LATENCY_MS: _ClassVar[Limit]
     LIMIT_MAX_TTFT_MS: _ClassVar[Limit]
     LIMIT_MIN_QUALITY: _ClassVar[Limit]
+    LIMIT_KEY_SCOPE: _ClassVar[Limit]
 
 class FailureClass(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -49,6 +50,7 @@ LIMIT_MAX_COST_USD: Limit
 LIMIT_MAX_LATENCY_MS: Limit
 LIMIT_MAX_TTFT_MS: Limit
 LIMIT_MIN_QUALITY: Limit
+LIMIT_KEY_SCOPE: Limit
 FAILURE_CLASS_UNSPECIFIED: FailureClass
 FAILURE_CLASS_RATE_LIMITED: FailureClass
 FAILURE_CLASS_OVERLOADED: FailureClass
