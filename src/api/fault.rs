@@ -205,9 +205,10 @@ impl Fault {
         }
     }
 
-    /// Puts a pause that is known in the place of the usual one, where waiting helps at all.
+    /// Puts a pause that is known in the place of the usual one, where waiting helps at all. The end of
+    /// a limit is known already.
     fn retry_in(self, known: Option<Duration>) -> Self {
-        let known = known.filter(|it| !it.is_zero());
+        let known = known.filter(|it| !it.is_zero() && self.kind != Kind::OverLimit);
         Self { retry_ms: self.retry_ms.map(|it| known.map_or(it, millis)), ..self }
     }
 

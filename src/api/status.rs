@@ -9,7 +9,7 @@ use prost::Message as _;
 use tonic::{Code, Status};
 use tonic_types::pb;
 
-use super::fault::{self, Fault, Tried};
+use super::fault::{self, Fault, Kind, Tried};
 use super::{proto, to_proto};
 use crate::domain::Violation;
 use crate::outcome::OutcomeError;
@@ -61,7 +61,8 @@ impl From<Fault> for Status {
             let detail = bad_request(&fault.violations);
             details.push(any("type.googleapis.com/google.rpc.BadRequest", &detail));
         }
-        if fault.tried.is_some() || !fault.facts.is_empty() {
+        let keyless = fault.kind == Kind::Unauthenticated;
+        if fault.tried.is_some() || !fault.facts.is_empty() || keyless {
             let mut metadata: std::collections::HashMap<_, _> = fault.counts.into_iter().collect();
             metadata.extend(fault.facts.into_iter().map(|(name, it)| (name.to_owned(), it)));
             if let Some(tried) = &fault.tried {

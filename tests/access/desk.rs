@@ -47,8 +47,8 @@ pub(crate) struct Desk {
     pub(crate) house: House,
     pub(crate) store: KeyStore,
     pub(crate) path: PathBuf,
-    made: u8,
-    _folder: Option<TempDir>,
+    pub(crate) made: u8,
+    pub(crate) _folder: Option<TempDir>,
 }
 
 impl Desk {

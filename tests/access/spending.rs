@@ -1,7 +1,6 @@
 //! For how much: limits hold to the last cent, before every attempt, over restarts and for teams.
 
-use std::sync::Arc;
-
+use futures_util::future::join_all;
 use pointsman::access::{SpendLimits, Spending};
 use pointsman::api::proto;
 use pointsman::domain::Usd;
@@ -34,14 +33,14 @@ async fn an_empty_purse_is_refused_with_the_limit_and_its_end_in_every_dialect()
     for path in [CHAT, MESSAGES, RESPONSES] {
         let told = desk.post(path, &key.text, &body_for(path, "auto")).await;
         assert_eq!(told.status, 429, "{}", told.body);
-        let wait: u64 = told.header("retry-after").parse().unwrap();
-        assert!(wait <= 86_400, "{wait}");
         let error = &told.body["error"];
         assert_eq!(error["type"], json!("rate_limit_error"), "{path}");
         assert!(error["message"].as_str().unwrap().contains("per day"), "{error}");
         let facts = &told.body["pointsman"]["facts"];
         assert_eq!(facts["limit"], json!("key_spend_per_day"));
-        assert!(facts["resets_in_s"].as_str().unwrap().parse::<u64>().unwrap() <= 86_400);
+        let reset: u64 = facts["resets_in_s"].as_str().unwrap().parse().unwrap();
+        let wait: u64 = told.header("retry-after").parse().unwrap();
+        assert!(reset < 86_400 && wait.abs_diff(reset) <= 1, "{wait} {reset}");
     }
     let status = desk.route(&key.text, ask("Which is heavier?")).await.unwrap_err();
     assert_eq!(status.code(), Code::ResourceExhausted);
@@ -154,15 +153,8 @@ async fn race(desk: &Desk, key: &Key, number: usize) -> Option<f64> {
 async fn two_hundred_callers_race_for_the_last_dollar_and_it_is_spent_once() {
     let mut desk = Desk::with(instant_models(), "", dear).await;
     let key = daily(&mut desk, "search", 1.0);
-    let desk = Arc::new(desk);
-    let racing = (0..200).map(|number| {
-        let (desk, key) = (Arc::clone(&desk), key.clone());
-        tokio::spawn(async move { race(&desk, &key, number).await })
-    });
-    let mut answered = Vec::new();
-    for it in racing.collect::<Vec<_>>() {
-        answered.extend(it.await.unwrap());
-    }
+    let racing = (0..200).map(|number| race(&desk, &key, number));
+    let mut answered: Vec<f64> = join_all(racing).await.into_iter().flatten().collect();
     // What reservations kept from the last of them is still there to be spent.
     while let Some(cost) = race(&desk, &key, 0).await {
         answered.push(cost);
@@ -181,5 +173,5 @@ async fn two_hundred_callers_race_for_the_last_dollar_and_it_is_spent_once() {
     let by_key: i64 = file.query_row(sql, [&key.id], |it| it.get(0)).unwrap();
     assert_eq!(by_key.unsigned_abs(), told.picousd(), "by key, as the page says");
     assert!(records.len() > 200);
-    Arc::into_inner(desk).unwrap().house.stop().await;
+    desk.house.stop().await;
 }
