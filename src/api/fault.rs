@@ -38,10 +38,9 @@ pub(super) struct Fault {
     pub(super) retry_ms: Option<u32>,
     /// Fields at fault.
     pub(super) violations: Vec<Violation>,
-    /// Which limit excluded how many, after a refusal.
-    pub(super) counts: BTreeMap<String, String>,
-    /// More about it, by name: which limit of whom.
-    pub(super) facts: BTreeMap<&'static str, String>,
+    /// More about it, by name: which limit excluded how many, after a refusal; which limit of whose is
+    /// used up.
+    pub(super) facts: BTreeMap<String, String>,
     /// What was decided and tried, where it came to that.
     pub(super) tried: Option<Box<Tried>>,
 }
@@ -199,7 +198,6 @@ impl Fault {
             message: message.into(),
             retry_ms: kind.retry_after().map(millis),
             violations: Vec::new(),
-            counts: BTreeMap::new(),
             facts: BTreeMap::new(),
             tried: None,
         }
@@ -269,9 +267,9 @@ fn partial(end: &ChainEnd) -> Option<Partial> {
 }
 
 fn refused(refusal: &Refusal) -> Fault {
-    let counts = refusal.counts().into_iter();
-    let counts = counts.map(|(limit, count)| (limit.to_owned(), count.to_string())).collect();
-    Fault { counts, ..Fault::new(Kind::NoCandidate, "NO_CANDIDATE", refusal.to_string()) }
+    let facts = refusal.counts().into_iter();
+    let facts = facts.map(|(limit, count)| (limit.to_owned(), count.to_string())).collect();
+    Fault { facts, ..Fault::new(Kind::NoCandidate, "NO_CANDIDATE", refusal.to_string()) }
 }
 
 fn failed(failure: ChainFailure, attempts: &[Attempt]) -> Fault {

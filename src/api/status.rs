@@ -63,8 +63,7 @@ impl From<Fault> for Status {
         }
         let keyless = fault.kind == Kind::Unauthenticated;
         if fault.tried.is_some() || !fault.facts.is_empty() || keyless {
-            let mut metadata: std::collections::HashMap<_, _> = fault.counts.into_iter().collect();
-            metadata.extend(fault.facts.into_iter().map(|(name, it)| (name.to_owned(), it)));
+            let mut metadata: std::collections::HashMap<_, _> = fault.facts.into_iter().collect();
             if let Some(tried) = &fault.tried {
                 metadata.insert("decision_id".into(), tried.decision.id.to_string());
                 metadata.insert("attempts".into(), tried.attempts.len().to_string());

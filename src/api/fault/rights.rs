@@ -3,6 +3,8 @@
 //! In: refusals of [`crate::access`]. Out: [`Fault`]s. Invariant: what is wrong with a key is never told;
 //! which limit is used up, and when that ends, always is.
 
+use std::collections::BTreeMap;
+
 use super::words::all_in_words;
 use super::{Fault, Kind, millis};
 use crate::access::{Exceeded, OverRate};
@@ -18,7 +20,7 @@ pub(in crate::api) fn unauthenticated() -> Fault {
 /// A model or a policy that a key may not use.
 pub(in crate::api) fn not_permitted(reason: &str, what: &'static str, name: &str) -> Fault {
     let message = format!("this API key may not use the {what} `{name}`");
-    let facts = [(what, name.to_owned())].into();
+    let facts = [(what.to_owned(), name.to_owned())].into();
     Fault { facts, ..Fault::new(Kind::NotPermitted, reason, message) }
 }
 
@@ -29,7 +31,7 @@ pub(in crate::api) fn over_rate(over: &OverRate) -> Fault {
         Some(it) => format!("; come back in {:.1} s", it.as_secs_f64()),
         None => ": this request is larger than that".to_owned(),
     };
-    let facts = [("limit", name.to_owned()), ("value", over.limit.to_string())].into();
+    let facts = facts([("limit", name.to_owned()), ("value", over.limit.to_string())]);
     let fault = Fault::new(Kind::OverLimit, "RATE_LIMIT_EXCEEDED", format!("{over}{when}"));
     Fault { facts, retry_ms: over.retry_in.map(millis), ..fault }
 }
@@ -37,12 +39,16 @@ pub(in crate::api) fn over_rate(over: &OverRate) -> Fault {
 /// A day or a month whose money is used up.
 pub(super) fn over_spend(exceeded: &Exceeded, attempts: &[Attempt]) -> Fault {
     let retry = if exceeded.held { COME_BACK_AFTER } else { exceeded.resets_in };
-    let facts = [
+    let facts = facts([
         ("limit", exceeded.name().to_owned()),
         ("value", exceeded.limit.get().to_string()),
         ("resets_in_s", exceeded.resets_in.as_secs().to_string()),
-    ];
+    ]);
     let message = format!("{exceeded}; attempts: {}", all_in_words(attempts));
     let fault = Fault::new(Kind::OverLimit, "SPEND_LIMIT_EXCEEDED", message);
-    Fault { facts: facts.into(), retry_ms: Some(millis(retry)), ..fault }
+    Fault { facts, retry_ms: Some(millis(retry)), ..fault }
+}
+
+fn facts<const N: usize>(named: [(&str, String); N]) -> BTreeMap<String, String> {
+    named.into_iter().map(|(name, it)| (name.to_owned(), it)).collect()
 }

@@ -6,7 +6,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::api::explain;
-use crate::api::fault::{Fault, Tried};
+use crate::api::fault::{Fault, Kind, Tried};
 use crate::api::to_proto;
 use crate::catalog::Deployment;
 use crate::domain::{Attempt, FailureClass, Seam};
@@ -65,10 +65,8 @@ pub(super) fn of_fault(fault: &Fault, explain: Explain) -> Value {
     });
     extend(&mut all, rest);
     if !fault.facts.is_empty() {
-        all.insert("facts".into(), json!(fault.facts));
-    }
-    if !fault.counts.is_empty() {
-        all.insert("excluded_by".into(), json!(fault.counts));
+        let name = if fault.kind == Kind::NoCandidate { "excluded_by" } else { "facts" };
+        all.insert(name.into(), json!(fault.facts));
     }
     if let Some(it) = &tried.partial {
         let sent = to_proto::partial(&it.deployment, it.class, &it.response);
