@@ -250,6 +250,12 @@ impl Caller {
         &self.key.row.team
     }
 
+    /// A caller's name for something, told apart from the same name of another team.
+    pub fn own(&self, name: &str) -> String {
+        // No name of a team holds a control character.
+        format!("{}\u{1f}{name}", self.team())
+    }
+
     /// What it may be used for.
     pub fn scope(&self) -> &Scope {
         &self.key.row.scope

@@ -48,6 +48,14 @@ impl Asker {
         self.caller().is_none_or(|it| it.scope().has_model(&model.name))
     }
 
+    /// His name for something, told apart from the same name of another team.
+    pub(super) fn own(&self, name: String) -> String {
+        match self.caller() {
+            Some(caller) => caller.own(&name),
+            None => name,
+        }
+    }
+
     /// Whose limits hold, if anybody's.
     pub(super) fn caller(&self) -> Option<&Caller> {
         match self {

@@ -62,7 +62,7 @@ impl pointsman_server::Pointsman for Grpc {
         let wishes = policy_of(&wire);
         let asked = self.read(wire, "request").map_err(|it| status::invalid(&it))?;
         let asked = self.permitted(&asker, &wishes, asked)?;
-        let mut ranked = self.rank_all(vec![asked]).await?;
+        let mut ranked = self.rank_all(vec![looking(&asker, asked)]).await?;
         ranked.pop().map(Response::new).ok_or_else(|| Status::internal("nothing was ranked"))
     }
 
@@ -81,7 +81,10 @@ impl pointsman_server::Pointsman for Grpc {
         for (at, wire) in requests.into_iter().enumerate() {
             let wishes = policy_of(&wire);
             match self.read(wire, &format!("requests[{at}]")) {
-                Ok(asked) => all.push(self.permitted(&asker, &wishes, asked)?),
+                Ok(asked) => {
+                    let asked = self.permitted(&asker, &wishes, asked)?;
+                    all.push(looking(&asker, asked));
+                }
                 Err(violations) => found.extend(violations),
             }
         }
@@ -182,6 +185,13 @@ impl Grpc {
         let ranked = ranked.unwrap_or_else(|ended| Err(ended.into()));
         ranked.map_err(|it| status::broken(&it))
     }
+}
+
+/// A request that is only ranked: nothing of it is logged, so its session can have the name under which
+/// it is remembered.
+fn looking(asker: &Asker, asked: Asked) -> Asked {
+    let session_id = asked.session_id.map(|it| asker.own(it));
+    Asked { session_id, ..asked }
 }
 
 /// What of a request names models and policies; reading takes the rest.

@@ -4,6 +4,7 @@
 //! decided ends in one record, whoever left in the meantime; a stream's last event comes after its
 //! record was kept.
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -78,17 +79,23 @@ impl RoutedStream {
 }
 
 impl Call {
-    /// What is to be decided of it. A conversation is drawn as one.
-    fn asked<'a>(&'a self, lineup: &'a Lineup) -> Asked<'a> {
+    /// What is to be decided of it, as a turn of `session`. A conversation is drawn as one.
+    fn asked<'a>(&'a self, lineup: &'a Lineup, session: Option<&'a str>) -> Asked<'a> {
         let Self { request, policy, arrived, .. } = self;
-        let session = self.session();
-        let draw = session.map_or(Draw::Request, Draw::Session);
+        let draw = self.session_name().map_or(Draw::Request, Draw::Session);
         Asked { request, policy, session, arrived: *arrived, lineup, draw }
     }
 
-    /// The conversation it belongs to. Those who send an empty name are none.
-    fn session(&self) -> Option<&str> {
+    /// The conversation it belongs to, by its caller's name. Those who send an empty name are none.
+    fn session_name(&self) -> Option<&str> {
         self.session_id.as_deref().filter(|it| !it.is_empty())
+    }
+
+    /// The conversation it belongs to, which no other team has.
+    fn session(&self) -> Option<Cow<'_, str>> {
+        let name = self.session_name()?;
+        let own = self.caller.as_ref().map(|it| it.own(name).into());
+        Some(own.unwrap_or(name.into()))
     }
 }
 
@@ -200,7 +207,7 @@ impl Works {
     async fn end(&self, under_way: UnderWay, dispatched: Option<Dispatched>) -> Routed {
         let UnderWay { call, considered, at_unix_ms, in_flight } = under_way;
         if let Some((session, dispatched)) = call.session().zip(dispatched.as_ref()) {
-            self.judge.remember((session, call.arrived), &considered, dispatched);
+            self.judge.remember((&session, call.arrived), &considered, dispatched);
         }
         let total_ms = call.arrived.elapsed().as_secs_f64() * 1_000.0;
         let ended =
@@ -233,13 +240,14 @@ impl Works {
         let deadline = call.deadline.map_or(deadline, |it| it.min(deadline));
         let left = deadline.saturating_sub(call.arrived.elapsed());
         let lineup = self.judge.artifacts.now();
-        let read = (start, self.judge.read(&call.asked(&lineup), left).await);
+        let read = (start, self.judge.read(&call.asked(&lineup, None), left).await);
         self.metrics.waited_for_encoder(start.elapsed());
         // The semaphore is never closed, so an error here would only mean no bound.
         let _seat = self.seats.acquire().await.ok();
         let (judge, call) = (Arc::clone(&self.judge), Arc::clone(call));
         let consider = move || {
-            let asked = call.asked(&lineup);
+            let session = call.session();
+            let asked = call.asked(&lineup, session.as_deref());
             let mut considered = judge.consider(&asked, read)?;
             judge.show(&asked, &mut considered);
             Ok(considered)

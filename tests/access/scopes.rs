@@ -156,3 +156,23 @@ async fn another_teams_decision_is_as_unknown_as_nobodys() {
     assert_eq!(desk.house.stored("feedback"), 1);
     desk.house.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_is_its_teams_and_no_other_teams_of_the_same_name() {
+    let mut desk = Desk::open().await;
+    let [a, b] = [0, 1].map(|_| desk.key("search", |_| {}));
+    let other = desk.key("ads", |_| {});
+    let long = json!([{"role": "user", "content": "word ".repeat(1_500)}]);
+    let session = json!({"session_id": "s"});
+    let body = json!({"model": "best", "messages": long, "pointsman": session});
+    let served = desk.post(CHAT, &a.text, &body).await;
+    assert_eq!(served.status, 200, "{}", served.body);
+    for (key, held) in [(&a, true), (&b, true), (&other, false)] {
+        let told = desk.post("/v1/rank", &key.text, &body).await;
+        let cached = &told.body["ranking"][0]["prediction"]["cached_tokens"];
+        assert_eq!(cached.as_f64().unwrap() > 1_000.0, held, "{}", told.body);
+    }
+    // The log keeps the caller's own name for it.
+    assert_eq!(desk.records()[0].session_id.as_deref(), Some("s"));
+    desk.house.stop().await;
+}

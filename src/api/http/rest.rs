@@ -137,8 +137,8 @@ pub(super) async fn rank(
 async fn ranked(face: Arc<Face>, wanted: Wanted) -> Result<Value, Fault> {
     let explain = wanted.explain();
     let work = move || {
-        let session = wanted.wire.session_id.as_deref();
-        face.pipeline.rank_in(session, &wanted.chat, &wanted.policy)
+        let session = wanted.wire.session_id.map(|it| wanted.asker.own(it));
+        face.pipeline.rank_in(session.as_deref(), &wanted.chat, &wanted.policy)
     };
     let decision = tokio::task::spawn_blocking(work).await.unwrap_or_else(|it| Err(it.into()));
     let decision = decision.map_err(|it| fault::broken(&it))?;
