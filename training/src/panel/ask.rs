@@ -7,7 +7,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::path::Path;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use pointsman::domain::{ChatRequest, Message, Text, sha256_hex};
 use pointsman::outcome::{OutcomeRecord, RecordedPrompt};
 use serde::{Deserialize, Serialize};
@@ -18,6 +18,8 @@ use crate::outcomes::OutcomeSource;
 
 /// Hex digits of an id: 64 bits, which a million prompts do not fill by chance.
 const ID_DIGITS: usize = 16;
+/// Longest name of a source or a task, in bytes: the table's reader takes no longer ones.
+const NAME_BYTES_MAX: usize = 512;
 /// What a prompt without a source has in the column `source`.
 const SOURCE: &str = "panel";
 
@@ -66,6 +68,20 @@ impl Ask {
         Self { id, prompt, system, reference: None, task: None, source: SOURCE.to_owned() }
     }
 
+    /// Whether it can be asked, and what comes of it can be read back: better now than when the answers
+    /// are paid for.
+    fn check(&self) -> Result<()> {
+        let names = [Some(&self.source), self.task.as_ref()];
+        let short = names.into_iter().flatten().all(|it| it.len() <= NAME_BYTES_MAX);
+        ensure!(short, "a task or source of more than {NAME_BYTES_MAX} bytes");
+        ensure!(!self.prompt.is_blank(), "a prompt of white space");
+        if let Err(violations) = self.request(1).validate() {
+            let fields: Vec<_> = violations.into_iter().map(|it| it.field).collect();
+            bail!("no request that any model takes: {}", fields.join(", "));
+        }
+        Ok(())
+    }
+
     /// It as a request for at most so many output tokens.
     pub fn request(&self, max_output_tokens: u64) -> ChatRequest {
         let mut request = prompt::request(self.prompt.as_str());
@@ -84,12 +100,14 @@ impl Ask {
 pub fn from_file(path: &Path) -> Result<Asks> {
     let mut known = HashMap::new();
     let mut asks = Vec::new();
-    for row in rows::read(path, &["prompt", "reference", "task", "source"])? {
+    let rows = rows::read(path, &["prompt", "reference", "task", "source"])?;
+    for (at, row) in rows.into_iter().enumerate() {
         let [Some(prompt), reference, task, source] = row.as_slice() else { continue };
         let name = |it: &Option<Text>| it.clone().map(Text::into_string);
         let ask = Ask::new(Vec::new(), prompt.clone());
         let source = name(source).unwrap_or_else(|| ask.source.clone());
         let ask = Ask { reference: reference.clone(), task: name(task), source, ..ask };
+        ask.check().with_context(|| format!("{}: row {}", path.display(), at + 1))?;
         if known.insert(ask.id.clone(), ()).is_none() {
             asks.push(ask);
         }
@@ -235,8 +253,14 @@ mod tests {
             .map(|it| (it.prompt.as_str(), it.task.as_deref(), it.source.as_str()))
             .collect();
         assert_eq!(told, [("a", Some("sums"), "mine"), ("b", None, "panel")]);
-        std::fs::write(&path, "prompt\n").unwrap();
-        assert!(from_file(&path).unwrap_err().to_string().contains("no prompt"));
+        let check = |rows: &str, wanted: &str| {
+            std::fs::write(&path, format!("prompt,task\n{rows}")).unwrap();
+            let error = format!("{:#}", from_file(&path).unwrap_err());
+            assert!(error.contains(wanted), "{error}");
+        };
+        check("", "no prompt");
+        check("a,\n  ,\n", "row 2: a prompt of white space");
+        check(&format!("a,{}\n", "t".repeat(513)), "row 1: a task");
     }
 
     #[test]

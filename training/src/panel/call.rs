@@ -12,9 +12,10 @@ use pointsman::catalog::Deployment;
 use pointsman::domain::{Again, ChatRequest, ChatResponse, FailureClass, Usd};
 use pointsman::providers::{CallFailure, Caller};
 
+use super::events::Event;
 use super::money;
 use super::spend::Reserved;
-use super::work::{Event, Work};
+use super::work::Work;
 
 /// Calls for one question: a passing fault is over by the third.
 const CALLS_MAX: u32 = 3;

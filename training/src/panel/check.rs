@@ -14,11 +14,11 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::ask::Ask;
+use super::events::{Pair, State};
 use super::grade::Judge;
 use super::grade::agreement::{Agreement, level};
 use super::rows;
 use super::run::{Panel, judged};
-use super::work::{Pair, State};
 use crate::progress::Progress;
 
 /// Stands where the work folder has a model's name.

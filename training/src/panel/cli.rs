@@ -20,6 +20,7 @@ use super::ask::{self, Ask};
 use super::call::Manner;
 use super::candidates::{Candidate, candidates, cheapest};
 use super::check;
+use super::events::State;
 use super::grade::agreement::{AGREEMENT_MIN, Agreement};
 use super::grade::{CommandGrader, Grader, Judge};
 use super::plan::{Drawing, Mind, grading};
@@ -148,7 +149,7 @@ struct GradingArgs {
 /// Who grades.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum By {
-    /// Whether an answer says what `reference` says; rows without one are not graded.
+    /// Whether an answer says what `reference` says; prompts without one are not asked.
     Exact,
     /// A program of yours.
     Command,
@@ -200,7 +201,11 @@ impl PanelArgs {
         let work = work.transpose()?;
         let sampled = self.sampled(&config, &panel, (&grader, work.as_ref()))?;
         let Some(work) = work.filter(|_| !self.dry_run) else { return Ok(()) };
-        let spend = Spend::new(self.max_cost_usd, work.with(super::work::State::spent));
+        let spent = work.with(State::spent);
+        if spent > Usd::ZERO {
+            println!("spent here before: {spent}");
+        }
+        let spend = Spend::new(self.max_cost_usd, spent);
         let (caller, settings) = (HttpCaller::new(config.providers)?, self.settings());
         let panel = Panel { candidates: panel, sampled, grader, caller, work, spend, settings };
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -229,13 +234,22 @@ impl PanelArgs {
         }
     }
 
-    fn asks(&self) -> Result<Vec<Ask>> {
+    fn asks(&self, grader: &Grader) -> Result<Vec<Ask>> {
         let found = match (&self.outcomes, &self.prompt_file) {
             (Some(log), _) => ask::from_log(outcomes::open(log)?.as_ref(), self.newest)?,
             (None, Some(file)) => ask::from_file(file)?,
             (None, None) => anyhow::bail!("--outcomes or --prompt-file is needed"),
         };
-        println!("{} prompts to draw from", found.asks.len());
+        let all = found.asks.len();
+        let asks: Vec<Ask> = found.asks.into_iter().filter(|it| grader.can_grade(it)).collect();
+        ensure!(
+            !asks.is_empty(),
+            "none of {all} prompts has a reference to be graded by: give --grade command or judge"
+        );
+        println!("{} prompts to draw from", asks.len());
+        if asks.len() < all {
+            println!("passed over: {} prompts without a reference", all - asks.len());
+        }
         if found.without_text + found.beyond_table + found.unreadable > 0 {
             println!(
                 "passed over: {} decisions without their text, {} with more than a table holds, {} \
@@ -243,7 +257,7 @@ impl PanelArgs {
                 found.without_text, found.beyond_table, found.unreadable
             );
         }
-        Ok(found.asks)
+        Ok(asks)
     }
 
     /// The prompts of the work folder, or else drawn now and kept there; told with what they cost.
@@ -274,7 +288,7 @@ impl PanelArgs {
                 let clusters = usize::try_from(self.clusters)?;
                 let drawing = Drawing { seed: self.seed, wanted, clusters };
                 let (draw, sampled) =
-                    mind.sample(&self.asks()?, panel, drawing, self.max_output_tokens)?;
+                    mind.sample(&self.asks(grader)?, panel, drawing, self.max_output_tokens)?;
                 if let Some(work) = work.filter(|_| !self.dry_run) {
                     work.keep(&draw, &sampled)?;
                 }

@@ -11,6 +11,7 @@ pub mod candidates;
 pub mod check;
 mod cli;
 mod clusters;
+pub mod events;
 pub mod grade;
 pub mod money;
 pub mod plan;

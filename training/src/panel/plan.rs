@@ -146,7 +146,6 @@ impl Mind<'_> {
 
 /// The most that grading can cost.
 pub fn grading(grader: &Grader, sampled: &[Sampled], panel: usize, max_output_tokens: u64) -> Usd {
-    let each = sampled.iter().filter(|it| grader.can_grade(&it.ask));
-    let once: Usd = each.map(|it| grader.set_aside(&it.ask, max_output_tokens)).sum();
+    let once: Usd = sampled.iter().map(|it| grader.set_aside(&it.ask, max_output_tokens)).sum();
     (0..panel).map(|_| once).sum()
 }

@@ -17,10 +17,11 @@ use tokio::task::JoinSet;
 use super::ask::Ask;
 use super::call::{self, Manner, Question, Said, Unsaid};
 use super::candidates::Candidate;
+use super::events::{Answer, Event, Grade, Pair};
 use super::grade::{Grader, Judge, agreement, is_right, level};
 use super::money;
 use super::spend::{Reserved, Spend};
-use super::work::{Answer, Event, Grade, Pair, Sampled, Work};
+use super::work::{Sampled, Work};
 use crate::progress::Progress;
 
 /// Everything that a panel needs.
@@ -93,8 +94,10 @@ impl<C> Panel<C> {
         let (pair, left) =
             (self.pair(ask, candidate), self.settings.unanswered == Unanswered::Left);
         self.work.with(|state| match state.answers.get(&pair) {
+            // What cannot be graded is not bought.
+            _ if !self.grader.can_grade(ask) => None,
             Some(answer) if self.is_stale(answer) => Some(Missing::Answer),
-            Some(answer) if answer.cut_at.is_some() || !self.grader.can_grade(ask) => None,
+            Some(answer) if answer.cut_at.is_some() => None,
             Some(_) => self.grader.quality(state, &pair).is_none().then_some(Missing::Grade),
             None if left && state.unanswered.contains_key(&pair) => None,
             None => Some(Missing::Answer),
@@ -118,11 +121,7 @@ impl<C> Panel<C> {
                 }
                 Missing::Grade => Usd::ZERO,
             };
-            let grades = if self.grader.can_grade(ask) {
-                self.grader.set_aside(ask, tokens)
-            } else {
-                Usd::ZERO
-            };
+            let grades = self.grader.set_aside(ask, tokens);
             Some(Due { candidate, at_most: answer + grades })
         };
         (0..self.candidates.len()).filter_map(of).collect()
@@ -184,7 +183,7 @@ async fn one<C: Caller>(
             None => return Ok(()),
         },
     };
-    if answer.cut_at.is_some() || !panel.grader.can_grade(ask) {
+    if answer.cut_at.is_some() {
         return Ok(());
     }
     match &panel.grader {

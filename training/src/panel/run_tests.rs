@@ -10,13 +10,13 @@ use pointsman::domain::{FailureClass, Usd};
 use pointsman::providers::CallFailure;
 
 use super::check::{self, Graded};
+use super::events::State;
 use super::grade::agreement::AGREEMENT_MIN;
 use super::grade::{Grader, Judge};
 use super::run::{Panel, Settings, Unanswered, run};
 use super::summary::Summary;
 use super::table;
 use super::testing::{Script, Scripted, panel, tokens};
-use super::work::State;
 
 /// `dear` is always right, `cheap` is for even numbers.
 fn answers(model: &str, prompt: &str, _: usize) -> Result<String, CallFailure> {

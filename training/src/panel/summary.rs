@@ -134,8 +134,8 @@ impl fmt::Display for Summary {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             out,
-            "{:32} {:>7} {:>7} {:>8} {:>12}  {:>5} {}",
-            "model", "whole", "graded", "quality", "cost", "cut", "not answered"
+            "{:32} {:>7} {:>7} {:>8} {:>12}  {:>5} not answered",
+            "model", "whole", "graded", "quality", "cost", "cut"
         )?;
         for it in &self.models {
             let quality = match it.graded {

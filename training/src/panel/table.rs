@@ -15,8 +15,9 @@ use parquet::file::properties::WriterProperties;
 use pointsman::domain::Usage;
 
 use super::ask::Ask;
+use super::events::Answer;
 use super::run::Panel;
-use super::work::{Answer, write_whole};
+use super::work::write_whole;
 
 /// zstd's own default.
 const LEVEL: i32 = 3;

@@ -15,11 +15,12 @@ use pointsman::providers::{AnswerStream, CallFailure, Caller, Reply};
 use super::ask::Ask;
 use super::call::Manner;
 use super::candidates::candidates;
+use super::events::State;
 use super::grade::Grader;
 use super::run::{Panel, Settings, Unanswered};
 use super::sample::Why;
 use super::spend::Spend;
-use super::work::{Sampled, State, Work};
+use super::work::{Sampled, Work};
 
 /// What a model says, or how it fails.
 pub(super) type Script = fn(model: &str, prompt: &str, call: usize) -> Result<String, CallFailure>;

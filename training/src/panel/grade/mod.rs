@@ -16,7 +16,7 @@ pub use exact::is_right;
 pub use judge::{Judge, Wording, level};
 
 use super::ask::Ask;
-use super::work::{Pair, State};
+use super::events::{Pair, State};
 
 /// Who grades.
 #[derive(Debug, Clone)]
