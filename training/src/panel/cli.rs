@@ -325,7 +325,7 @@ impl PanelArgs {
             self.believe(agreement)?;
         }
         let ran = run(panel).await?;
-        print!("{}", Summary::of(panel, ran.unaffordable));
+        print!("{}", Summary::of(panel, ran));
         if let (Grader::Judge(judge), None) = (&panel.grader, &before) {
             self.believe(&check::with_itself(panel, judge))?;
         }

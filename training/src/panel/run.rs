@@ -5,6 +5,7 @@
 //! answers alone; which prompts fit does not depend on how many calls are under way; what is there
 //! already is not bought again. Not here: one call (see [`super::call`]), the table (see [`super::table`]).
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::Result;
@@ -65,11 +66,16 @@ pub enum Unanswered {
 }
 
 /// What came of a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Ran {
     /// Prompts that could have cost more than was left, and were not begun or gone on with.
     pub unaffordable: usize,
+    /// Answers that this run could not have graded, by why.
+    pub ungraded: BTreeMap<String, usize>,
 }
+
+/// Why an answer has no grade, where it was to have one.
+type Ungraded = Option<String>;
 
 /// What is missing of a model's answer to a prompt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +88,14 @@ enum Missing {
 struct Due {
     candidate: usize,
     at_most: Usd,
+}
+
+impl Ran {
+    fn note(&mut self, ungraded: Ungraded) {
+        if let Some(why) = ungraded {
+            *self.ungraded.entry(why).or_default() += 1;
+        }
+    }
 }
 
 impl<C> Panel<C> {
@@ -157,11 +171,11 @@ pub async fn run<C: Caller + 'static>(panel: &Arc<Panel<C>>) -> Result<Ran> {
             });
         }
         while let Some(done) = tasks.try_join_next() {
-            done??;
+            ran.note(done??);
         }
     }
     while let Some(done) = tasks.join_next().await {
-        done??;
+        ran.note(done??);
     }
     Ok(ran)
 }
@@ -172,7 +186,7 @@ async fn one<C: Caller>(
     at: usize,
     candidate: usize,
     mut held: Reserved,
-) -> Result<()> {
+) -> Result<Ungraded> {
     let ask = &panel.sampled[at].ask;
     let pair = panel.pair(ask, candidate);
     let known = panel.work.with(|state| state.answers.get(&pair).cloned());
@@ -180,11 +194,11 @@ async fn one<C: Caller>(
         Some(answer) => answer,
         None => match answer(panel, ask, candidate, &mut held).await? {
             Some(answer) => answer,
-            None => return Ok(()),
+            None => return Ok(None),
         },
     };
     if answer.cut_at.is_some() {
-        return Ok(());
+        return Ok(None);
     }
     match &panel.grader {
         Grader::Exact => {
@@ -195,7 +209,7 @@ async fn one<C: Caller>(
         // One that fails gives no grade, and is asked again by the next run.
         Grader::Command(program) => match program.grade(ask, &pair.1, &answer.text).await {
             Ok(quality) => graded(panel, &pair, quality),
-            Err(_) => Ok(()),
+            Err(why) => Ok(Some(why.to_string())),
         },
         Grader::Judge(judge) => judged(panel, judge, (ask, &pair), &answer.text, held).await,
     }
@@ -254,20 +268,22 @@ fn words(response: &ChatResponse) -> Text {
     text.chain(calls).collect::<Vec<_>>().join("\n").into()
 }
 
-fn graded<C>(panel: &Panel<C>, (prompt, model): &Pair, quality: f64) -> Result<()> {
+fn graded<C>(panel: &Panel<C>, (prompt, model): &Pair, quality: f64) -> Result<Ungraded> {
     let grader = panel.grader.fingerprint();
     let (prompt, model) = (prompt.clone(), model.clone());
-    panel.work.record(Event::Graded(Grade { prompt, model, grader, pass: 0, quality }))
+    panel.work.record(Event::Graded(Grade { prompt, model, grader, pass: 0, quality }))?;
+    Ok(None)
 }
 
-/// Has a judge grade an answer as often as it is to, as far as `held` and what is left of the money go.
+/// Has a judge grade an answer as often as it is to, as far as `held` and what is left of the money go. One
+/// grade alone is worth nothing, so the first that fails is the last.
 pub(super) async fn judged<C: Caller>(
     panel: &Panel<C>,
     judge: &Judge,
     (ask, pair): (&Ask, &Pair),
     answer: &Text,
     mut held: Reserved,
-) -> Result<()> {
+) -> Result<Ungraded> {
     let grader = judge.fingerprint();
     for pass in 0..judge.passes {
         if panel.work.with(|state| state.grade_of(pair, &grader, pass)).is_some() {
@@ -279,17 +295,21 @@ pub(super) async fn judged<C: Caller>(
         let question = Question { deployment: &judge.deployment, request, at_most };
         let manner = panel.settings.manner;
         let said = call::ask(&panel.caller, &panel.work, question, manner, &mut own).await?;
-        let Ok(Said { call, response, cost: cost_usd, .. }) = said else { continue };
-        let event = match level(&response) {
-            Some(level) => {
-                let (prompt, model) = pair.clone();
-                let quality = agreement::quality(level);
-                let grade = Grade { prompt, model, grader: grader.clone(), pass, quality };
-                Event::Judged { call, cost_usd, grade }
+        let Said { call, response, cost: cost_usd, .. } = match said {
+            Ok(said) => said,
+            Err(Unsaid::NoMoney) => return Ok(Some("too little money was left".to_owned())),
+            Err(Unsaid::Failed(class)) => {
+                return Ok(Some(format!("the judge did not answer ({})", class.as_str())));
             }
-            None => Event::Failed { call, class: FailureClass::Malformed, cost_usd },
         };
-        panel.work.record(event)?;
+        let Some(level) = level(&response) else {
+            let class = FailureClass::Malformed;
+            panel.work.record(Event::Failed { call, class, cost_usd })?;
+            return Ok(Some("the judge named no grade".to_owned()));
+        };
+        let ((prompt, model), quality) = (pair.clone(), agreement::quality(level));
+        let grade = Grade { prompt, model, grader: grader.clone(), pass, quality };
+        panel.work.record(Event::Judged { call, cost_usd, grade })?;
     }
-    Ok(())
+    Ok(None)
 }

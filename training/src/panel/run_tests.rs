@@ -13,7 +13,7 @@ use super::check::{self, Graded};
 use super::events::State;
 use super::grade::agreement::AGREEMENT_MIN;
 use super::grade::{Grader, Judge};
-use super::run::{Panel, Settings, Unanswered, run};
+use super::run::{Panel, Ran, Settings, Unanswered, run};
 use super::summary::Summary;
 use super::table;
 use super::testing::{Script, Scripted, panel, tokens};
@@ -66,7 +66,7 @@ async fn everybody_is_asked_once_and_graded() {
         })
         .sum();
     assert_eq!(first.spend.spent(), billed);
-    let summary = Summary::of(&first, 0);
+    let summary = Summary::of(&first, Ran::default());
     assert_eq!((summary.complete, summary.spent), (5, billed));
     assert!(!summary.to_string().contains("no idea"));
     drop(first);
@@ -127,7 +127,7 @@ async fn failures_are_tried_again_and_then_noted() {
         panel.caller.calls().iter().filter(|it| **it == wanted).count()
     };
     assert_eq!([0, 1, 2, 3].map(|it| calls(&first, it)), [3, 1, 3, 1]);
-    let summary = Summary::of(&first, 0);
+    let summary = Summary::of(&first, Ran::default());
     let unanswered = &summary.models[0].unanswered;
     assert_eq!(unanswered, &BTreeMap::from([("auth", 1), ("malformed", 1)]));
     assert_eq!((summary.complete, told(&first).len()), (2, 6));
@@ -152,7 +152,7 @@ async fn cut_answers_are_left_out_until_the_limit_is_raised() {
     let folder = tempfile::tempdir().unwrap();
     let first = panel(folder.path(), (1, 1.0), exact, long);
     run(&first).await.unwrap();
-    let summary = Summary::of(&first, 0);
+    let summary = Summary::of(&first, Ran::default());
     assert_eq!((summary.models[0].cut, summary.complete, told(&first).len()), (1, 0, 0));
     let settings = Settings { max_output_tokens: 500, ..first.settings };
     let again = with(first, settings);
@@ -241,8 +241,11 @@ async fn a_judge_that_gives_no_grade_leaves_answers_ungraded() {
     }
     let folder = tempfile::tempdir().unwrap();
     let first = panel(folder.path(), (2, 1.0), judged_by(2), silent);
-    run(&first).await.unwrap();
-    assert_eq!((told(&first).len(), first.caller.calls().len()), (0, 12));
+    let ran = run(&first).await.unwrap();
+    // A second grade of what has no first one is not bought.
+    assert_eq!((told(&first).len(), first.caller.calls().len()), (0, 8));
+    assert_eq!(ran.ungraded, BTreeMap::from([("the judge named no grade".to_owned(), 4)]));
+    assert!(Summary::of(&first, ran).to_string().contains("4 answers have no grade"));
     drop(first);
     // Another run asks the judge again, and nobody else.
     let again = panel(folder.path(), (2, 1.0), judged_by(2), fair);

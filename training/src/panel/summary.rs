@@ -9,7 +9,7 @@ use std::fmt;
 use pointsman::domain::Usd;
 
 use super::plan::Forecast;
-use super::run::Panel;
+use super::run::{Panel, Ran};
 use super::work::Sampled;
 
 /// What a panel would cost.
@@ -64,8 +64,8 @@ pub struct Summary {
     pub prompts: usize,
     /// Prompts to which every model has a graded answer.
     pub complete: usize,
-    /// Prompts that could have cost more than was left.
-    pub unaffordable: usize,
+    /// What the last run left out.
+    pub ran: Ran,
     /// What was spent, by this run and those before it.
     pub spent: Usd,
 }
@@ -91,7 +91,7 @@ pub struct ModelSummary {
 
 impl Summary {
     /// Of everything in the work folder.
-    pub fn of<C>(panel: &Panel<C>, unaffordable: usize) -> Self {
+    pub fn of<C>(panel: &Panel<C>, ran: Ran) -> Self {
         let models: Vec<ModelSummary> =
             (0..panel.candidates.len()).map(|it| ModelSummary::of(panel, it)).collect();
         let graded = |it: &&Sampled| {
@@ -102,7 +102,7 @@ impl Summary {
         };
         let complete = panel.sampled.iter().filter(graded).count();
         let (prompts, spent) = (panel.sampled.len(), panel.spend.spent());
-        Self { models, prompts, complete, unaffordable, spent }
+        Self { models, prompts, complete, ran, spent }
     }
 }
 
@@ -155,10 +155,14 @@ impl fmt::Display for Summary {
                 failed.join(", ")
             )?;
         }
-        let Self { prompts, complete, unaffordable, spent, .. } = self;
+        let Self { prompts, complete, ran, spent, .. } = self;
         writeln!(out, "{complete} of {prompts} prompts have a graded answer of every model")?;
-        if *unaffordable > 0 {
-            writeln!(out, "{unaffordable} prompts could have cost more than was left")?;
+        if ran.unaffordable > 0 {
+            let count = ran.unaffordable;
+            writeln!(out, "{count} prompts could have cost more than was left of --max-cost-usd")?;
+        }
+        for (why, count) in &ran.ungraded {
+            writeln!(out, "{count} answers have no grade: {why}")?;
         }
         let cut: usize = self.models.iter().map(|it| it.cut).sum();
         if cut > 0 {

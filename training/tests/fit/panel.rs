@@ -25,7 +25,7 @@ const PROMPTS: usize = 24;
 const ENOUGH: &str = "5";
 /// How often and how long a child is waited for.
 const POLL: Duration = Duration::from_millis(5);
-const POLLS_MAX: usize = 12_000;
+const POLLS_MAX: usize = 24_000;
 
 #[derive(Parser)]
 struct Cli {

@@ -33,16 +33,16 @@ pub struct CommandGrader {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CommandError {
     /// It cannot be started.
-    #[error("it cannot be started")]
+    #[error("the program cannot be started")]
     Start,
     /// It took too long.
-    #[error("it took too long")]
+    #[error("the program took too long")]
     Late,
     /// It failed.
-    #[error("its exit code is not 0")]
+    #[error("the program's exit code is not 0")]
     Failed,
     /// It printed something else.
-    #[error("what it printed is no number from 0 to 1")]
+    #[error("what the program printed is no number from 0 to 1")]
     NoGrade,
 }
 
