@@ -95,9 +95,9 @@ struct TableArgs {
 struct FitArgs {
     #[command(flatten)]
     table: TableArgs,
-    /// Learn from this outcome log instead of a table.
+    /// Learn from these outcomes instead of a table: an SQLite file, the folder of an export, or its URL.
     #[arg(long, conflicts_with = "data")]
-    outcomes: Option<PathBuf>,
+    outcomes: Option<String>,
     /// With --outcomes: the folder of the artifact that serves; the one in this program by default.
     #[arg(long)]
     artifact: Option<PathBuf>,
@@ -127,9 +127,10 @@ struct FitArgs {
 struct EvaluateArgs {
     #[command(flatten)]
     table: TableArgs,
-    /// Tell how far this outcome log has drifted, instead of judging on a table.
+    /// Tell how far these outcomes have drifted, instead of judging on a table: an SQLite file, the folder
+    /// of an export, or its URL.
     #[arg(long, conflicts_with_all = ["data", "artifact", "against"])]
-    outcomes: Option<PathBuf>,
+    outcomes: Option<String>,
     /// The artifact's folder; the one in this program by default.
     #[arg(long)]
     artifact: Option<PathBuf>,

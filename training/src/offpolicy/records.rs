@@ -10,7 +10,7 @@ use anyhow::Result;
 use pointsman::catalog::Catalog;
 use pointsman::domain::{Attempt, DeploymentId, ModelName, Probability};
 use pointsman::features::FEATURE_SCHEMA;
-use pointsman::outcome::{CandidateFacts, Logged, OutcomeError, OutcomeRecord, replay_with};
+use pointsman::outcome::{CandidateFacts, Logged, OutcomeRecord, replay_with};
 use pointsman::prediction::{Digest, HEAD, Prediction, Predictor};
 use pointsman::ranking::Policy;
 use serde::{Deserialize, Serialize};
@@ -118,7 +118,7 @@ impl Log {
     }
 
     /// Takes in one decision, or counts why it does not count.
-    pub fn take(&mut self, logged: Result<Logged, OutcomeError>, pair: Pair<'_>, known: &Known) {
+    pub fn take(&mut self, logged: Result<Logged>, pair: Pair<'_>, known: &Known) {
         let logged = logged.map_err(|_| LeftOut::Unreadable);
         if let Ok(logged) = &logged {
             self.versions.add(logged);
