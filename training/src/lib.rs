@@ -7,6 +7,7 @@
 pub mod card;
 pub mod choose;
 pub mod controls;
+pub mod course;
 pub mod dataset;
 pub mod drift;
 pub mod encoder;

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use super::estimators::{Arm, Measures, Row, Target};
+use super::estimators::{Arm, Measure, Measures, Row, Target};
 use super::versions::Versions;
 use crate::outcomes::OutcomeSource;
 
@@ -249,6 +249,11 @@ fn chosen(record: &OutcomeRecord) -> Result<usize, LeftOut> {
     }
     let place = record.candidates.iter().position(|it| it.deployment == *first);
     place.ok_or(LeftOut::Unreadable)
+}
+
+/// What came of it, by one measure.
+pub(crate) fn worth(record: &OutcomeRecord, score: Probability, measure: Measure) -> f64 {
+    reward(record, score)[measure as usize]
 }
 
 /// What came of it. A call that only raced beside the one that answered is not paid here: another
