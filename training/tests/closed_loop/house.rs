@@ -27,7 +27,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tonic::transport::Channel;
 
-use crate::world::{GIVEN_UP, MODELS};
+use crate::world::MODELS;
 
 /// The longest that anything here may take before it counts as hanging.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -53,8 +53,9 @@ pub(crate) struct Trained {
 }
 
 impl House {
-    /// Starts everything with the shipped artifact in the served folder.
-    pub(crate) async fn start() -> Self {
+    /// Starts everything with the shipped artifact in the served folder; requests give up so much to
+    /// learn.
+    pub(crate) async fn start(given_up: f64) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let path = |name: &str| folder.path().join(name);
         let shipped = Artifact::shipped(&Encoder::shipped().expect("an encoder"));
@@ -64,7 +65,7 @@ impl House {
         let addresses = [&callers, &operators].map(|it| it.local_addr().expect("an address"));
         let text = format!(
             "[server]\nlisten = \"{}\"\n[outcomes]\nstore = \"sqlite://{}\"\n[artifact]\npath = \"{}\"\n\
-             [exploration]\nutility_given_up = {GIVEN_UP}\n[[provider]]\nname = \"here\"\nprotocol = \
+             [exploration]\nutility_given_up = {given_up}\n[[provider]]\nname = \"here\"\nprotocol = \
              \"openai\"\nbase_url = \"{}\"\n{}",
             addresses[0],
             path("outcomes.db").display(),
@@ -127,13 +128,16 @@ impl House {
         drop((self.client, self.admin));
         self.life.enter(Phase::Stopping);
         let [callers, operators] = self.served;
-        for (task, last) in [(callers, Phase::Over), (operators, Phase::Over)] {
-            let ended = tokio::time::timeout(PATIENCE, task).await.expect("it ends in time");
-            ended.expect("no panic").expect("it served");
-            self.life.enter(last);
-        }
+        ended(callers).await;
+        self.life.enter(Phase::Over);
+        ended(operators).await;
         self.simulator.stop().await;
     }
+}
+
+async fn ended(task: JoinHandle<Result<(), api::ServeError>>) {
+    let ended = tokio::time::timeout(PATIENCE, task).await.expect("it ends in time");
+    ended.expect("no panic").expect("it served");
 }
 
 async fn listener() -> TcpListener {
