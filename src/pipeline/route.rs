@@ -238,10 +238,9 @@ impl Works {
         let (decision, kind, score) = (feedback.decision, feedback.kind, feedback.score);
         let receipt = self.log.feedback(feedback).await?;
         // Behaviour has many reasons besides the answer's quality.
-        if receipt == FeedbackReceipt::Stored && kind != FeedbackKind::Implicit {
-            if let Some(it) = self.expected.take(decision) {
-                self.metrics.scored(it.model.as_str(), it.quality, score.get());
-            }
+        let counts = receipt == FeedbackReceipt::Stored && kind != FeedbackKind::Implicit;
+        if let Some(it) = counts.then(|| self.expected.take(decision)).flatten() {
+            self.metrics.scored(it.model.as_str(), it.quality, score.get());
         }
         let file = self.log.file().filter(|_| self.judge.studies()).map(Path::to_owned);
         if let Some(path) = file.filter(|_| receipt == FeedbackReceipt::Stored) {
