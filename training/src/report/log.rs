@@ -14,6 +14,8 @@ use crate::drift::{Drift, Gap};
 const MARKS_MAX: usize = 8;
 /// Points in the plot, the newest; the table has all.
 const POINTS_MAX: usize = 365;
+/// Above and below everything, as a share of the height.
+const ROOM: f64 = 0.05;
 /// A normal distribution has 95 % within so many standard errors.
 const NORMAL_95: f64 = 1.96;
 
@@ -60,6 +62,8 @@ fn drawing(course: &Course) -> Option<Drawing> {
     let all: Vec<f64> = ends.chain(course.references.iter().map(|it| it.utility)).collect();
     let low = all.iter().copied().fold(f64::INFINITY, f64::min);
     let high = all.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    // What lies at an edge is seen badly.
+    let (low, high) = (low - ROOM * (high - low), high + ROOM * (high - low));
     let axis = Axis { name: String::new(), low: -0.5, high: last + 0.5, marks: marks(shown) };
     let mut plot = Plot::new(axis, Axis::linear("mean utility of scored answers", low, high));
     for it in &course.references {
