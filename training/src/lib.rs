@@ -2,7 +2,8 @@
 //!
 //! In: labelled tables (who answered which prompt how well, with how many tokens). Out: figures of
 //! merit beside those of the controls, and artifacts with a model card. Invariant: what is learned on is never judged on, and the
-//! parts are cut by question text (see [`split`]). Not here: anything that serves requests.
+//! parts are cut by question text (see [`split`]). Not here: anything that serves requests; of what is here, only
+//! [`panel`] calls anybody.
 
 pub mod card;
 pub mod choose;
@@ -19,6 +20,7 @@ pub mod metrics;
 pub mod newcomer;
 pub mod offpolicy;
 pub mod outcomes;
+pub mod panel;
 pub mod progress;
 pub mod relearn;
 pub mod report;

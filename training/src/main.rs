@@ -20,6 +20,7 @@ use pointsman_training::make::Materials;
 use pointsman_training::metrics::Bootstrap;
 use pointsman_training::newcomer::{AddModelArgs, HoldoutArgs};
 use pointsman_training::offpolicy::{Aliases, OpeArgs, PromoteArgs};
+use pointsman_training::panel::{PanelArgs, Unbelieved};
 use pointsman_training::relearn::{Refused, RelearnArgs, RetrainArgs};
 use pointsman_training::report::{Job, Options, Report, html, log_html};
 use pointsman_training::seeds::Spread;
@@ -54,6 +55,9 @@ enum Command {
     AddModel(AddModelArgs),
     /// Trains without some models and measures how few labels bring each of them back.
     Holdout(HoldoutArgs),
+    /// Asks all models some recent prompts within a stated spend, grades the answers, and writes the
+    /// labelled table. Exit code 3 when its judge is not to be believed.
+    Panel(Box<PanelArgs>),
     /// Tells from an outcome log what an artifact would have earned.
     Ope(OpeArgs),
     /// Lets an artifact take another's place, if it is surely better.
@@ -270,7 +274,7 @@ const REFUSED: u8 = 3;
 
 fn main() -> ExitCode {
     let Err(error) = run(Cli::parse().command) else { return ExitCode::SUCCESS };
-    if error.is::<Refused>() {
+    if error.is::<Refused>() || error.is::<Unbelieved>() {
         eprintln!("{error}");
         return ExitCode::from(REFUSED);
     }
@@ -290,6 +294,7 @@ fn run(command: Command) -> Result<()> {
         Command::Frontier(asked) => frontier(asked),
         Command::AddModel(asked) => asked.run(),
         Command::Holdout(asked) => asked.run(),
+        Command::Panel(asked) => asked.run(),
         Command::Ope(asked) => asked.run(),
         Command::Promote(asked) => asked.run(),
     }

@@ -191,13 +191,18 @@ async fn a_row_that_the_database_refuses_fails_alone() {
         state.mode = Mode::Away(OutcomeError::Closed);
         store.spool(&mut state, &batch);
         drop(state);
-        while !notes.status(0).connected || notes.status(0).replayed < 6 {
-            std::thread::yield_now();
-        }
+        until_direct(&store);
         assert_eq!((notes.status(0).set_aside, store.count().unwrap()), (1, 6));
         assert_eq!(store.get(more.decision).unwrap(), Some(more));
     });
     work.await.unwrap();
+}
+
+/// Until the spool is drained and rows go straight to the database again.
+fn until_direct(store: &PostgresStore) {
+    while !matches!(store.shared.state().mode, Mode::Direct(_)) {
+        std::thread::yield_now();
+    }
 }
 
 #[tokio::test]
@@ -218,9 +223,7 @@ async fn a_score_whose_decision_turns_out_unknown_is_counted() {
         assert_eq!(again, FeedbackReceipt::AlreadyStored);
         store.shared.state().mode = Mode::Away(OutcomeError::Closed);
         store.write(vec![score(DecisionId::fresh()), score(record.decision)]);
-        while !notes.status(0).connected || notes.status(0).replayed < 2 {
-            std::thread::yield_now();
-        }
+        until_direct(&store);
         assert_eq!((notes.status(0).dropped, notes.status(0).spooled_records), (1, 0));
     });
     work.await.unwrap();

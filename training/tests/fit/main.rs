@@ -1,6 +1,8 @@
 //! A whole training run on a small made-up table: it learns, repeats, and writes what serves.
 #![expect(clippy::expect_used, reason = "a test helper may stop on the first surprise")]
 
+mod panel;
+
 use std::fmt::Write as _;
 use std::path::Path;
 
