@@ -1,8 +1,9 @@
 //! The outcome log read from end to end, with what was said of every decision.
 //!
 //! In: the path of a log that a server may be writing at the same time. Out: every [`Logged`]
-//! decision in the order of arrival, one in memory at a time. Invariant: the file is opened to be
-//! read and is never changed. Not here: what is learned from it (the training crate).
+//! decision in the order of their ids, which is that of time, one in memory at a time. Invariant: the
+//! file is opened to be read and is never changed. Not here: what is learned from it (the training
+//! crate).
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -88,7 +89,7 @@ impl OutcomeReader {
         // One transaction, so that scores and decisions are of one moment.
         let moment = self.connection.unchecked_transaction().map_err(failed)?;
         let mut said = said(&moment).map_err(failed)?;
-        let sql = format!("{SELECT} ORDER BY at_unix_ms, decision");
+        let sql = format!("{SELECT} ORDER BY decision");
         let mut statement = moment.prepare(&sql).map_err(failed)?;
         let mut rows = statement.query([]).map_err(failed)?;
         while let Some(row) = rows.next().map_err(failed)? {

@@ -8,6 +8,7 @@
 mod artifacts;
 mod consider;
 mod drills;
+mod expected;
 mod lessons;
 mod observe;
 mod record;
@@ -44,6 +45,7 @@ pub use artifacts::{
 use consider::{Asked, Judge};
 use drills::Drills;
 pub use drills::{FAULTS_TTL_DEFAULT, FAULTS_TTL_MAX, FaultPolicy, StandingFaults};
+use expected::Expectations;
 pub use lessons::{Learning, LearningState};
 pub use route::{RouteEvent, RoutedStream};
 
@@ -84,6 +86,7 @@ struct Works {
     log: OutcomeLog,
     drills: Drills,
     metrics: Metrics,
+    expected: Expectations,
     /// Cancelled when requests under way are to end at once.
     cut: CancellationToken,
 }
@@ -184,7 +187,8 @@ impl Pipeline {
         }
         let (metrics, cut) = (Metrics::new(&fleet), CancellationToken::new());
         let (judge, seats) = (Arc::new(judge), Semaphore::new(cores));
-        let works = Works { judge, seats, caller, log, drills, metrics, cut };
+        let expected = Expectations::new();
+        let works = Works { judge, seats, caller, log, drills, metrics, expected, cut };
         Self { works: Arc::new(works), tasks: TaskTracker::new() }
     }
 

@@ -29,6 +29,9 @@ impl Works {
             decide_us: decision.decide_us,
             encoder_exit: decision.encoder_exit,
         });
+        if let Some(dispatched) = dispatched {
+            self.expected.note(decision, dispatched);
+        }
         let served = record.served.as_ref().map_or("none", |it| it.as_str());
         tracing::info!(
             decision = %decision.id,

@@ -20,7 +20,7 @@ use super::{Call, Decision, PipelineError, Routed, Works, record};
 use crate::access::Caller;
 use crate::dispatch::{self, ChainEnd, ChainEvent, ChainFailure, Dispatched, Health, Plan};
 use crate::domain::Usage;
-use crate::outcome::{Feedback, FeedbackReceipt, OutcomeError};
+use crate::outcome::{Feedback, FeedbackKind, FeedbackReceipt, OutcomeError};
 use crate::prediction::Manner;
 use crate::providers::{Drill, HttpCaller};
 use crate::ranking::Ranking;
@@ -260,8 +260,13 @@ impl Works {
         &self,
         feedback: Feedback,
     ) -> Result<FeedbackReceipt, OutcomeError> {
-        let decision = feedback.decision;
+        let (decision, kind, score) = (feedback.decision, feedback.kind, feedback.score);
         let receipt = self.log.feedback(feedback).await?;
+        // Behaviour has many reasons besides the answer's quality.
+        let counts = receipt == FeedbackReceipt::Stored && kind != FeedbackKind::Implicit;
+        if let Some(it) = counts.then(|| self.expected.take(decision)).flatten() {
+            self.metrics.scored(it.model.as_str(), it.quality, score.get());
+        }
         let file = self.log.file().filter(|_| self.judge.studies()).map(Path::to_owned);
         if let Some(path) = file.filter(|_| receipt == FeedbackReceipt::Stored) {
             let judge = Arc::clone(&self.judge);

@@ -77,6 +77,15 @@ def export(log, to, env=None):
     return json.loads(done.stdout)
 
 
+def learned_from(place, env=None):
+    """What training reads there; its program stands beside the server's."""
+    trainer = os.path.join(os.path.dirname(BINARY), "pointsman-train")
+    command = [trainer, "evaluate", "--outcomes", place, "--format", "json"]
+    done = subprocess.run(command, env={**os.environ, **(env or {})}, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
 def rate(server, decision):
     body = json.dumps({"decision_id": decision, "score": 0.75, "kind": "judge"}).encode()
     request = urllib.request.Request(server + "/v1/feedback", body, {"content-type": "application/json"})
@@ -148,6 +157,12 @@ def main():
         names = objects(endpoint, "logs", copied)
         assert all(name.startswith("some/path/") for name in names), names
         check("s3", os.path.join(copied, "some/path"), to_s3)
+        told = learned_from("s3://logs/some/path", env)
+        decisions = sum(it["decisions"] for it in told["course"]["points"])
+        scored = sum(it["score"]["count"] for it in told["course"]["points"])
+        assert (decisions, scored) == (REQUESTS, 1), told
+        assert told == learned_from(folder) == learned_from(demo.log)
+        print("training reads the bucket, the folder and the log, and they say the same")
     s3.stop()
 
 

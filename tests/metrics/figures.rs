@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
-use pointsman::api::proto::{self, Attempt, FailureClass, ForcedFault, Sampling};
+use pointsman::api::proto::{
+    self, Attempt, FailureClass, FeedbackKind, FeedbackRequest, ForcedFault, Sampling,
+};
 use pointsman::simulator::Simulator;
 use serde_json::json;
 
@@ -156,6 +158,48 @@ fn providers(seen: &Scrape, house: &House) {
         let counted = seen.sum("pointsman_cost_usd_total", &[&label]);
         assert!((counted - wanted).abs() < 1e-12, "{label}: {counted} {wanted}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_foretold_of_a_model_stands_beside_what_came() {
+    let house = house().await;
+    let mut client = house.client.clone();
+    let (mut cost, mut expected, mut ids) = (0.0, 0.0, Vec::new());
+    for number in 0..WELL {
+        let answer = client.route(ask(&prompt(number))).await.unwrap().into_inner();
+        let decision = answer.decision.unwrap();
+        cost += answer.cost_usd;
+        if number < 2 {
+            expected += decision.ranking[0].prediction.as_ref().unwrap().quality;
+            ids.push(decision.id);
+        }
+    }
+    let said = [(0, FeedbackKind::Implicit, 0.0), (0, FeedbackKind::Explicit, 0.25)];
+    // The second score of an answer is in the log alone.
+    let said =
+        said.into_iter().chain([(0, FeedbackKind::Judge, 1.0), (1, FeedbackKind::Judge, 0.5)]);
+    for (at, kind, score) in said {
+        let score = Some(score);
+        let decision_id = ids[at].clone();
+        let request =
+            FeedbackRequest { decision_id, score, kind: kind.into(), ..Default::default() };
+        assert!(client.feedback(request).await.unwrap().into_inner().newly_stored);
+    }
+    let seen = Scrape::of(&house).await;
+    let check = |name: &str, quantity: &str, wanted: f64| {
+        let quantity = format!("quantity=\"{quantity}\"");
+        let found = seen.sum(name, &[r#"model="best""#, &quantity]);
+        assert!((found - wanted).abs() < 1e-9, "{name} {quantity}: {found} and not {wanted}");
+        assert_eq!(seen.sum(name, &[&quantity]), found, "nobody else answered");
+    };
+    for quantity in ["cost", "output_tokens", "latency"] {
+        check("pointsman_compared_answers_total", quantity, WELL as f64);
+    }
+    check("pointsman_realised_total", "cost", cost);
+    check("pointsman_compared_answers_total", "quality", 2.0);
+    check("pointsman_realised_total", "quality", 0.75);
+    check("pointsman_predicted_total", "quality", expected);
+    house.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,6 +8,7 @@
 pub mod card;
 pub mod choose;
 pub mod controls;
+pub mod course;
 pub mod dataset;
 pub mod drift;
 pub mod encoder;

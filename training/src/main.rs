@@ -11,6 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use pointsman::encoder::Encoder;
 use pointsman::prediction::Predictor;
 use pointsman_training::choose::Pool;
+use pointsman_training::course::Course;
 use pointsman_training::dataset::Dataset;
 use pointsman_training::drift::Drift;
 use pointsman_training::encoder::Origin;
@@ -21,10 +22,11 @@ use pointsman_training::newcomer::{AddModelArgs, HoldoutArgs};
 use pointsman_training::offpolicy::{Aliases, OpeArgs, PromoteArgs};
 use pointsman_training::panel::{PanelArgs, Unbelieved};
 use pointsman_training::relearn::{Refused, RelearnArgs, RetrainArgs};
-use pointsman_training::report::{Job, Options, Report, html};
+use pointsman_training::report::{Job, Options, Report, html, log_html};
 use pointsman_training::seeds::Spread;
 use pointsman_training::split::Cut;
 use pointsman_training::{encoder, make, outcomes, relearn, report};
+use serde::Serialize;
 
 /// Trains and judges Pointsman's router artifacts.
 #[derive(Parser)]
@@ -45,7 +47,7 @@ enum Command {
     /// candidate is refused.
     Retrain(RetrainArgs),
     /// Judges an artifact and the controls on held-out questions of a labelled table; or, with
-    /// --outcomes, tells how far a log has drifted.
+    /// --outcomes, tells what the answers of a log were worth and how far it has drifted.
     Evaluate(EvaluateArgs),
     /// Trains routers on folds of a labelled table and judges what their choices cost and yield.
     Frontier(FrontierArgs),
@@ -99,9 +101,9 @@ struct TableArgs {
 struct FitArgs {
     #[command(flatten)]
     table: TableArgs,
-    /// Learn from this outcome log instead of a table.
+    /// Learn from these outcomes instead of a table: an SQLite file, the folder of an export, or its URL.
     #[arg(long, conflicts_with = "data")]
-    outcomes: Option<PathBuf>,
+    outcomes: Option<String>,
     /// With --outcomes: the folder of the artifact that serves; the one in this program by default.
     #[arg(long)]
     artifact: Option<PathBuf>,
@@ -131,9 +133,10 @@ struct FitArgs {
 struct EvaluateArgs {
     #[command(flatten)]
     table: TableArgs,
-    /// Tell how far this outcome log has drifted, instead of judging on a table.
+    /// Tell what these outcomes were worth and how far they have drifted, instead of judging on a table:
+    /// an SQLite file, the folder of an export, or its URL.
     #[arg(long, conflicts_with_all = ["data", "artifact", "against"])]
-    outcomes: Option<PathBuf>,
+    outcomes: Option<String>,
     /// The artifact's folder; the one in this program by default.
     #[arg(long)]
     artifact: Option<PathBuf>,
@@ -240,15 +243,27 @@ impl ReportArgs {
     }
 }
 
+/// What a log says without an artifact to judge.
+#[derive(Serialize)]
+struct Told {
+    #[serde(flatten)]
+    drift: Drift,
+    course: Course,
+}
+
 impl ReportArgs {
-    fn drift(&self, drift: &Drift) -> Result<()> {
-        let json = || serde_json::to_string_pretty(drift);
+    fn log(&self, told: &Told) -> Result<()> {
+        let json = || serde_json::to_string_pretty(told);
         match self.format {
-            Format::Table => print!("{drift}"),
+            Format::Table => print!("{}\n{}", told.course, told.drift),
             Format::Json => println!("{}", json()?),
         }
         if let Some(path) = &self.json {
             std::fs::write(path, json()?).with_context(|| path.display().to_string())?;
+        }
+        if let Some(path) = &self.html {
+            let page = log_html(&told.course, &told.drift);
+            std::fs::write(path, page).with_context(|| path.display().to_string())?;
         }
         Ok(())
     }
@@ -320,7 +335,9 @@ fn fit(asked: FitArgs) -> Result<()> {
 
 fn evaluate(asked: EvaluateArgs) -> Result<()> {
     if let Some(path) = &asked.outcomes {
-        return asked.report.drift(&Drift::of(outcomes::open(path)?.as_ref())?);
+        let source = outcomes::open(path)?;
+        let (drift, course) = (Drift::of(source.as_ref())?, Course::of(source.as_ref())?);
+        return asked.report.log(&Told { drift, course });
     }
     let encoder = asked.table.encoder()?;
     let predictor = match &asked.artifact {

@@ -105,6 +105,17 @@ impl Destination {
         read.await.map_err(|source| self.failed(file, source))
     }
 
+    /// Reads the end of a file, so many bytes if it has them, and tells its size.
+    pub(super) async fn end(&self, file: &str, bytes: u64) -> Result<(Bytes, u64), ExportError> {
+        let path = self.path(file);
+        let read = async {
+            let size = self.store.head(&path).await?.size;
+            let end = self.store.get_range(&path, size.saturating_sub(bytes)..size).await?;
+            Ok((end, size))
+        };
+        read.await.map_err(|source| self.failed(file, source))
+    }
+
     /// Every Parquet file under a folder of it, by name, sorted.
     pub(super) async fn files(&self, folder: &str) -> Result<Vec<String>, ExportError> {
         let listed = self.store.list(Some(&self.path(folder)));

@@ -1,32 +1,41 @@
-//! Exported files read back, each decision with what was said of it.
+//! Exported files read back, each decision with what was said of it, in the order of decisions.
 //!
-//! In: a folder or a URL that was exported to. Out: every [`Logged`] decision, file by file. Invariant:
-//! one file is in memory at a time, and no more than [`SAID_MAX`] scores: where there are more, the
-//! outcomes are gone through as often as it takes, each time with another share of the decisions. An
-//! error names the file, and the row where it is one row's. Blocks; not for async code.
+//! In: a folder or a URL that was exported to. Out: every [`Logged`] decision, by its id, which is the
+//! order in time, whoever exported it. Invariant: in memory are only files whose decisions overlap in
+//! time (one or two of each server that exports there), and no more than about [`SAID_MAX`] scores:
+//! where there are more, the decisions are gone through in as many shares, one after another. An error
+//! names the file, and the row where it is one row's. Blocks; not for async code.
+
+mod footer;
+mod merge;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
-use std::collections::hash_map::DefaultHasher;
-use std::hash::{Hash, Hasher};
 
-use arrow::array::{
-    Array, AsArray, Float32Array, Float64Array, Int32Array, ListArray, RecordBatch, StringArray,
-};
-use arrow::datatypes::{Float32Type, Float64Type, Int32Type};
+use arrow::array::{Array, AsArray, Float64Array, RecordBatch, StringArray};
+use arrow::datatypes::Float64Type;
+use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::errors::ParquetError;
 use tokio::runtime::{Builder, Runtime};
 
 use super::ExportError;
 use super::destination::Destination;
-use crate::domain::DecisionId;
 use crate::outcome::reader::{Logged, Said, SaidRow};
-use crate::outcome::sqlite::decoded;
+use footer::Footer;
+use merge::Span;
 
 /// Most scores in memory: some 200 bytes each, so below half a gigabyte.
 const SAID_MAX: usize = 2_000_000;
+/// Of so many scores one is looked at to find where a share ends: then none is larger than it should
+/// be by more than a few in a hundred.
+const SAID_PER_LOOK: usize = 1_000;
 /// Rows decoded at once.
 const BATCH_ROWS: usize = 512;
+
+const DECISION: &str = "decision_id";
+const SAID_COLUMNS: [&str; 6] = [DECISION, "kind", "signal", "about", "score", "weight"];
 
 /// A place that was exported to.
 pub struct ExportReader {
@@ -35,18 +44,17 @@ pub struct ExportReader {
     said_max: usize,
 }
 
-/// The decisions of one pass: those whose id falls into this share.
-#[derive(Debug, Clone, Copy)]
+/// The decisions of one pass: those from this id on, up to another.
+#[derive(Debug, Clone, PartialEq)]
 struct Share {
-    at: u64,
-    of: u64,
+    from: String,
+    /// Not itself.
+    to: Option<String>,
 }
 
 impl Share {
-    fn has(self, decision: &str) -> bool {
-        let mut hasher = DefaultHasher::new();
-        decision.hash(&mut hasher);
-        hasher.finish() % self.of == self.at
+    fn has(&self, decision: &str) -> bool {
+        decision >= self.from.as_str() && self.to.as_deref().is_none_or(|to| decision < to)
     }
 }
 
@@ -62,6 +70,14 @@ impl ExportReader {
         Ok(Self { place, runtime: runtime.map_err(failed)?, said_max: SAID_MAX })
     }
 
+    /// Whether any decision was exported there.
+    ///
+    /// # Errors
+    /// [`ExportError::Place`] when it cannot be reached.
+    pub fn is_empty(&self) -> Result<bool, ExportError> {
+        Ok(self.files("outcomes")?.is_empty())
+    }
+
     /// Hands every decision to `visit`; one that cannot be read as an error that names its file and
     /// row, after which the next ones follow.
     ///
@@ -71,124 +87,100 @@ impl ExportReader {
         &self,
         mut visit: impl FnMut(Result<Logged, ExportError>),
     ) -> Result<(), ExportError> {
-        let outcomes = self.runtime.block_on(self.place.files("outcomes"))?;
-        let feedback = self.runtime.block_on(self.place.files("feedback"))?;
-        let mut count = 0;
-        for file in &feedback {
-            let builder = self.builder(file)?;
-            count += usize::try_from(builder.metadata().file_metadata().num_rows()).unwrap_or(0);
-        }
-        let of = count.div_ceil(self.said_max).max(1) as u64;
-        for at in 0..of {
-            let share = Share { at, of };
+        let outcomes = self.files("outcomes")?.into_iter().map(|it| self.span(it));
+        let mut outcomes = outcomes.collect::<Result<Vec<_>, _>>()?;
+        outcomes.sort();
+        let feedback = self.files("feedback")?;
+        for share in self.shares(&feedback)? {
             let mut said = HashMap::new();
             for file in &feedback {
-                self.batches(file, |batch, _| add_said(batch, file, share, &mut said))?;
+                let add = |batch: RecordBatch| add_said(&batch, file, &share, &mut said);
+                self.batches(file, &SAID_COLUMNS, add)?;
             }
-            for file in &outcomes {
-                self.batches(file, |batch, first| {
-                    let columns = Columns::of(batch, file)?;
-                    let own = |it: &usize| share.has(columns.decision.value(*it));
-                    for row in (0..batch.num_rows()).filter(own) {
-                        let named = |source| failed_row(file, first + row, source);
-                        let read = columns.read(row).map_err(named);
-                        visit(read.map(|it| it.said(&mut said)));
-                    }
-                    Ok(())
-                })?;
-            }
+            self.in_order(&outcomes, &share, &mut |read| {
+                visit(read.map(|record| {
+                    let said = said.remove(&record.decision.to_string()).unwrap_or_default();
+                    said.of(record)
+                }));
+            })?;
         }
         Ok(())
     }
 
-    fn builder(
-        &self,
-        file: &str,
-    ) -> Result<ParquetRecordBatchReaderBuilder<bytes::Bytes>, ExportError> {
-        let bytes = self.runtime.block_on(self.place.get(file))?;
-        let builder = ParquetRecordBatchReaderBuilder::try_new(bytes);
-        builder.map_err(|source| ExportError::Parquet { file: file.to_owned(), source })
+    fn files(&self, folder: &str) -> Result<Vec<String>, ExportError> {
+        self.runtime.block_on(self.place.files(folder))
     }
 
-    /// Hands every batch of a file on, with the number of its first row.
+    fn footer(&self, file: &str) -> Result<Footer, ExportError> {
+        self.runtime.block_on(Footer::read(&self.place, file))
+    }
+
+    fn span(&self, file: String) -> Result<Span, ExportError> {
+        let (first, last) = self.footer(&file)?.ends(DECISION).unzip();
+        Ok(Span { first: first.unwrap_or_default(), last, file })
+    }
+
+    /// Shares of which none has many more scores than may be in memory.
+    fn shares(&self, feedback: &[String]) -> Result<Vec<Share>, ExportError> {
+        let mut count = 0;
+        for file in feedback {
+            count += self.footer(file)?.rows();
+        }
+        let mut bounds = Vec::new();
+        if count > self.said_max {
+            let every = (self.said_max / SAID_PER_LOOK).max(1);
+            let mut looks = self.looks(feedback, every)?;
+            looks.sort_unstable();
+            let each = (self.said_max / every).max(1);
+            bounds.extend(looks.into_iter().step_by(each).skip(1));
+            bounds.dedup();
+        }
+        let from = std::iter::once(String::new()).chain(bounds.iter().cloned());
+        let to = bounds.iter().cloned().map(Some).chain([None]);
+        Ok(from.zip(to).map(|(from, to)| Share { from, to }).collect())
+    }
+
+    /// The decision of every so manieth score.
+    fn looks(&self, feedback: &[String], every: usize) -> Result<Vec<String>, ExportError> {
+        let (mut found, mut at) = (Vec::new(), 0_usize);
+        for file in feedback {
+            self.batches(file, &[DECISION], |batch| {
+                let decision = text(&batch, file, DECISION)?;
+                let own = (0..batch.num_rows()).filter(|row| (at + row).is_multiple_of(every));
+                found.extend(own.map(|row| decision.value(row).to_owned()));
+                at += batch.num_rows();
+                Ok(())
+            })?;
+        }
+        Ok(found)
+    }
+
+    /// Hands every batch of some columns of a file on. A column that it lacks is not in them.
     fn batches(
         &self,
         file: &str,
-        mut visit: impl FnMut(&RecordBatch, usize) -> Result<(), ExportError>,
+        columns: &[&str],
+        mut visit: impl FnMut(RecordBatch) -> Result<(), ExportError>,
     ) -> Result<(), ExportError> {
         let failed = |source: ParquetError| ExportError::Parquet { file: file.to_owned(), source };
-        let reader = self.builder(file)?.with_batch_size(BATCH_ROWS).build().map_err(failed)?;
-        let mut first = 0;
-        for batch in reader {
-            let batch = batch.map_err(|it| failed(it.into()))?;
-            visit(&batch, first)?;
-            first += batch.num_rows();
+        let bytes = self.runtime.block_on(self.place.get(file))?;
+        let builder = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(failed)?;
+        let wanted = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
+        let builder = builder.with_projection(wanted).with_batch_size(BATCH_ROWS);
+        for batch in builder.build().map_err(failed)? {
+            visit(batch.map_err(|it| failed(it.into()))?)?;
         }
         Ok(())
-    }
-}
-
-fn failed_row(file: &str, row: usize, source: Option<crate::outcome::OutcomeError>) -> ExportError {
-    ExportError::Row { file: file.to_owned(), row, source }
-}
-
-/// A record, for whose decision something may have been said.
-struct ReadRow(crate::outcome::OutcomeRecord);
-
-impl ReadRow {
-    fn said(self, said: &mut HashMap<String, Said>) -> Logged {
-        said.remove(&self.0.decision.to_string()).unwrap_or_default().of(self.0)
-    }
-}
-
-/// The columns that a record is made of.
-struct Columns<'a> {
-    decision: &'a StringArray,
-    version: &'a Int32Array,
-    record: &'a StringArray,
-    features: &'a ListArray,
-    embedding: &'a ListArray,
-}
-
-impl<'a> Columns<'a> {
-    fn of(batch: &'a RecordBatch, file: &str) -> Result<Self, ExportError> {
-        let list = |name: &'static str| {
-            let list = batch.column_by_name(name).and_then(|it| it.as_list_opt::<i32>());
-            let floats = |it: &&ListArray| it.values().as_primitive_opt::<Float32Type>().is_some();
-            list.filter(floats).ok_or_else(|| no_column(file, name))
-        };
-        let name = "record_version";
-        let version = batch.column_by_name(name).and_then(|it| it.as_primitive_opt::<Int32Type>());
-        Ok(Self {
-            decision: text(batch, file, "decision_id")?,
-            version: version.ok_or_else(|| no_column(file, name))?,
-            record: text(batch, file, "record")?,
-            features: list("features")?,
-            embedding: list("embedding")?,
-        })
-    }
-
-    /// One record; an error without a cause where the id is none.
-    fn read(&self, row: usize) -> Result<ReadRow, Option<crate::outcome::OutcomeError>> {
-        let decision = DecisionId::parse(self.decision.value(row)).ok_or(None)?;
-        let vectors = [self.features, self.embedding].map(|it| {
-            let values: Option<Float32Array> =
-                it.value(row).as_primitive_opt::<Float32Type>().cloned();
-            values.map(|it| it.values().to_vec()).unwrap_or_default()
-        });
-        let version = i64::from(self.version.value(row));
-        let record = decoded(decision, version, self.record.value(row), vectors);
-        record.map(ReadRow).map_err(Some)
     }
 }
 
 fn add_said(
     batch: &RecordBatch,
     file: &str,
-    share: Share,
+    share: &Share,
     said: &mut HashMap<String, Said>,
 ) -> Result<(), ExportError> {
-    let decision = text(batch, file, "decision_id")?;
+    let decision = text(batch, file, DECISION)?;
     let kind = text(batch, file, "kind")?;
     let (signal, about) = (text(batch, file, "signal")?, text(batch, file, "about")?);
     let (score, weight) = (number(batch, file, "score")?, number(batch, file, "weight")?);
@@ -226,6 +218,3 @@ fn number<'a>(
 fn no_column(file: &str, column: &'static str) -> ExportError {
     ExportError::Column { file: file.to_owned(), column }
 }
-
-#[cfg(test)]
-mod tests;

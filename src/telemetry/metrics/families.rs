@@ -12,8 +12,9 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Metric, Registry};
 
 use super::labels::{
-    Delivery, Face, OfClass, OfDelivery, OfDeployment, OfDuration, OfEnd, OfExit, OfFace,
-    OfFallback, OfLimit, OfModel, OfQuantity, OfReason, OfResult, OfState, OfTokens, OfVersion,
+    Delivery, FORETOLD, Face, OfClass, OfDelivery, OfDeployment, OfDuration, OfEnd, OfExit, OfFace,
+    OfFallback, OfForetold, OfLimit, OfModel, OfQuantity, OfReason, OfResult, OfState, OfTokens,
+    OfVersion,
 };
 use crate::catalog::Fleet;
 
@@ -60,7 +61,8 @@ impl MetricConstructor<Histogram> for Scale {
 
 type Counters<L> = Family<L, Counter>;
 type Histograms<L> = Family<L, Histogram, Scale>;
-type Usd = Counter<f64, AtomicU64>;
+/// Of what need not be whole.
+type Sum = Counter<f64, AtomicU64>;
 
 /// The figures of one pipeline.
 pub struct Metrics {
@@ -78,8 +80,11 @@ pub struct Metrics {
     pub(super) fallbacks: Counters<OfFallback>,
     pub(super) hedges: Counters<OfResult>,
     pub(super) tokens: Counters<OfTokens>,
-    pub(super) cost: Family<OfDeployment, Usd>,
+    pub(super) cost: Family<OfDeployment, Sum>,
     pub(super) ratio: Histograms<OfQuantity>,
+    pub(super) predicted: Family<OfForetold, Sum>,
+    pub(super) realised: Family<OfForetold, Sum>,
+    pub(super) compared: Counters<OfForetold>,
     pub(super) decision: Histogram,
     pub(super) exits: Counters<OfExit>,
     pub(super) encoder_wait: Histogram,
@@ -126,6 +131,9 @@ impl Metrics {
             tokens: Family::default(),
             cost: Family::default(),
             ratio: Family::new_with_constructor(Scale(&RATIOS)),
+            predicted: Family::default(),
+            realised: Family::default(),
+            compared: Family::default(),
             decision: short.new_metric(),
             exits: Family::default(),
             encoder_wait: short.new_metric(),
@@ -176,6 +184,12 @@ impl Metrics {
         put(to, "cost_usd", "What calls cost, failed ones included, in USD", &self.cost);
         let help = "What an answer took over what was predicted of it: 1 is right";
         put(to, "prediction_ratio", help, &self.ratio);
+        let help =
+            "Sum of what was predicted of the answers compared: USD, tokens, seconds, quality";
+        put(to, "predicted", help, &self.predicted);
+        put(to, "realised", "Sum of what came of the same answers", &self.realised);
+        let help = "Answers whose prediction was compared with what came, of quality by a score";
+        put(to, "compared_answers", help, &self.compared);
         put(to, "breaker_state", "1 for the state that a breaker is in", &self.breaker);
         let help = "Whether a deployment can be called now";
         put(to, "deployment_available", help, &self.available);
@@ -229,6 +243,12 @@ impl Metrics {
         }
         for it in fleet.deployments() {
             let (deployment, model) = (it.id.to_string(), it.model.name.to_string());
+            for quantity in FORETOLD {
+                let label = OfForetold { model: model.clone(), quantity };
+                let _ = self.predicted.get_or_create(&label);
+                let _ = self.realised.get_or_create(&label);
+                let _ = self.compared.get_or_create(&label);
+            }
             let _ = self.requests.get_or_create(&OfEnd { end: "served".to_owned(), model });
             let _ = self.cost.get_or_create(&OfDeployment { deployment: deployment.clone() });
             let _ = self.attempts.get_or_create(&OfClass { deployment, class: "answered" });

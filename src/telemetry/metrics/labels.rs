@@ -120,6 +120,17 @@ pub(super) struct OfQuantity {
     pub(super) quantity: &'static str,
 }
 
+/// What was foretold of a model's answers: one of [`FORETOLD`].
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct OfForetold {
+    pub(super) model: String,
+    pub(super) quantity: &'static str,
+}
+
+/// USD, tokens, seconds, and 0 to 1.
+pub(super) const FORETOLD: [&str; 4] = ["cost", "output_tokens", "latency", QUALITY];
+pub(super) const QUALITY: &str = "quality";
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct OfExit {
     pub(super) exit: u32,

@@ -11,7 +11,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use super::families::Metrics;
 use super::labels::{
     Delivery, Face, OfClass, OfDelivery, OfDeployment, OfDuration, OfEnd, OfExit, OfFace,
-    OfFallback, OfLimit, OfQuantity, OfReason, OfResult, OfTokens,
+    OfFallback, OfForetold, OfLimit, OfQuantity, OfReason, OfResult, OfTokens, QUALITY,
 };
 use crate::dispatch::{ChainEnd, Dispatched};
 use crate::domain::{Attempt, FailureClass, Usage};
@@ -173,12 +173,29 @@ impl Metrics {
             ("output_tokens", attempt.usage.output_tokens as f64, it.output_tokens.mean()),
             ("latency", attempt.total_ms / 1_000.0, it.latency_s.mean()),
         ] {
+            self.foretold(ranked.deployment.model.name.as_str(), (quantity, predicted), real);
             let ratio = real / predicted;
             if ratio.is_finite() {
                 let deployment = attempt.deployment.to_string();
                 self.ratio.get_or_create(&OfQuantity { deployment, quantity }).observe(ratio);
             }
         }
+    }
+
+    /// Somebody scored an answer of a model, of which this quality was expected.
+    pub fn scored(&self, model: &str, expected: f64, score: f64) {
+        self.foretold(model, (QUALITY, expected), score);
+    }
+
+    /// Sums tell drift where ratios do not: their quotient is that of the means.
+    fn foretold(&self, model: &str, (quantity, predicted): (&'static str, f64), real: f64) {
+        if !(predicted.is_finite() && real.is_finite()) {
+            return;
+        }
+        let label = OfForetold { model: model.to_owned(), quantity };
+        self.predicted.get_or_create(&label).inc_by(predicted);
+        self.realised.get_or_create(&label).inc_by(real);
+        self.compared.get_or_create(&label).inc();
     }
 
     /// Of a hedged pair one was dropped: the later one lost, or the earlier one did.

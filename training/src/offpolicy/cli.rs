@@ -4,7 +4,7 @@
 //! Invariant: without `--force` nothing is promoted that the gate does not let through. Not here: what
 //! is computed (see the files beside this one).
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
@@ -29,9 +29,9 @@ use crate::split::Cut;
 /// Arguments of `ope`.
 #[derive(Debug, Args)]
 pub struct OpeArgs {
-    /// The outcome log that a server wrote; it is only read.
-    #[arg(long, default_value = "data/outcomes.db")]
-    log: PathBuf,
+    /// Where the outcomes are: a server's SQLite file, the folder of an export, or its URL; only read.
+    #[arg(long, alias = "outcomes", default_value = "data/outcomes.db")]
+    log: String,
     /// The artifact to judge.
     #[arg(long)]
     artifact: PathBuf,
@@ -54,9 +54,9 @@ pub struct PromoteArgs {
     /// The folder of the artifact that serves; the candidate takes its place.
     #[arg(long)]
     incumbent: PathBuf,
-    /// The outcome log to judge by.
-    #[arg(long, required_unless_present = "labels")]
-    log: Option<PathBuf>,
+    /// The outcomes to judge by: an SQLite file, the folder of an export, or its URL.
+    #[arg(long, alias = "outcomes", required_unless_present = "labels")]
+    log: Option<String>,
     /// Judge by this table instead: it tells what several models made of the same prompts.
     #[arg(long, conflicts_with = "log")]
     labels: Option<PathBuf>,
@@ -128,7 +128,7 @@ impl Shared {
         })
     }
 
-    fn report(&self, log: &Path, pair: Pair<'_>) -> Result<Report> {
+    fn report(&self, log: &str, pair: Pair<'_>) -> Result<Report> {
         let source = outcomes::open(log)?;
         Ok(Report::new(&Log::read(source.as_ref(), pair, &self.aliases.known()?)?, pair))
     }

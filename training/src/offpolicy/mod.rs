@@ -32,7 +32,7 @@ pub use labelled::{Compared, compare};
 pub use outcome::cross_fitted;
 pub(crate) use promote::beside;
 pub use promote::{previous_of, put_in_place, recover};
-pub(crate) use records::group;
 pub use records::{Known, LeftOut, Log, Pair, Side};
+pub(crate) use records::{group, worth};
 pub use report::{MeasureReport, Report};
 pub use versions::{Looked, Mean, Shadowed, Versions};

@@ -10,14 +10,14 @@ use anyhow::Result;
 use pointsman::catalog::Catalog;
 use pointsman::domain::{Attempt, DeploymentId, ModelName, Probability};
 use pointsman::features::FEATURE_SCHEMA;
-use pointsman::outcome::{CandidateFacts, Logged, OutcomeError, OutcomeRecord, replay_with};
+use pointsman::outcome::{CandidateFacts, Logged, OutcomeRecord, replay_with};
 use pointsman::prediction::{Digest, HEAD, Prediction, Predictor};
 use pointsman::ranking::Policy;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use super::estimators::{Arm, Measures, Row, Target};
+use super::estimators::{Arm, Measure, Measures, Row, Target};
 use super::versions::Versions;
 use crate::outcomes::OutcomeSource;
 
@@ -118,7 +118,7 @@ impl Log {
     }
 
     /// Takes in one decision, or counts why it does not count.
-    pub fn take(&mut self, logged: Result<Logged, OutcomeError>, pair: Pair<'_>, known: &Known) {
+    pub fn take(&mut self, logged: Result<Logged>, pair: Pair<'_>, known: &Known) {
         let logged = logged.map_err(|_| LeftOut::Unreadable);
         if let Ok(logged) = &logged {
             self.versions.add(logged);
@@ -249,6 +249,11 @@ fn chosen(record: &OutcomeRecord) -> Result<usize, LeftOut> {
     }
     let place = record.candidates.iter().position(|it| it.deployment == *first);
     place.ok_or(LeftOut::Unreadable)
+}
+
+/// What came of it, by one measure.
+pub(crate) fn worth(record: &OutcomeRecord, score: Probability, measure: Measure) -> f64 {
+    reward(record, score)[measure as usize]
 }
 
 /// What came of it. A call that only raced beside the one that answered is not paid here: another

@@ -56,9 +56,10 @@ pub struct PanelArgs {
     /// environment has keys for.
     #[arg(long)]
     config: Option<PathBuf>,
-    /// The outcome log to draw prompts from; it must have been kept with `prompts = "full"`.
+    /// The outcomes to draw prompts from: an SQLite file, the folder of an export, or its URL; kept with
+    /// `prompts = "full"`.
     #[arg(long, conflicts_with = "prompt_file")]
-    outcomes: Option<PathBuf>,
+    outcomes: Option<String>,
     /// Draw prompts from this file instead: lines, or .jsonl or .csv with the column `prompt` and, if
     /// wanted, `reference`, `task`, `source`.
     #[arg(long)]

@@ -42,9 +42,9 @@ pub struct RelearnArgs {
 /// Arguments of `retrain`.
 #[derive(Debug, Args)]
 pub struct RetrainArgs {
-    /// The outcome log that a server wrote; it is only read.
+    /// Where the outcomes are: a server's SQLite file, the folder of an export, or its URL; only read.
     #[arg(long, default_value = "data/outcomes.db")]
-    outcomes: PathBuf,
+    outcomes: String,
     /// The folder of the artifact that serves; the candidate takes its place.
     #[arg(long)]
     incumbent: PathBuf,
@@ -79,7 +79,7 @@ impl RelearnArgs {
 /// # Errors
 /// When a file cannot be read or written, or the log teaches nothing.
 pub fn fit(
-    (outcomes, out): (&Path, &Path),
+    (outcomes, out): (&str, &Path),
     artifact: Option<&Path>,
     encoder: &Encoder,
     (how, aliases): (&RelearnArgs, &Aliases),
@@ -91,7 +91,7 @@ pub fn fit(
     let source = outcomes::open(outcomes)?;
     let (candidate, counts) = learn(source.as_ref(), &served, &how.lessons(aliases)?)?;
     print!("{counts}");
-    ensure!(counts.decisions > 0, "{}: nothing to learn from", outcomes.display());
+    ensure!(counts.decisions > 0, "{outcomes}: nothing to learn from");
     write(&candidate, artifact, out)
 }
 

@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use anyhow::Result;
-use pointsman::outcome::{Logged, OutcomeError};
+use pointsman::outcome::Logged;
 use pointsman::prediction::{Artifact, Lineage, Predictor};
 use serde::Serialize;
 
@@ -104,7 +104,7 @@ pub fn relearn(
 }
 
 fn judge(
-    logged: Result<Logged, OutcomeError>,
+    logged: Result<Logged>,
     (log, folds): (&mut Log, &[Predictor]),
     served: &Served,
     lessons: &Lessons,
@@ -150,7 +150,7 @@ impl<'a> Class<'a> {
         failed.map_or(Ok(()), Err)
     }
 
-    fn hear(&mut self, logged: Result<Logged, OutcomeError>) -> Result<Result<(), Mute>> {
+    fn hear(&mut self, logged: Result<Logged>) -> Result<Result<(), Mute>> {
         let Ok(mut logged) = logged else { return Ok(Err(Mute::Unreadable)) };
         if !in_time(&logged, self.served, self.lessons) {
             return Ok(Err(Mute::OtherTime));

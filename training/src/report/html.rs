@@ -42,13 +42,10 @@ pub fn html(report: &Report) -> String {
 }
 
 fn write_page(out: &mut String, report: &Report) -> std::fmt::Result {
-    let title = escape(&report.title);
+    write_head(out, &report.title)?;
     writeln!(
         out,
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n\
-         <title>{title}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n<h1>{title}</h1>\n\
-         <p class=\"soft\">Table SHA-256 {}. Figures stand with their 95 % bootstrap intervals over \
+        "<p class=\"soft\">Table SHA-256 {}. Figures stand with their 95 % bootstrap intervals over \
          questions.</p>",
         escape(&report.data_sha256)
     )?;
@@ -72,6 +69,22 @@ fn write_page(out: &mut String, report: &Report) -> std::fmt::Result {
     for sheet in tables::rest(report) {
         write_folded(out, &sheet)?;
     }
+    write_end(out)
+}
+
+/// All before the first paragraph.
+pub(super) fn write_head(out: &mut String, title: &str) -> std::fmt::Result {
+    let title = escape(title);
+    writeln!(
+        out,
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n\
+         <title>{title}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n<h1>{title}</h1>"
+    )
+}
+
+/// All after the last.
+pub(super) fn write_end(out: &mut String) -> std::fmt::Result {
     writeln!(out, "</main>\n</body>\n</html>")
 }
 
@@ -95,7 +108,7 @@ fn write_pool(out: &mut String, pool: &PoolReport) -> std::fmt::Result {
     write_folded(out, &tables::pool(pool))
 }
 
-fn write_drawing(out: &mut String, drawing: &Drawing) -> std::fmt::Result {
+pub(super) fn write_drawing(out: &mut String, drawing: &Drawing) -> std::fmt::Result {
     let title = escape(&drawing.title);
     writeln!(out, "<figure>\n<figcaption>{title}</figcaption>\n{}<ul class=\"key\">", drawing.svg)?;
     for (class, name) in &drawing.key {
@@ -104,7 +117,7 @@ fn write_drawing(out: &mut String, drawing: &Drawing) -> std::fmt::Result {
     writeln!(out, "</ul>\n</figure>")
 }
 
-fn write_folded(out: &mut String, sheet: &Sheet) -> std::fmt::Result {
+pub(super) fn write_folded(out: &mut String, sheet: &Sheet) -> std::fmt::Result {
     if sheet.rows.is_empty() {
         return Ok(());
     }
@@ -113,7 +126,7 @@ fn write_folded(out: &mut String, sheet: &Sheet) -> std::fmt::Result {
     writeln!(out, "</details>")
 }
 
-fn write_sheet(out: &mut String, sheet: &Sheet) -> std::fmt::Result {
+pub(super) fn write_sheet(out: &mut String, sheet: &Sheet) -> std::fmt::Result {
     writeln!(
         out,
         "<div class=\"wide\"><table>\n<caption>{}</caption>\n<thead><tr>",

@@ -1,12 +1,14 @@
 //! `pointsman-train evaluate` and `frontier`: every figure in one report.
 //!
 //! In: a table, an artifact or a way to train some. Out: [`Report`], as text through `Display`, as
-//! JSON through serde, as one self-contained page through [`html`]. Invariant: what has no value is
+//! JSON through serde, as one self-contained page through [`html`]; and a log of outcomes through
+//! [`log_html`]. Invariant: what has no value is
 //! a dash, never a 0; every figure of a difference is a paired one. Not here: the figures themselves
 //! (see [`crate::evaluate`] and [`crate::choose`]).
 
 mod build;
 mod html;
+mod log;
 mod plots;
 mod svg;
 mod tables;
@@ -14,6 +16,7 @@ mod text;
 
 pub use build::{Job, Options, evaluate, frontier};
 pub use html::html;
+pub use log::log_html;
 use serde::{Deserialize, Serialize};
 
 use crate::choose::{BudgetReport, PoolReport, StabilityReport};

@@ -188,10 +188,19 @@ impl Plot {
             right - left,
             (bottom - top).max(0.0)
         ));
+        self.whisker_at(middle, low, high);
+    }
+
+    /// An interval.
+    pub(super) fn whisker(&mut self, across: f64, low: f64, high: f64) {
+        self.whisker_at(self.left(across), low, high);
+    }
+
+    fn whisker_at(&mut self, x: f64, low: f64, high: f64) {
         if low.is_finite() && high.is_finite() {
             let (low, high) = (self.top(low), self.top(high));
             self.add(format_args!(
-                "<line class=\"whisker\" x1=\"{middle:.1}\" x2=\"{middle:.1}\" y1=\"{low:.1}\" y2=\"{high:.1}\"/>\n"
+                "<line class=\"whisker\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{low:.1}\" y2=\"{high:.1}\"/>\n"
             ));
         }
     }

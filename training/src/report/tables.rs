@@ -17,7 +17,7 @@ pub(super) struct Sheet {
 }
 
 impl Sheet {
-    fn new(title: &str, columns: &[&str]) -> Self {
+    pub(super) fn new(title: &str, columns: &[&str]) -> Self {
         let columns = columns.iter().map(|it| (*it).to_owned()).collect();
         Self { title: title.to_owned(), columns, rows: Vec::new() }
     }

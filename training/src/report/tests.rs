@@ -8,7 +8,10 @@ use crate::choose::{
     Chooser, Field, Kind, PoolRows, ROUTER, best_single, budgets, testing, verdict,
 };
 use crate::controls::testing as tables;
+use crate::course::{Course, Point};
+use crate::drift::Drift;
 use crate::metrics::Bootstrap;
+use crate::offpolicy::Mean;
 use crate::split::{Cut, Split};
 
 /// A name that breaks a page that does not escape.
@@ -78,6 +81,31 @@ fn the_page_is_whole_and_needs_nothing_else() {
     assert!(!page.contains("NaN") && !page.contains("inf"), "a number that is none");
     assert_eq!(page.matches("<svg").count(), page.matches("<desc").count());
     assert_eq!(page.matches("<svg").count(), 4);
+}
+
+#[test]
+fn a_log_is_a_page_with_a_dot_for_each_point() {
+    let point = |at: usize| {
+        let (mut utility, mut score) = (Mean::default(), Mean::default());
+        [0.2, 0.3, 0.7].iter().for_each(|it| utility.add(it + 0.01 * at as f64));
+        score.add(0.5);
+        let artifact_version = format!("{AWKWARD}.{at}");
+        let date = format!("2026-01-{:02}", at / 2 + 1);
+        Point { date, artifact_version, decisions: 9, utility, score, ..Point::default() }
+    };
+    let course = |points: Vec<Point>| Course { points, ..Course::default() };
+    let drift = Drift::of(&Vec::new()).unwrap();
+    let mut all: Vec<Point> = (0..30).map(point).collect();
+    // Nobody scored these.
+    all.push(Point { utility: Mean::default(), ..point(31) });
+    let page = log_html(&course(all).against(AWKWARD, 0.75), &drift);
+    check_well_formed(&page);
+    assert_eq!((page.matches("<circle").count(), page.matches("whisker\"").count()), (30, 30));
+    assert!(page.contains("<title>2026-01-15, &lt;script") && !page.contains("<script"));
+    assert!(page.contains("2026-01-16") && page.contains("0.7500") && !page.contains("NaN"));
+    let page = log_html(&course(vec![]), &drift);
+    check_well_formed(&page);
+    assert!(page.contains("Nobody scored") && !page.contains("<svg"));
 }
 
 #[test]

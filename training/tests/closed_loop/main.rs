@@ -1,11 +1,17 @@
 //! The loop closed in a world that is known: route, score, learn, promote, and again.
 //!
 //! In: the shipped artifact, which is wrong about this world. Out: nothing, unless the world is served worse
-//! than the log allows. Invariant: seeded and bounded; half a minute on two cores. Not here: the server
-//! around it.
-#![expect(clippy::expect_used, reason = "a test helper may stop on the first surprise")]
+//! than the log allows. Invariant: seeded and bounded; half a minute on two cores. The same around a
+//! server that runs is in [`served`].
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test helper may stop on the first surprise"
+)]
 
+mod house;
 mod prompts;
+mod served;
 mod world;
 
 use std::path::Path;

@@ -3,30 +3,35 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use arrow::array::{ArrayRef, Int32Array, StringArray};
+use arrow::array::{ArrayRef, Int32Array, ListArray, StringArray};
+use arrow::datatypes::Float32Type;
 use parquet::arrow::ArrowWriter;
 
 use super::super::Exporter;
 use super::*;
+use crate::domain::DecisionId;
 use crate::outcome::feedback::Feedback;
 use crate::outcome::sqlite::SqliteStore;
 use crate::outcome::store::{OutcomeStore, Write};
 use crate::outcome::{FeedbackKind, OutcomeReader, OutcomeRecord, samples};
 
-/// A log of so many decisions, every third with scores, some of them on other days; and its export.
+/// A log of so many decisions, two of three with scores, that were written last one first and fall on
+/// other days in turn; and its export, whose files overlap.
 fn exported(folder: &Path, count: u64) -> String {
     let log = folder.join("outcomes.db");
     let mut store = SqliteStore::open(&log).unwrap();
-    let mut batch = Vec::new();
-    for at in 0..count {
+    let record = |at: u64| {
         let decided = samples::decided(at, Default::default(), Default::default());
-        let at_unix_ms = 1_700_000_000_000 + at * 40_000_000;
+        let at_unix_ms = 1_700_000_000_000 + at % 4 * 40_000_000;
         let features = vec![at as f32, f32::NAN];
-        let record = OutcomeRecord { at_unix_ms, features, ..decided };
-        let decision = record.decision;
+        OutcomeRecord { at_unix_ms, features, ..decided }
+    };
+    let records: Vec<_> = (0..count).map(record).collect();
+    let mut batch = Vec::new();
+    for (at, record) in records.into_iter().enumerate().rev() {
+        let (decision, at_unix_ms) = (record.decision, record.at_unix_ms + 1);
         batch.push(Write::Outcome(Box::new(record)));
-        let kinds = FeedbackKind::ALL.into_iter().take(at as usize % 3);
-        batch.extend(kinds.map(|kind| Write::Feedback {
+        batch.extend(FeedbackKind::ALL.into_iter().take(at % 3).map(|kind| Write::Feedback {
             feedback: Feedback {
                 decision,
                 score: crate::domain::Probability::clamped(at as f64 / count as f64),
@@ -34,7 +39,7 @@ fn exported(folder: &Path, count: u64) -> String {
                 comment: Some("fine".into()),
                 idempotency_key: None,
             },
-            at_unix_ms: at_unix_ms + 1,
+            at_unix_ms,
         }));
     }
     store.write(batch).into_iter().for_each(|it| assert!(it.is_ok(), "{it:?}"));
@@ -67,7 +72,10 @@ fn an_export_reads_back_as_the_log_does() {
         let mut read = Vec::new();
         reader.for_each(|it| read.push(it.unwrap())).unwrap();
         assert_eq!(read.len(), 40, "each once");
+        assert!(read.is_sorted_by_key(|it| it.record.decision), "in order, {said_max} in memory");
         assert_eq!(by_id(read), wanted, "{said_max} in memory");
+        let shares = reader.shares(&reader.files("feedback").unwrap()).unwrap();
+        assert_eq!(shares.len() > 1, said_max < SAID_MAX, "{shares:?}");
     }
     let mut empty = 0;
     let nothing = folder.path().join("nothing");
