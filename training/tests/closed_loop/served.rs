@@ -261,7 +261,6 @@ async fn a_server_that_learns_serves_its_world_better_and_better() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "takes minutes; the same without a server is beside it"]
 async fn a_server_whose_models_swap_abilities_recovers() {
     let (mut town, after) = (Town::new(GIVEN_UP_LATER).await, swapped(quality()));
     for _ in 0..2 {
