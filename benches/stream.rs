@@ -41,6 +41,7 @@ async fn main() {
     let mut server = Command::new(env!("CARGO_BIN_EXE_pointsman"))
         .args(["serve", "--config"])
         .arg(&config)
+        .env("RUST_LOG", "warn")
         .stdout(Stdio::null())
         .kill_on_drop(true)
         .spawn()

@@ -2,14 +2,17 @@
 //!
 //! In: two folders. Out: the candidate's files at the incumbent's path, the incumbent's beside it as
 //! `NAME.previous`. Invariant: every file is on the disk, whole, before anything is renamed; files that
-//! the candidate does not have (the encoder's) stay; a crash between the two renames is mended by
-//! [`recover`]. Not here: whether it may (see [`super::gate`]).
+//! the candidate does not have (the encoder's) stay. The two change places in one step, so that the path
+//! always leads to a whole artifact. A file system that cannot do that (NFS, for one) needs two, and a
+//! crash between them is mended by [`recover`]. Not here: whether it may (see [`super::gate`]).
 
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
 
 /// Where the artifact before the last promotion is.
 pub fn previous_of(folder: &Path) -> PathBuf {
@@ -48,16 +51,45 @@ pub fn put_in_place(candidate: &Path, incumbent: &Path) -> Result<PathBuf> {
     copy(&place, &next)?;
     copy(candidate, &next)?;
     sync(&next)?;
-    remove(&previous)?;
-    rename(&place, &previous)?;
-    if let Err(error) = rename(&next, &place) {
-        rename(&previous, &place)?;
-        return Err(error);
+    match exchange(&next, &place)? {
+        // What served until now stands where the next one was made.
+        Exchange::Done => {
+            remove(&previous)?;
+            rename(&next, &previous)?;
+        }
+        Exchange::NotHere => in_two_steps(&next, &place, &previous)?,
     }
     if let Some(parent) = place.parent() {
         sync(parent)?;
     }
     Ok(previous)
+}
+
+/// Whether two folders could change places.
+enum Exchange {
+    Done,
+    /// This file system, or this system, does not know how.
+    NotHere,
+}
+
+fn exchange(one: &Path, other: &Path) -> Result<Exchange> {
+    match renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE) {
+        Ok(()) => Ok(Exchange::Done),
+        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => Ok(Exchange::NotHere),
+        Err(error) => Err(std::io::Error::from(error))
+            .with_context(|| format!("{} and {}", one.display(), other.display())),
+    }
+}
+
+/// For a moment nothing is at the place.
+fn in_two_steps(next: &Path, place: &Path, previous: &Path) -> Result<()> {
+    remove(previous)?;
+    rename(place, previous)?;
+    if let Err(error) = rename(next, place) {
+        rename(previous, place)?;
+        return Err(error);
+    }
+    Ok(())
 }
 
 fn remove(folder: &Path) -> Result<()> {
@@ -93,6 +125,8 @@ fn sync(path: &Path) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use super::*;
 
     fn folder(at: &Path, files: &[(&str, &str)]) -> PathBuf {
@@ -123,6 +157,47 @@ mod tests {
         let previous = previous_of(&incumbent);
         assert_eq!(text(&previous.join("manifest.json")), "one");
         assert!(!root.path().join("live.next").exists());
+    }
+
+    /// Two hundred swaps while somebody looks all the time.
+    #[test]
+    fn the_place_is_never_empty() {
+        let root = tempfile::tempdir().unwrap();
+        let live = folder(&root.path().join("live"), &[("manifest.json", "0")]);
+        let new = ["one", "two"].map(|it| folder(&root.path().join(it), &[("manifest.json", it)]));
+        let over = AtomicBool::new(false);
+        let (looks, gone) = std::thread::scope(|scope| {
+            let watcher = scope.spawn(|| {
+                let (mut looks, mut gone) = (0_u64, 0_u64);
+                while !over.load(Ordering::Relaxed) || looks == 0 {
+                    looks += 1;
+                    gone += u64::from(!live.exists());
+                }
+                (looks, gone)
+            });
+            for at in 0..200 {
+                put_in_place(&new[at % 2], &live).unwrap();
+            }
+            over.store(true, Ordering::Relaxed);
+            watcher.join().unwrap()
+        });
+        assert_eq!(gone, 0, "of {looks} looks");
+        assert_eq!(text(&live.join("manifest.json")), "two");
+        assert_eq!(text(&previous_of(&live).join("manifest.json")), "one");
+    }
+
+    #[test]
+    fn two_steps_come_to_the_same() {
+        let root = tempfile::tempdir().unwrap();
+        let at = |name: &str| root.path().join(name);
+        for (name, text) in [("next", "new"), ("live", "old"), ("live.previous", "older")] {
+            folder(&at(name), &[("manifest.json", text)]);
+        }
+        in_two_steps(&at("next"), &at("live"), &at("live.previous")).unwrap();
+        assert_eq!(text(&at("live/manifest.json")), "new");
+        assert_eq!(text(&at("live.previous/manifest.json")), "old");
+        assert!(in_two_steps(&at("next"), &at("live"), &at("live.previous")).is_err());
+        assert_eq!(text(&at("live/manifest.json")), "new", "put back");
     }
 
     #[test]
