@@ -203,8 +203,8 @@ impl KeyStore {
                     row.scope.role == Role::Admin,
                     row.rates.requests_per_minute.map(NonZeroU32::get),
                     row.rates.tokens_per_minute.map(NonZeroU32::get),
-                    row.spend.per_day.map(picousd),
-                    row.spend.per_month.map(picousd),
+                    row.spend.per_day.map(Usd::signed_picousd),
+                    row.spend.per_month.map(Usd::signed_picousd),
                     row.created_s.cast_signed(),
                     row.expires_s.map(u64::cast_signed),
                     row.revoked_s.map(u64::cast_signed),
@@ -231,7 +231,7 @@ impl KeyStore {
     pub fn limit_team(&mut self, team: &str, limits: &SpendLimits) -> Result<(), AccessError> {
         let sql = "INSERT INTO team VALUES (?1, ?2, ?3) ON CONFLICT (name) DO UPDATE SET \
                    spend_day_picousd = ?2, spend_month_picousd = ?3";
-        let [day, month] = [limits.per_day, limits.per_month].map(|it| it.map(picousd));
+        let [day, month] = [limits.per_day, limits.per_month].map(|it| it.map(Usd::signed_picousd));
         self.change(|it| it.execute(sql, params![team, day, month])).map(|_| ())
     }
 
@@ -279,7 +279,8 @@ impl KeyStore {
             let transaction =
                 connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             for Spent { account: (payer, name), day, amount } in spent {
-                let values = params![payer.as_str(), name, day.cast_signed(), picousd(*amount)];
+                let values =
+                    params![payer.as_str(), name, day.cast_signed(), amount.signed_picousd()];
                 transaction.prepare_cached(sql)?.execute(values)?;
             }
             transaction.commit()
@@ -378,11 +379,6 @@ fn spend_limits(row: &Row<'_>, at: usize) -> rusqlite::Result<SpendLimits> {
         Ok(picousd.map(|it| Usd::from_picousd(it.cast_unsigned())))
     };
     Ok(SpendLimits { per_day: amount(at)?, per_month: amount(at + 1)? })
-}
-
-/// SQLite's integers end at nine million USD.
-fn picousd(amount: Usd) -> i64 {
-    i64::try_from(amount.picousd()).unwrap_or(i64::MAX)
 }
 
 fn failure(path: &Path, source: rusqlite::Error) -> AccessError {

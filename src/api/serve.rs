@@ -7,7 +7,7 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use axum::middleware;
+use axum::{Router, middleware};
 use tokio::net::TcpListener;
 use tonic::body::Body;
 use tonic::service::Routes;
@@ -75,12 +75,23 @@ pub async fn serve(
         .add_service(service);
     let routes = super::http::routes(face, grpc.into_axum_router());
     let routes = routes.layer(middleware::from_fn_with_state(door, auth::let_in));
+    listen(listener, routes, STREAMS_MAX, stopping).await
+}
+
+/// Serves gRPC and HTTP/1.1 until told to stop, and then until the last request has its answer; so many
+/// requests at the same time on one connection.
+pub(super) async fn listen(
+    listener: TcpListener,
+    routes: Router,
+    streams_max: u32,
+    stopping: impl Future<Output = ()>,
+) -> Result<(), ServeError> {
     // A piece of an answer that waits for the acknowledgement of the one before comes 40 ms late. The
     // builder's own `tcp_nodelay` does not reach connections that are accepted elsewhere.
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
     Server::builder()
         .accept_http1(true)
-        .max_concurrent_streams(STREAMS_MAX)
+        .max_concurrent_streams(streams_max)
         .layer(CatchPanicLayer::custom(after_panic))
         .add_routes(Routes::from(routes).prepare())
         .serve_with_incoming_shutdown(incoming, stopping)
@@ -97,6 +108,6 @@ pub(super) fn reflection<'b>(services: &[&str]) -> tonic_reflection::server::Bui
 }
 
 /// What the caller of a handler that panicked is told. The panic hook has logged the place.
-pub(super) fn after_panic(_panic: Box<dyn Any + Send + 'static>) -> http::Response<Body> {
+fn after_panic(_panic: Box<dyn Any + Send + 'static>) -> http::Response<Body> {
     status::panicked().into_http()
 }

@@ -18,9 +18,6 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use tonic::Status;
 use tonic::service::Routes;
-use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
-use tower_http::catch_panic::CatchPanicLayer;
 
 use super::admin::Admin;
 use super::admin_key::AdminKey;
@@ -28,7 +25,7 @@ use super::auth::{self, is_grpc};
 use super::http::{Face, admin_health};
 use super::life::{Life, Phase};
 use super::proto::pointsman_admin_server::PointsmanAdminServer;
-use super::serve::{ServeError, after_panic, reflection};
+use super::serve::{ServeError, listen, reflection};
 use crate::access::Gate;
 use crate::pipeline::Pipeline;
 use crate::ranking::Policy;
@@ -51,15 +48,7 @@ pub async fn serve_admin(
     let over = life.clone().reached(Phase::Over);
     let lock = key.map(|key| Lock { key, gate, pipeline: Arc::clone(&pipeline) });
     let routes = routes(lock, pipeline, life)?;
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-    Server::builder()
-        .accept_http1(true)
-        .max_concurrent_streams(STREAMS_MAX)
-        .layer(CatchPanicLayer::custom(after_panic))
-        .add_routes(Routes::from(routes).prepare())
-        .serve_with_incoming_shutdown(incoming, over)
-        .await?;
-    Ok(())
+    listen(listener, routes, STREAMS_MAX, over).await
 }
 
 fn routes(lock: Option<Lock>, pipeline: Arc<Pipeline>, life: Life) -> Result<Router, ServeError> {

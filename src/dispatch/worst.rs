@@ -5,8 +5,7 @@
 //! tokens as its text has bytes, each at the dearest price of its kind. Pure. Not here: what is
 //! expected (see [`crate::prediction`]).
 
-use crate::catalog::Deployment;
-use crate::domain::{ChatRequest, Part, TokenPrice, Usd};
+use crate::domain::{ChatRequest, Part, Usd};
 use crate::ranking::Ranked;
 
 /// Tokens around each turn: role, marks, names. OpenAI's cookbook counts 4 (2024); tools take more.
@@ -22,8 +21,8 @@ pub(super) fn worst(ranked: &Ranked, request: &ChatRequest, begun: u64) -> Usd {
     let input = input_most(request).max(predicted).saturating_add(begun);
     let asked = request.sampling.max_output_tokens.unwrap_or(u64::MAX);
     let output = asked.min(deployment.model.max_output_tokens);
-    let (input_price, output_price) = dearest(deployment);
-    input_price.of(input) + output_price.of(output)
+    let price = &deployment.price;
+    price.dearest_input().of(input) + price.dearest_output().of(output)
 }
 
 /// No tokenizer in use makes more tokens of a text than it has bytes.
@@ -34,17 +33,11 @@ fn input_most(request: &ChatRequest) -> u64 {
     request.text_bytes() as u64 + turns * TURN_TOKENS + pictures * PICTURE_TOKENS
 }
 
-fn dearest(of: &Deployment) -> (TokenPrice, TokenPrice) {
-    let price = &of.price;
-    let input = price.cached.into_iter().chain(price.cache_written).fold(price.input, Ord::max);
-    (input, price.reasoning.into_iter().fold(price.output, Ord::max))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::dispatch::fixtures::{self, Figures};
-    use crate::domain::{ChatRequest, Price};
+    use crate::domain::{ChatRequest, Price, TokenPrice};
 
     #[test]
     fn the_most_is_every_byte_and_every_token_at_the_dearest_price() {

@@ -75,6 +75,11 @@ impl Usd {
         self.0
     }
 
+    /// The same as databases keep it: their integers end at nine million USD, which stands for more.
+    pub fn signed_picousd(self) -> i64 {
+        i64::try_from(self.0).unwrap_or(i64::MAX)
+    }
+
     /// What is left after paying `spent`; zero when it is more than there was.
     pub fn less(self, spent: Self) -> Self {
         Self(self.0.saturating_sub(spent.0))
@@ -193,6 +198,16 @@ impl Price {
     /// One price for all input tokens, and one for all output tokens.
     pub const fn of(input: TokenPrice, output: TokenPrice) -> Self {
         Self { input, cached: None, cache_written: None, output, reasoning: None }
+    }
+
+    /// The dearest of the prices that an input token may have.
+    pub fn dearest_input(&self) -> TokenPrice {
+        self.cached.into_iter().chain(self.cache_written).fold(self.input, Ord::max)
+    }
+
+    /// The dearest of the prices that an output token may have.
+    pub fn dearest_output(&self) -> TokenPrice {
+        self.reasoning.into_iter().fold(self.output, Ord::max)
     }
 
     /// What a call with this usage costs.

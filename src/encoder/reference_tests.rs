@@ -3,22 +3,13 @@
 use super::*;
 use crate::domain::ChatRequest;
 use crate::encoder::backbone::{Backbone, Fused};
+use crate::encoder::bert::sample::noise;
 use crate::encoder::embedding::EPSILON;
 use crate::encoder::kernels::Kernel;
 use crate::encoder::stack::Stack;
 use crate::encoder::{
     EmbeddingLayer, Encoder, Exit, QuantizedRows, TOKENS_MAX, WIDTH, files, model, write_weights,
 };
-
-/// Numbers between -1 and 1 that look random and are the same in every run.
-fn noise(count: usize, seed: u32) -> Vec<f32> {
-    let mut state = seed.wrapping_mul(2_654_435_761).wrapping_add(1);
-    let mut next = || {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        f64::from(state) / f64::from(u32::MAX) * 2.0 - 1.0
-    };
-    (0..count).map(|_| next() as f32).collect()
-}
 
 fn layer(width: usize, inner: usize, seed: u32) -> LayerWeights {
     let linear = |outputs: usize, inputs: usize, seed: u32| {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::feedback::{Feedback, FeedbackKind};
 use super::record::OutcomeRecord;
 use super::signals::{self, Signal};
-use super::sqlite::{blob, picousd};
+use super::sqlite::blob;
 use super::store::{OutcomeError, Write};
 use crate::domain::{DecisionId, DeploymentId, Text};
 
@@ -107,7 +107,7 @@ impl Row {
             record_version: i64::from(record.version),
             ended: record.end,
             served: record.served.map(String::from),
-            cost_picousd: picousd(record.cost_usd),
+            cost_picousd: record.cost_usd.signed_picousd(),
             total_ms: record.total_ms,
             attempts: record.attempts.len() as i64,
             session_id: record.session_id.as_deref().map(without_nul),

@@ -20,7 +20,7 @@ use super::schema::{self, MigrateError};
 use super::signals::{self, Signal};
 use super::store::{OutcomeError, OutcomeStore, Write, Written};
 use super::upkeep::{Erased, Erasure, Retention, Swept};
-use crate::domain::{DecisionId, DeploymentId, Usd};
+use crate::domain::{DecisionId, DeploymentId};
 
 /// How long to wait for another process that holds the lock. Writers hold it for milliseconds, so
 /// five seconds mean that something is wrong.
@@ -182,7 +182,7 @@ fn append(connection: &Connection, path: &Path, mut record: OutcomeRecord) -> Wr
         record.version,
         record.end,
         record.served.as_ref().map(|it| it.as_str()),
-        picousd(record.cost_usd),
+        record.cost_usd.signed_picousd(),
         record.total_ms,
         record.attempts.len() as i64,
         record.session_id,
@@ -247,11 +247,6 @@ fn rate(
         at_unix_ms.cast_signed(),
     ])?;
     Ok(if inserted == 0 { FeedbackReceipt::AlreadyStored } else { FeedbackReceipt::Stored })
-}
-
-/// Whole picodollars; a float holds those of any amount below 9,000 USD exactly.
-pub(super) fn picousd(amount: Usd) -> i64 {
-    (amount.get() * 1e12).round() as i64
 }
 
 pub(super) fn blob(vector: &[f32]) -> Vec<u8> {

@@ -106,7 +106,7 @@ fn tokenizer(words: &[String]) -> Value {
 }
 
 /// Numbers between -1 and 1 that look random and are the same in every run.
-fn noise(count: usize, seed: u32) -> Vec<f32> {
+pub(in crate::encoder) fn noise(count: usize, seed: u32) -> Vec<f32> {
     let mut state = seed.wrapping_mul(2_654_435_761).wrapping_add(1);
     let mut next = || {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);

@@ -11,17 +11,14 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use super::source::{
-    ExportSource, FeedbackRow, OutcomeRow, PART_BYTES_MAX, PART_DAYS_MAX, PART_ROWS_MAX, Part,
-    READ_BYTES_MAX, READ_ROWS_MAX, Span, Table, day_of,
+    ExportSource, FeedbackRow, OutcomeRow, PART_ROWS_MAX, Part, Planned, READ_BYTES_MAX,
+    READ_ROWS_MAX, Span, Table,
 };
 use crate::outcome::postgres::{PostgresSettings, Session, Value};
 use crate::outcome::sqlite::vector;
 use crate::outcome::store::OutcomeError;
 
-/// How often a plan is made again because another export was faster; two on one log are many.
-const PLANS_MAX: usize = 16;
-
-/// Rows of one day: the same arithmetic as [`day_of`].
+/// Rows of one day: the same arithmetic as [`super::source::day_of`].
 const OF_DAY: &str =
     "($4::bigint IS NULL OR greatest(0, least(2932896, at_unix_ms / 86400000)) = $4)";
 
@@ -40,36 +37,6 @@ impl PostgresSource {
         self.session.borrow_mut().query(sql, values)
     }
 
-    fn try_part(&self, to: &str, table: Table) -> Result<Planned, OutcomeError> {
-        let what = table.as_str();
-        let place: [Value<'_>; 2] = [(&to, Type::TEXT), (&what, Type::TEXT)];
-        let sql = "INSERT INTO export VALUES ($1, $2, 0, NULL, NULL) ON CONFLICT DO NOTHING";
-        self.query(sql, &place)?;
-        let sql = "SELECT done_seq, pending_seq, pending_days FROM export \
-                   WHERE destination = $1 AND what = $2";
-        let rows = self.query(sql, &place)?;
-        let Some(row) = rows.first() else { return Ok(Planned::Again) };
-        let (done, pending): (i64, Option<i64>) = (row.get(0), row.get(1));
-        if let Some(last) = pending {
-            let days = row.get::<_, Option<&str>>(2).unwrap_or_default();
-            let days = days.split(',').filter_map(|it| it.parse().ok()).collect();
-            return Ok(Planned::Part(Part { table, first: done + 1, last, days }));
-        }
-        let Some(part) = self.plan(table, done)? else { return Ok(Planned::Nothing) };
-        let days = part.days.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
-        let sql = "UPDATE export SET pending_seq = $3, pending_days = $4 WHERE destination = $1 \
-                   AND what = $2 AND done_seq = $5 AND pending_seq IS NULL RETURNING 1";
-        let values: [Value<'_>; 5] = [
-            (&to, Type::TEXT),
-            (&what, Type::TEXT),
-            (&part.last, Type::INT8),
-            (&days, Type::TEXT),
-            (&done, Type::INT8),
-        ];
-        let taken = self.query(sql, &values)?.len();
-        Ok(if taken == 1 { Planned::Part(part) } else { Planned::Again })
-    }
-
     /// The next part after a number, by the sizes of rows alone.
     fn plan(&self, table: Table, done: i64) -> Result<Option<Part>, OutcomeError> {
         let sql = match table {
@@ -84,22 +51,10 @@ impl PostgresSource {
         };
         let most = PART_ROWS_MAX as i64;
         let rows = self.query(sql, &[(&done, Type::INT8), (&most, Type::INT8)])?;
-        let (mut last, mut bytes, mut days) = (None, 0, Vec::new());
-        for row in rows {
-            let day = day_of(row.get(1));
-            bytes += row.get::<_, i64>(2).cast_unsigned();
-            let new_day = !days.contains(&day);
-            let full = bytes > PART_BYTES_MAX || new_day && days.len() == PART_DAYS_MAX;
-            if full && last.is_some() {
-                break;
-            }
-            if new_day {
-                days.push(day);
-            }
-            last = Some(row.get(0));
-        }
-        days.sort_unstable();
-        Ok(last.map(|last| Part { table, first: done + 1, last, days }))
+        let rows = rows.iter();
+        let rows =
+            rows.map(|row| Ok((row.get(0), row.get(1), row.get::<_, i64>(2).cast_unsigned())));
+        Part::plan(table, done, rows)
     }
 
     /// The first rows of a span, as many as are enough and at least one: the database cuts them.
@@ -121,14 +76,6 @@ impl PostgresSource {
     }
 }
 
-/// What a try to plan came to.
-enum Planned {
-    Part(Part),
-    Nothing,
-    /// Another export took a part in between.
-    Again,
-}
-
 impl ExportSource for PostgresSource {
     fn log_id(&self) -> Result<String, OutcomeError> {
         Ok(self.session.borrow().log_id().to_owned())
@@ -140,16 +87,33 @@ impl ExportSource for PostgresSource {
         Ok(!self.query(sql, &[(&destination, Type::TEXT)])?.is_empty())
     }
 
-    fn part(&mut self, destination: &str, table: Table) -> Result<Option<Part>, OutcomeError> {
-        for _ in 0..PLANS_MAX {
-            match self.try_part(destination, table)? {
-                Planned::Part(part) => return Ok(Some(part)),
-                Planned::Nothing => return Ok(None),
-                Planned::Again => {}
-            }
+    fn try_part(&mut self, destination: &str, table: Table) -> Result<Planned, OutcomeError> {
+        let what = table.as_str();
+        let place: [Value<'_>; 2] = [(&destination, Type::TEXT), (&what, Type::TEXT)];
+        let sql = "INSERT INTO export VALUES ($1, $2, 0, NULL, NULL) ON CONFLICT DO NOTHING";
+        self.query(sql, &place)?;
+        let sql = "SELECT done_seq, pending_seq, pending_days FROM export \
+                   WHERE destination = $1 AND what = $2";
+        let rows = self.query(sql, &place)?;
+        let Some(row) = rows.first() else { return Ok(Planned::Again) };
+        let (done, pending): (i64, Option<i64>) = (row.get(0), row.get(1));
+        if let Some(last) = pending {
+            let days = row.get::<_, Option<&str>>(2).unwrap_or_default();
+            return Ok(Planned::Part(Part::pending(table, (done, last), days)));
         }
-        // Whoever was faster so often exports all there is; nothing is left to do here.
-        Ok(None)
+        let Some(part) = self.plan(table, done)? else { return Ok(Planned::Nothing) };
+        let days = part.days_text();
+        let sql = "UPDATE export SET pending_seq = $3, pending_days = $4 WHERE destination = $1 \
+                   AND what = $2 AND done_seq = $5 AND pending_seq IS NULL RETURNING 1";
+        let values: [Value<'_>; 5] = [
+            (&destination, Type::TEXT),
+            (&what, Type::TEXT),
+            (&part.last, Type::INT8),
+            (&days, Type::TEXT),
+            (&done, Type::INT8),
+        ];
+        let taken = self.query(sql, &values)?.len();
+        Ok(if taken == 1 { Planned::Part(part) } else { Planned::Again })
     }
 
     fn is_under_way(&self, destination: &str, part: &Part) -> Result<bool, OutcomeError> {

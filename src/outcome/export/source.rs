@@ -11,12 +11,15 @@ use crate::outcome::store::OutcomeError;
 pub(super) const PART_ROWS_MAX: usize = 16_384;
 /// After so many bytes a part ends: its files are put together in memory, where they are a few times
 /// smaller than this.
-pub(super) const PART_BYTES_MAX: u64 = 64 << 20;
+const PART_BYTES_MAX: u64 = 64 << 20;
 /// Most days in one part: each is a file of its own, and a pass over the part's rows.
-pub(super) const PART_DAYS_MAX: usize = 32;
+const PART_DAYS_MAX: usize = 32;
 /// Most rows, and about as many bytes, read at once.
 pub(super) const READ_ROWS_MAX: usize = 512;
 pub(super) const READ_BYTES_MAX: u64 = 8 << 20;
+
+/// How often a plan is made again because another export was faster; two on one log are many.
+const PLANS_MAX: usize = 16;
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
 /// 9999-12-31, the last day that fits ten characters.
@@ -52,6 +55,53 @@ pub(super) struct Part {
     pub(super) last: i64,
     /// Days since 1970, ascending.
     pub(super) days: Vec<i64>,
+}
+
+impl Part {
+    /// The part that a checkpoint says is under way: after `done`, with the days as [`Part::days_text`]
+    /// wrote them.
+    pub(super) fn pending(table: Table, (done, last): (i64, i64), days: &str) -> Self {
+        let days = days.split(',').filter_map(|it| it.parse().ok()).collect();
+        Self { table, first: done + 1, last, days }
+    }
+
+    /// The next part after `done`, of rows by number, time and about how many bytes each has, ascending.
+    pub(super) fn plan<E>(
+        table: Table,
+        done: i64,
+        rows: impl Iterator<Item = Result<(i64, i64, u64), E>>,
+    ) -> Result<Option<Self>, E> {
+        let (mut last, mut bytes, mut days) = (None, 0, Vec::new());
+        for row in rows {
+            let (seq, at_unix_ms, size) = row?;
+            let day = day_of(at_unix_ms);
+            bytes += size;
+            let new_day = !days.contains(&day);
+            let full = bytes > PART_BYTES_MAX || new_day && days.len() == PART_DAYS_MAX;
+            if full && last.is_some() {
+                break;
+            }
+            if new_day {
+                days.push(day);
+            }
+            last = Some(seq);
+        }
+        days.sort_unstable();
+        Ok(last.map(|last| Self { table, first: done + 1, last, days }))
+    }
+
+    /// The days, as a checkpoint keeps them.
+    pub(super) fn days_text(&self) -> String {
+        self.days.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+    }
+}
+
+/// What a try to plan came to.
+pub(super) enum Planned {
+    Part(Part),
+    Nothing,
+    /// Another export took a part in between.
+    Again,
 }
 
 /// Which rows are read: after a number, up to another, of one day if one is given.
@@ -97,9 +147,22 @@ pub(super) trait ExportSource: Send {
     /// Whether anything was ever exported there.
     fn knows(&self, destination: &str) -> Result<bool, OutcomeError>;
 
-    /// The part that is under way, or the next one, which is under way once this returns; `None`
+    /// The part that is under way, or the next one, which is under way once this returns; `Nothing`
     /// when everything is exported. Durable.
-    fn part(&mut self, destination: &str, table: Table) -> Result<Option<Part>, OutcomeError>;
+    fn try_part(&mut self, destination: &str, table: Table) -> Result<Planned, OutcomeError>;
+
+    /// As [`ExportSource::try_part`], until no other export is faster.
+    fn part(&mut self, destination: &str, table: Table) -> Result<Option<Part>, OutcomeError> {
+        for _ in 0..PLANS_MAX {
+            match self.try_part(destination, table)? {
+                Planned::Part(part) => return Ok(Some(part)),
+                Planned::Nothing => return Ok(None),
+                Planned::Again => {}
+            }
+        }
+        // Whoever was faster so often exports all there is; nothing is left to do here.
+        Ok(None)
+    }
 
     /// Whether this part is still under way: while it is, nothing of it was deleted for its age.
     fn is_under_way(&self, destination: &str, part: &Part) -> Result<bool, OutcomeError>;

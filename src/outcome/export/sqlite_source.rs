@@ -11,16 +11,13 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::source::{
-    ExportSource, FeedbackRow, OutcomeRow, PART_BYTES_MAX, PART_DAYS_MAX, PART_ROWS_MAX, Part,
-    READ_BYTES_MAX, READ_ROWS_MAX, Span, Table, day_of,
+    ExportSource, FeedbackRow, OutcomeRow, PART_ROWS_MAX, Part, Planned, READ_BYTES_MAX,
+    READ_ROWS_MAX, Span, Table,
 };
 use crate::outcome::sqlite::{SqliteStore, failure, vector};
 use crate::outcome::store::OutcomeError;
 
-/// How often a plan is made again because another export was faster; two on one log are many.
-const PLANS_MAX: usize = 16;
-
-/// Rows of one day: the same arithmetic as [`day_of`].
+/// Rows of one day: the same arithmetic as [`super::source::day_of`].
 const OF_DAY: &str = "(?4 IS NULL OR max(0, min(2932896, at_unix_ms / 86400000)) = ?4)";
 
 /// The log's file.
@@ -42,7 +39,7 @@ impl SqliteSource {
         failure(&self.path, source)
     }
 
-    fn try_part(&mut self, to: &str, table: Table) -> rusqlite::Result<Planned> {
+    fn try_part_of(&self, to: &str, table: Table) -> rusqlite::Result<Planned> {
         let what = table.as_str();
         let sql = "INSERT INTO export VALUES (?1, ?2, 0, NULL, NULL) ON CONFLICT DO NOTHING";
         self.connection.prepare_cached(sql)?.execute([to, what])?;
@@ -54,14 +51,12 @@ impl SqliteSource {
             .query_row([to, what], |it| Ok((it.get(0)?, it.get(1)?, it.get(2)?)))?;
         if let Some(last) = pending {
             let days = days.unwrap_or_default();
-            let days = days.split(',').filter_map(|it| it.parse().ok()).collect();
-            return Ok(Planned::Part(Part { table, first: done + 1, last, days }));
+            return Ok(Planned::Part(Part::pending(table, (done, last), &days)));
         }
         let Some(part) = self.plan(table, done)? else { return Ok(Planned::Nothing) };
-        let days: Vec<_> = part.days.iter().map(ToString::to_string).collect();
         let sql = "UPDATE export SET pending_seq = ?3, pending_days = ?4 \
                    WHERE destination = ?1 AND what = ?2 AND done_seq = ?5 AND pending_seq IS NULL";
-        let values = params![to, what, part.last, days.join(","), done];
+        let values = params![to, what, part.last, part.days_text(), done];
         let taken = self.connection.prepare_cached(sql)?.execute(values)?;
         Ok(if taken == 1 { Planned::Part(part) } else { Planned::Again })
     }
@@ -79,23 +74,10 @@ impl SqliteSource {
             }
         };
         let mut statement = self.connection.prepare_cached(sql)?;
-        let mut rows = statement.query(params![done, PART_ROWS_MAX as i64])?;
-        let (mut last, mut bytes, mut days) = (None, 0, Vec::new());
-        while let Some(row) = rows.next()? {
-            let day = day_of(row.get(1)?);
-            bytes += row.get::<_, i64>(2)?.cast_unsigned();
-            let new_day = !days.contains(&day);
-            let full = bytes > PART_BYTES_MAX || new_day && days.len() == PART_DAYS_MAX;
-            if full && last.is_some() {
-                break;
-            }
-            if new_day {
-                days.push(day);
-            }
-            last = Some(row.get(0)?);
-        }
-        days.sort_unstable();
-        Ok(last.map(|last| Part { table, first: done + 1, last, days }))
+        let rows = statement.query_map(params![done, PART_ROWS_MAX as i64], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get::<_, i64>(2)?.cast_unsigned()))
+        })?;
+        Part::plan(table, done, rows)
     }
 
     /// Reads rows until they are enough, at least one.
@@ -122,14 +104,6 @@ impl SqliteSource {
     }
 }
 
-/// What a try to plan came to.
-enum Planned {
-    Part(Part),
-    Nothing,
-    /// Another export took a part in between.
-    Again,
-}
-
 impl ExportSource for SqliteSource {
     fn log_id(&self) -> Result<String, OutcomeError> {
         let id = self.connection.query_row("SELECT log_id FROM log", [], |it| it.get(0));
@@ -143,16 +117,8 @@ impl ExportSource for SqliteSource {
         found.map(|it| it.is_some()).map_err(|source| self.failed(source))
     }
 
-    fn part(&mut self, destination: &str, table: Table) -> Result<Option<Part>, OutcomeError> {
-        for _ in 0..PLANS_MAX {
-            match self.try_part(destination, table).map_err(|source| self.failed(source))? {
-                Planned::Part(part) => return Ok(Some(part)),
-                Planned::Nothing => return Ok(None),
-                Planned::Again => {}
-            }
-        }
-        // Whoever was faster so often exports all there is; nothing is left to do here.
-        Ok(None)
+    fn try_part(&mut self, destination: &str, table: Table) -> Result<Planned, OutcomeError> {
+        self.try_part_of(destination, table).map_err(|source| self.failed(source))
     }
 
     fn is_under_way(&self, destination: &str, part: &Part) -> Result<bool, OutcomeError> {

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
 use super::destination::Place;
-use super::source::{ExportSource, FeedbackRow, OutcomeRow, Part, Span, Table};
+use super::source::{ExportSource, FeedbackRow, OutcomeRow, Part, Planned, Span, Table};
 use super::sqlite_source::SqliteSource;
 use super::*;
 use crate::domain::{DecisionId, Probability};
@@ -60,8 +60,8 @@ impl ExportSource for Failing<SqliteSource> {
         self.1.step(|| self.0.knows(destination))
     }
 
-    fn part(&mut self, destination: &str, table: Table) -> Result<Option<Part>, OutcomeError> {
-        self.1.step(|| self.0.part(destination, table))
+    fn try_part(&mut self, destination: &str, table: Table) -> Result<Planned, OutcomeError> {
+        self.1.step(|| self.0.try_part(destination, table))
     }
 
     fn is_under_way(&self, destination: &str, part: &Part) -> Result<bool, OutcomeError> {

@@ -5,9 +5,7 @@
 //! (see [`super::spend`]).
 
 use pointsman::catalog::Deployment;
-use pointsman::domain::{
-    Billing, ChatRequest, FailureClass, Message, Price, TokenPrice, Usage, Usd,
-};
+use pointsman::domain::{Billing, ChatRequest, FailureClass, Price, Usage, Usd};
 use pointsman::providers::CallFailure;
 
 /// Input tokens that providers add around a request: roles, marks, and a hidden prompt where tools or a
@@ -18,7 +16,7 @@ const FRAME_TOKENS: u64 = 1_024;
 /// input whatever tokenizer counts; output ends at the request's own limit.
 pub fn at_most(deployment: &Deployment, request: &ChatRequest) -> Usd {
     let output = request.sampling.max_output_tokens.unwrap_or(deployment.model.max_output_tokens);
-    at_most_of(&deployment.price, input_bytes(request), output)
+    at_most_of(&deployment.price, request.text_bytes() as u64, output)
 }
 
 /// The limit on output tokens that a request is sent with: never more than the model gives.
@@ -28,22 +26,8 @@ pub fn limit(deployment: &Deployment, max_output_tokens: u64) -> u64 {
 
 /// As [`at_most`], of so many bytes of text.
 pub fn at_most_of(price: &Price, input_bytes: u64, output_tokens: u64) -> Usd {
-    let dearest = |plain: TokenPrice, others: [Option<TokenPrice>; 2]| {
-        others.into_iter().flatten().fold(plain, TokenPrice::max)
-    };
-    let input = dearest(price.input, [price.cached, price.cache_written]);
-    let output = dearest(price.output, [price.reasoning, None]);
-    input.of(input_bytes.saturating_add(FRAME_TOKENS)) + output.of(output_tokens)
-}
-
-/// Bytes of everything that a request says.
-pub fn input_bytes(request: &ChatRequest) -> u64 {
-    let tools = request
-        .tools
-        .iter()
-        .map(|it| it.name.len() + it.description.len() + it.parameters.value().to_string().len());
-    let texts = request.messages.iter().map(Message::text_bytes);
-    tools.chain(texts).sum::<usize>() as u64
+    let input_tokens = input_bytes.saturating_add(FRAME_TOKENS);
+    price.dearest_input().of(input_tokens) + price.dearest_output().of(output_tokens)
 }
 
 /// What an answer cost by its provider's count; all that was set aside where it told none.
@@ -99,7 +83,7 @@ mod tests {
     use std::sync::Arc;
 
     use pointsman::catalog::Catalog;
-    use pointsman::domain::ProviderName;
+    use pointsman::domain::{ProviderName, TokenPrice};
 
     use super::super::ask::Ask;
     use super::*;
@@ -122,7 +106,7 @@ mod tests {
     fn the_bound_holds_whatever_is_counted() {
         let request = |limit| Ask::new(vec![], "four letters, äöü".into()).request(limit);
         let bytes = "four letters, äöü".len() as u64;
-        assert_eq!(input_bytes(&request(1)), bytes);
+        assert_eq!(request(1).text_bytes() as u64, bytes);
         let usd = |it| Usd::new(it).unwrap();
         let wanted = usd((bytes as f64 + 1_024.0) * 3e-6 + 100.0 * 10e-6);
         assert_eq!(at_most(&deployment(), &request(100)), wanted);

@@ -100,7 +100,7 @@ impl Judge {
             .map(|pass| {
                 let request = self.request(pass, ask, &empty);
                 let bytes =
-                    money::input_bytes(&request) + max_output_tokens.saturating_mul(TOKEN_BYTES);
+                    request.text_bytes() as u64 + max_output_tokens.saturating_mul(TOKEN_BYTES);
                 let output = money::limit(&self.deployment, OUTPUT_TOKENS_MAX);
                 money::at_most_of(&self.deployment.price, bytes, output)
             })
