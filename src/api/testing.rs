@@ -133,7 +133,7 @@ pub(super) fn broken(class: FailureClass, partial: ChatResponse) -> Routed {
 }
 
 fn undispatched(decision: Decision) -> Routed {
-    Routed { decision, dispatched: None, total_ms: 33.0, recorded: true }
+    Routed { decision, dispatched: None, total_ms: 33.0, recorded: true, cached: None }
 }
 
 /// One attempt, and how everything ended.

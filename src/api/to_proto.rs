@@ -10,7 +10,7 @@ use crate::domain::{
     Attempt, ChatResponse, DeploymentId, FailureClass, FinishReason, Reasoning, Seal, Text,
     ToolCall, Usage,
 };
-use crate::pipeline::{Decision, Routed};
+use crate::pipeline::{CacheHit, Decision, Routed};
 use crate::prediction;
 use crate::ranking::{Availability, Excluded, Exclusion, Ranked};
 
@@ -48,8 +48,17 @@ fn served(routed: &Routed) -> Option<(proto::RouteResponse, &ChatResponse)> {
         total_ms: routed.total_ms,
         dropped_parameters: dispatched.dropped.clone(),
         logprobs_json: None,
+        cached: routed.cached.map(cached),
     };
     Some((told, response))
+}
+
+fn cached(of: CacheHit) -> proto::CachedAnswer {
+    proto::CachedAnswer {
+        decision_id: of.decision.to_string(),
+        age_ms: u64::try_from(of.age.as_millis()).unwrap_or(u64::MAX),
+        similarity: of.similarity,
+    }
 }
 
 /// How much of an answer was streamed before `class` ended it.

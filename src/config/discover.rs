@@ -38,6 +38,7 @@ pub(super) fn discover(
         artifacts: ArtifactPlaces::default(),
         faults: FaultPolicy::Refused,
         learning: Learning::Off,
+        cache: None,
     })
 }
 

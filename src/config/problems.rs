@@ -88,6 +88,9 @@ pub enum Fault {
         /// The most allowed.
         most: u64,
     },
+    /// A similarity at which nearly everything is alike.
+    #[error("must be a number from {0} to 1: below it questions get the answers of others")]
+    Similarity(f64),
     /// A number that must be above zero.
     #[error("must be a number above zero")]
     NotPositive,

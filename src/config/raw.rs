@@ -6,6 +6,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use super::cache;
 use super::keeping::{self, Keeping};
 use super::keys::{self, KeysPlan};
 use super::outcomes::{self, RawOutcomes};
@@ -17,13 +18,14 @@ use super::server::{self, RawServer};
 use super::values;
 use crate::catalog::{Source, Speed};
 use crate::domain::{AbilitySet, Billing, ModelName, Price, Probability, ProviderName, Timeouts};
-use crate::pipeline::{ArtifactPlaces, FaultPolicy, Learning};
+use crate::pipeline::{ArtifactPlaces, CacheSettings, FaultPolicy, Learning};
 use crate::providers::Protocol;
 use crate::ranking::Policy;
 
 pub(super) struct RawConfig {
     pub(super) server: RawServer,
     pub(super) keys: KeysPlan,
+    pub(super) cache: Option<CacheSettings>,
     pub(super) policy: Policy,
     pub(super) timeouts: Timeouts,
     pub(super) providers: Vec<RawProvider>,
@@ -113,6 +115,7 @@ pub(super) fn read(mut root: Section<'_>) -> RawConfig {
     let server = server::read(root.section("server"));
     server::read_telemetry(root.section("telemetry"));
     let keys = keys::read(root.section("keys"));
+    let cache = cache::read(root.section("cache"));
     let artifacts = artifacts(&mut root);
     let (mut policy, timeouts) = policy::read(root.section("policy"));
     policy.exploration = policy::exploration(root.section("exploration"));
@@ -132,6 +135,7 @@ pub(super) fn read(mut root: Section<'_>) -> RawConfig {
     let raw = RawConfig {
         server,
         keys,
+        cache,
         policy,
         timeouts,
         providers: root.sections("provider").into_iter().map(provider).collect(),

@@ -74,6 +74,7 @@ pub(super) fn resolve(
         listen: raw.server.listen,
         admin,
         keys: raw.keys,
+        cache: raw.cache,
         draining: raw.server.draining,
         policy: raw.policy,
         providers: reached(&fleet, &connections),

@@ -28,6 +28,10 @@ const CHAIN_MAX: u64 = 32;
 const SPOOL_BYTES: (u64, u64) = (1 << 20, 1 << 44);
 /// A century: more would only be another way to write "for ever".
 const DAYS_MAX: u64 = 36_500;
+/// Below a MiB a cache holds a few hundred answers; above 64 GiB it would be another program.
+const CACHE_BYTES: (u64, u64) = (1 << 20, 1 << 36);
+/// Below this nearly every question is like another (docs/cache.md).
+const SIMILARITY_MIN: f64 = 0.8;
 /// Below a MiB a log holds some hundred outcomes.
 const LOG_BYTES_MIN: u64 = 1 << 20;
 /// What TOML's integers hold.
@@ -93,6 +97,17 @@ pub(super) fn days(value: &DeValue<'_>) -> Read<Duration> {
 
 pub(super) fn log_bytes(value: &DeValue<'_>) -> Read<u64> {
     within(value, LOG_BYTES_MIN, LOG_BYTES_MAX)
+}
+
+pub(super) fn cache_bytes(value: &DeValue<'_>) -> Read<u64> {
+    let (least, most) = CACHE_BYTES;
+    within(value, least, most)
+}
+
+pub(super) fn similarity(value: &DeValue<'_>) -> Read<Probability> {
+    let similarity = probability(value)?;
+    let near = similarity.get() >= SIMILARITY_MIN;
+    if near { Ok(similarity) } else { Err(Fault::Similarity(SIMILARITY_MIN)) }
 }
 
 pub(super) fn export_every(value: &DeValue<'_>) -> Read<Duration> {

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::catalog::{Deployment, Speed};
 use crate::domain::{
-    AbilitySet, Billing, DeploymentId, ModelName, Price, Probability, ProviderName,
+    AbilitySet, Billing, DecisionId, DeploymentId, ModelName, Price, Probability, ProviderName,
 };
 use crate::prediction::{Forecast, LogNormal, Prediction};
 use crate::ranking::{Availability, Exclusion, Ranked, Ranking, Refusal, Unavailable};
@@ -57,6 +57,18 @@ pub struct CandidateFacts {
     pub in_flight: u32,
     /// What was expected of it.
     pub prediction: Prediction,
+}
+
+/// An answer that was given before.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct CachedFacts {
+    /// The decision that it was first given for.
+    pub decision: DecisionId,
+    /// How long before, milliseconds.
+    pub age_ms: u64,
+    /// How much alike the questions were (cosine), where they were not the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub similarity: Option<f32>,
 }
 
 /// A place in the order; the prediction stands with the candidate.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::facts::{CandidateFacts, ExcludedFacts, RankedFacts};
+use super::facts::{CachedFacts, CandidateFacts, ExcludedFacts, RankedFacts};
 use super::privacy::RecordedPrompt;
 use super::trials::{CanaryFacts, ShadowFacts};
 use crate::domain::{Attempt, DecisionId, DeploymentId, Seam, Usage, Usd};
@@ -86,7 +86,7 @@ pub struct OutcomeRecord {
     pub excluded: Vec<ExcludedFacts>,
     /// Every call, in order.
     pub attempts: Vec<Attempt>,
-    /// `served`, `refused`, `exhausted`, `all_shut`, `deadline`, `over_budget`, `spend_limit`, or the class of the
+    /// `served`, `cached`, `refused`, `exhausted`, `all_shut`, `deadline`, `over_budget`, `spend_limit`, or the class of the
     /// caller's error.
     pub end: String,
     /// Who answered, if anyone.
@@ -104,6 +104,9 @@ pub struct OutcomeRecord {
     pub decide_us: f64,
     /// As much of the prompt as the operator lets us keep.
     pub prompt: RecordedPrompt,
+    /// That the answer was given before, to the same question; nobody was called then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cached: Option<CachedFacts>,
     /// Which of two artifacts decided, where one of them served a share on trial.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub canary: Option<CanaryFacts>,

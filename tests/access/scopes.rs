@@ -9,7 +9,7 @@ use tonic::Code;
 use tonic_types::StatusExt as _;
 
 use crate::desk::{CHAT, Desk, Key, MESSAGES, RESPONSES, body_for, shown};
-use crate::support::{ask, deployment};
+use crate::support::{ask, deployment, instant_models};
 
 const REFUSALS: &str = "pointsman_auth_refusals_total";
 
@@ -174,5 +174,21 @@ async fn a_session_is_its_teams_and_no_other_teams_of_the_same_name() {
     }
     // The log keeps the caller's own name for it.
     assert_eq!(desk.records()[0].session_id.as_deref(), Some("s"));
+    desk.house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kept_answer_is_for_the_key_that_got_it() {
+    let mut desk = Desk::with(instant_models(), "", |text| text + "[cache]\n").await;
+    let [own, other] = ["search", "search"].map(|team| desk.key(team, |_| {}).text);
+    let body = json!({"model": "auto", "messages": [{"role": "user", "content": "My salary?"}]});
+    let how = async |key: &str| {
+        let told = desk.post("/v1/chat/completions", key, &body).await;
+        assert_eq!(told.status, 200, "{told:?}");
+        told.header("x-pointsman-cache").to_owned()
+    };
+    assert_eq!((how(&own).await, how(&other).await), (String::new(), String::new()));
+    assert_eq!((how(&own).await.as_str(), how(&other).await.as_str()), ("hit", "hit"));
+    assert_eq!(desk.house.simulator.calls().len(), 2);
     desk.house.stop().await;
 }
