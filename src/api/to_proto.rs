@@ -134,6 +134,16 @@ fn limit(of: &Exclusion) -> proto::Limit {
         Exclusion::Latency { .. } => proto::Limit::MaxLatencyMs,
         Exclusion::Ttft { .. } => proto::Limit::MaxTtftMs,
         Exclusion::Quality { .. } => proto::Limit::MinQuality,
+        Exclusion::InterToken { .. } => proto::Limit::MaxInterTokenMs,
+        Exclusion::Throughput { .. } => proto::Limit::MinThroughput,
+        Exclusion::NotOnly => proto::Limit::ProviderOnly,
+        Exclusion::Ignored => proto::Limit::ProviderIgnore,
+        Exclusion::Fallback => proto::Limit::AllowFallbacks,
+        Exclusion::Parameters { .. } => proto::Limit::RequireParameters,
+        Exclusion::DataCollection { .. } => proto::Limit::DataCollection,
+        Exclusion::Zdr { .. } => proto::Limit::Zdr,
+        Exclusion::Quantization { .. } => proto::Limit::Quantizations,
+        Exclusion::Price { .. } => proto::Limit::MaxPrice,
     }
 }
 

@@ -67,6 +67,7 @@ pub fn replay_with(
     let mut availability = Availability::default();
     for facts in &record.candidates {
         availability.count(facts.deployment.clone(), facts.in_flight);
+        availability.note(facts.deployment.clone(), facts.recent);
         if let Some(why) = &facts.unavailable {
             availability.mark(facts.deployment.clone(), why.clone());
         }
@@ -155,6 +156,7 @@ fn deployment(facts: &CandidateFacts) -> Deployment {
         speed: facts.speed,
         last_resort: facts.last_resort,
         timeouts: Timeouts::default(),
+        terms: facts.terms,
     }
 }
 
@@ -365,7 +367,7 @@ mod tests {
         let drawn = UtilityGivenUp::new(0.1).map(Exploration::Drawn);
         let explored = Policy { exploration: drawn.unwrap(), ..Policy::default() };
         let abilities = AbilitySet::EMPTY.with(Ability::Tools);
-        let tools = Need { abilities, max_output_tokens: Some(500) };
+        let tools = Need { abilities, max_output_tokens: Some(500), ..Need::default() };
         let mut hasty = Policy::default();
         hasty.budget.max_ttft = Some(std::time::Duration::from_millis(900));
         vec![

@@ -127,7 +127,8 @@ impl Judge {
         let id = DecisionId::fresh();
         let (brain, canary) = lineup.acting(draw, id.seed());
         let max_output_tokens = request.sampling.max_output_tokens;
-        let need = Need { abilities: request.abilities_needed(), max_output_tokens };
+        let (abilities, parameters) = (request.abilities_needed(), request.parameters());
+        let need = Need { abilities, max_output_tokens, parameters };
         let features = features::extract(request);
         let encoded = match deep {
             Some(encoded) => encoded,
