@@ -7,11 +7,12 @@
 
 use std::cmp::Ordering;
 
+use super::exclusion::Exclusion;
 use super::policy::{Candidates, Policy};
 use super::preferences::{Fallbacks, Partition, Sort};
 use super::strategy::Strategy;
 use super::ties::Ties;
-use super::verdict::{Excluded, Exclusion, Ranked};
+use super::verdict::{Excluded, Ranked};
 use crate::domain::{ModelName, Probability};
 
 /// Who stands before whom.

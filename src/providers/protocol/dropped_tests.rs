@@ -97,8 +97,8 @@ fn what_is_lacked_is_what_is_left_out() {
         let mut dropped: Vec<_> = dropped.iter().map(String::as_str).collect();
         dropped.retain(|it| *it != past);
         let lacks = Vec::<&str>::from(protocol.lacks());
-        let shown = |it: &&str| if *it == "other fields" { "logit_bias" } else { *it };
-        let mut lacks: Vec<_> = lacks.iter().map(|it| shown(it)).collect();
+        let shown = |it| if it == "other fields" { "logit_bias" } else { it };
+        let mut lacks: Vec<_> = lacks.into_iter().map(shown).collect();
         // Only models that think have it there; the table says so for a model that is not known.
         lacks.retain(|it| *it != Parameter::ReasoningEffort.as_str());
         dropped.sort_unstable();
