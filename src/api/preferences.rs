@@ -159,8 +159,7 @@ fn max_price(defaults: MaxPrice, wire: proto::MaxPrice, found: &mut Found) -> Ma
     let mut read = |name: &str, usd: Option<f64>| {
         amount(&format!("provider.max_price.{name}"), usd, TokenPrice::per_million, found)
     };
-    let (prompt, completion) =
-        (read("prompt", wire.prompt), read("completion", wire.completion));
+    let (prompt, completion) = (read("prompt", wire.prompt), read("completion", wire.completion));
     let mut read = |name: &str, usd: Option<f64>| {
         amount(&format!("provider.max_price.{name}"), usd, Usd::new, found)
     };
@@ -248,7 +247,7 @@ mod tests {
     #[test]
     fn what_is_wrong_has_its_field_and_a_suggestion() {
         let wire = proto::ProviderPreferences {
-            order: texts(&["one", "oen"]),
+            order: texts(&["one", "onee"]),
             only: texts(&["zzz"]),
             ignore: texts(&["smal@one"]),
             data_collection: Some("denny".into()),

@@ -76,6 +76,9 @@ mod tests {
 
     #[test]
     fn every_variant_has_its_figure() {
-        assert_eq!(["floor", "fast", "other"].map(figure), [Some("price"), Some("throughput"), None]);
+        assert_eq!(
+            ["floor", "fast", "other"].map(figure),
+            [Some("price"), Some("throughput"), None]
+        );
     }
 }

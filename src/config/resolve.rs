@@ -95,9 +95,8 @@ pub(super) fn resolve(
 
 /// The strategy of each model that has one.
 fn strategies(models: &[RawModel]) -> BTreeMap<ModelName, Strategy> {
-    let own = |it: &RawModel| {
-        Some((it.name.as_given()?.value.clone(), it.strategy.as_given()?.value))
-    };
+    let own =
+        |it: &RawModel| Some((it.name.as_given()?.value.clone(), it.strategy.as_given()?.value));
     models.iter().filter_map(own).collect()
 }
 

@@ -18,9 +18,7 @@ use crate::domain::{
 };
 use crate::outcome::PromptPrivacy;
 use crate::providers::Protocol;
-use crate::ranking::{
-    Figure, OnStreamFailure, Partition, Preference, Strategy, UtilityGivenUp,
-};
+use crate::ranking::{Figure, OnStreamFailure, Partition, Preference, Strategy, UtilityGivenUp};
 
 /// No request is waited for longer than a day; also keeps `Instant + Duration` from overflowing.
 const DURATION_MAX: Duration = Duration::from_secs(24 * 60 * 60);

@@ -103,8 +103,7 @@ impl<'a> Chain<'a> {
         let walk = plan.ranking.walk(plan.policy.fallback.candidates_max).collect();
         let backoff = Backoff::new(seed);
         let (tried, shut, asked, attempts) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let (under_way, unpaid, reserved, turns) =
-            (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (under_way, unpaid, reserved, turns) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let (set_aside, begun, waited) = (None, 0, Duration::ZERO);
         Self {
             plan,

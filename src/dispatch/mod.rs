@@ -17,6 +17,8 @@ mod health_tests;
 #[cfg(test)]
 mod hedge_tests;
 #[cfg(test)]
+mod meter_tests;
+#[cfg(test)]
 mod money_tests;
 mod next;
 mod passage;

@@ -125,10 +125,7 @@ impl OutcomeRecord {
             ("total_ms", self.total_ms),
             ("tie_step", self.tie_step),
             ("decide_us", self.decide_us),
-            (
-                "policy.budget.min_throughput",
-                self.policy.budget.min_throughput.unwrap_or_default(),
-            ),
+            ("policy.budget.min_throughput", self.policy.budget.min_throughput.unwrap_or_default()),
         ];
         let attempts = self.attempts.iter().flat_map(|it| {
             let ttft_ms = it.ttft_ms.unwrap_or_default();

@@ -165,7 +165,9 @@ mod tests {
     use super::*;
     use crate::domain::{Ability, AbilitySet, Billing, ModelName, Probability};
     use crate::outcome::samples;
-    use crate::ranking::{Exploration, Need, Order, Policy, UtilityGivenUp};
+    use crate::ranking::{
+        Exploration, Figure, Need, Order, Partition, Policy, Sort, Strategy, UtilityGivenUp,
+    };
 
     /// Through JSON first: the record alone must do.
     fn check(record: &OutcomeRecord) {
@@ -370,8 +372,15 @@ mod tests {
         let tools = Need { abilities, max_output_tokens: Some(500), ..Need::default() };
         let mut hasty = Policy::default();
         hasty.budget.max_ttft = Some(std::time::Duration::from_millis(900));
+        let mut spread = ordered.clone();
+        spread.candidates.strategies.default = Strategy::Spread;
+        let mut sorted = ordered.clone();
+        let (by, partition) = (Figure::Ttft, Partition::None);
+        sorted.candidates.provider.sort = Some(Sort { by, partition });
         vec![
             (hasty, Need::default()),
+            (spread, Need::default()),
+            (sorted, Need::default()),
             (Policy::default(), Need::default()),
             (dear, tools),
             (good, Need::default()),

@@ -249,7 +249,11 @@ mod tests {
                 "min_throughput",
                 "45.7 tokens a second expected",
             ),
-            (Exclusion::Price { asked, most }, "max_price", "asks $3 per million tokens, at most $1.5 is paid"),
+            (
+                Exclusion::Price { asked, most },
+                "max_price",
+                "asks $3 per million tokens, at most $1.5 is paid",
+            ),
         ]
     }
 
@@ -275,11 +279,7 @@ mod tests {
                 "quantizations",
                 "its precision is fp8",
             ),
-            (
-                Exclusion::Quantization { told: None },
-                "quantizations",
-                "its precision is unknown",
-            ),
+            (Exclusion::Quantization { told: None }, "quantizations", "its precision is unknown"),
         ]
     }
 

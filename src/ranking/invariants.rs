@@ -27,10 +27,9 @@ pub fn everyone_is_accounted_for(ranking: &Ranking, candidates: usize) -> bool {
 /// No ranked candidate breaks a limit of the policy or of the need.
 pub fn no_limit_is_broken(ranking: &Ranking, policy: &Policy, need: &Need) -> bool {
     let open = Availability::default();
-    ranking
-        .entries
-        .iter()
-        .all(|it| limits::exclusions(&it.deployment, &it.prediction, policy, need, &open).is_empty())
+    ranking.entries.iter().all(|it| {
+        limits::exclusions(&it.deployment, &it.prediction, policy, need, &open).is_empty()
+    })
 }
 
 /// Those that are shut stand at the end, by when they open; before them last resorts; and within each

@@ -4,6 +4,7 @@
 //! failing case is then shrunk and printed. The laws themselves are in [`super::invariants`].
 
 mod ties;
+mod wishes;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -282,7 +283,7 @@ proptest! {
         let still: Vec<_> = whole.iter().copied().filter(is_open).collect();
         prop_assert_eq!(ranked.len(), whole.len());
         prop_assert_eq!(&ranked[..still.len()], still.as_slice());
-        let times = ranking.entries.iter().map(|it| order::opens_in_ms(it));
+        let times = ranking.entries.iter().map(order::opens_in_ms);
         prop_assert!(times.is_sorted());
     }
 

@@ -32,8 +32,7 @@ fn an_empty_request_keeps_the_defaults() {
 #[test]
 fn limits_tighten_and_never_loosen() {
     let check = |asked_ms: f64, wanted_ms: u64| {
-        let wire =
-            budget(proto::Budget { max_latency_ms: Some(asked_ms), ..Default::default() });
+        let wire = budget(proto::Budget { max_latency_ms: Some(asked_ms), ..Default::default() });
         assert_eq!(merged(wire).budget.max_latency, Duration::from_millis(wanted_ms));
     };
     check(2_500.0, 2_500);
@@ -91,8 +90,8 @@ fn every_violation_is_reported() {
             max_latency_ms: Some(0.0),
             max_ttft_ms: Some(f64::NAN),
             confidence: Some(2.0),
-        max_inter_token_ms: Some(0.0),
-        min_throughput: Some(-1.0),
+            max_inter_token_ms: Some(0.0),
+            min_throughput: Some(-1.0),
         }),
         preference: Some(proto::Preference {
             preset: Some("cheap".into()),
@@ -127,7 +126,7 @@ fn every_violation_is_reported() {
         "fallback.candidates_max",
     ];
     assert_eq!(fields, wanted);
-    assert!(found[8].message.contains("`smal`") && found[8].message.contains("`small`"));
+    assert!(found[10].message.contains("`smal`") && found[10].message.contains("`small`"));
     assert!(!found[10].message.contains("did you mean"));
 }
 

@@ -153,6 +153,9 @@ mod tests {
         assert_eq!(told["choices"][0]["finish_reason"], "tool_calls");
         assert_eq!(told["usage"]["total_tokens"], 8);
         assert_eq!(told["usage"]["prompt_tokens_details"]["cached_tokens"], 2);
-        assert_eq!((&told["usage"]["cost"], &told["pointsman"]["cost_usd"]), (&json!(0.5), &json!(0.5)));
+        assert_eq!(
+            (&told["usage"]["cost"], &told["pointsman"]["cost_usd"]),
+            (&json!(0.5), &json!(0.5))
+        );
     }
 }
