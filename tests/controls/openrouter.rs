@@ -88,7 +88,7 @@ async fn the_cost_of_a_stream_stands_in_its_usage() {
     let request = request.header("content-type", "application/json").body(body.to_string());
     let text = request.send().await.unwrap().text().await.unwrap();
     let chunks = text.lines().filter_map(|it| it.strip_prefix("data: "));
-    let chunks = chunks.filter_map(|it| serde_json::from_str::<Value>(it).ok());
+    let mut chunks = chunks.filter_map(|it| serde_json::from_str::<Value>(it).ok());
     let told = chunks.rfind(|it| it["usage"].is_object()).unwrap();
     let (cost, all) = (told["usage"]["cost"].as_f64(), told["pointsman"]["cost_usd"].as_f64());
     assert!(cost.is_some_and(|it| it > 0.0) && cost == all, "{told}");
