@@ -276,6 +276,9 @@ fn deployment(of: &Deployment, availability: &Availability) -> proto::Deployment
         output_usd_per_million: of.price.output.usd_per_million(),
         last_resort: of.last_resort,
         unavailable: unavailable(&of.id, availability),
+        data_collection: of.terms.data_collection.map(|it| it.as_str().to_owned()),
+        zdr: of.terms.zdr,
+        quantization: of.terms.quantization.map(|it| it.to_string()),
     }
 }
 

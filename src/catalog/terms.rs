@@ -24,6 +24,14 @@ impl DataCollection {
     /// Both, by their names.
     pub const NAMES: [(&str, Self); 2] = [("allow", Self::Allow), ("deny", Self::Deny)];
 
+    /// Its name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Deny => "deny",
+        }
+    }
+
     /// Whether it is the default.
     pub fn is_allowed(&self) -> bool {
         *self == Self::Allow

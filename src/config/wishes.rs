@@ -51,7 +51,11 @@ pub(super) fn read(section: Option<Section<'_>>) -> RawWishes {
 fn sort(section: &mut Section<'_>) -> Option<Sort> {
     let by: Option<Figure> = section.field("sort", values::figure).given();
     let mut partition = Partition::default();
-    section.field("partition", values::partition).fill(&mut partition);
+    let written = section.field("partition", values::partition);
+    if by.is_none() && !written.is_absent() {
+        section.report(Fault::Missing { key: "sort", why: "`partition` says how it is sorted" });
+    }
+    written.fill(&mut partition);
     by.map(|by| Sort { by, partition })
 }
 

@@ -125,4 +125,5 @@ fn mistakes_in_a_config_are_told_with_their_place() {
     check("[policy.provider]\nsort = \"speed\"", "", "policy.provider.sort");
     check("[policy.provider]\ndata_colection = \"deny\"", "", "`data_collection`");
     check("", "quantization = \"fp7\"", "model[0].quantization");
+    check("[policy.provider]\npartition = \"none\"", "", "`sort` is missing");
 }

@@ -100,9 +100,13 @@ fn amount(fields: &mut Fields, name: &str, found: &mut Found) -> Option<f64> {
     read
 }
 
-/// Takes the auto router's allow list out of the plugins: patterns with their paths, and the other
-/// plugins as they were.
-pub(super) fn allowed(plugins: Placed, found: &mut Found) -> (Vec<Placed>, Vec<Value>) {
+/// Takes OpenRouter's plugins out of a body: the patterns of the auto router's allow list with their
+/// paths, and the other plugins as they were.
+pub(super) fn plugins(body: &mut Fields, found: &mut Found) -> (Vec<Placed>, Vec<Value>) {
+    body.place("plugins").map(|it| allowed(it, found)).unwrap_or_default()
+}
+
+fn allowed(plugins: Placed, found: &mut Found) -> (Vec<Placed>, Vec<Value>) {
     let (mut patterns, mut others) = (Vec::new(), Vec::new());
     for plugin in plugins.elements(found) {
         if plugin.value.get("id").and_then(Value::as_str) != Some(AUTO_ROUTER) {

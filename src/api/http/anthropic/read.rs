@@ -69,6 +69,7 @@ pub(super) fn read(body: Map<String, Value>, found: &mut Vec<Violation>) -> Said
         delivery: if stream { Delivery::Stream } else { Delivery::Whole },
         extension: body.take("pointsman"),
         provider: body.take(provider::NAME),
+        allowed: provider::plugins(&mut body, reader.found).0,
         ..Said::default()
     }
 }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::{messages, tools};
 use crate::api::http::alike::EFFORTS;
 use crate::api::http::dialect::{Delivery, Said};
-use crate::api::http::fields::{Fields, Placed, report};
+use crate::api::http::fields::{Fields, report};
 use crate::api::http::{extension, provider};
 use crate::domain::{ChatRequest, Effort, Json, Sampling, Violation};
 
@@ -21,7 +21,7 @@ pub(super) fn read(body: Map<String, Value>, found: &mut Vec<Violation>) -> Said
     let delivery = delivery(&mut fields, found);
     let extension = fields.take(extension::NAME);
     let provider = fields.take(provider::NAME);
-    let (allowed, plugins) = plugins(&mut fields, found);
+    let (allowed, plugins) = provider::plugins(&mut fields, found);
     // OpenRouter's way to ask for the cost (until 2026), which is always told.
     let _ = fields.object("usage", found).and_then(|mut it| it.flag("include", found));
     let metadata = fields.named_texts("metadata", found);
@@ -48,11 +48,6 @@ pub(super) fn read(body: Map<String, Value>, found: &mut Vec<Violation>) -> Said
         chat.extra = Json::from(Value::Object(rest));
     }
     Said { chat, model, models, delivery, extension, provider, allowed, metadata }
-}
-
-/// OpenRouter's plugins: what ours reads of them, and the others, which providers may know.
-fn plugins(fields: &mut Fields, found: &mut Vec<Violation>) -> (Vec<Placed>, Vec<Value>) {
-    fields.place("plugins").map(|it| provider::allowed(it, found)).unwrap_or_default()
 }
 
 /// The caller's own path of a field that validation names.

@@ -56,7 +56,7 @@ pub(super) fn read(body: Map<String, Value>, found: &mut Vec<Violation>) -> Said
         delivery: if stream { Delivery::Stream } else { Delivery::Whole },
         extension: body.take("pointsman"),
         provider: body.take(provider::NAME),
-        allowed: Vec::new(),
+        allowed: provider::plugins(&mut body, found).0,
         metadata: body.named_texts("metadata", found),
     }
 }
