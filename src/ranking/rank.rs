@@ -33,11 +33,10 @@ pub struct Candidate {
 /// called again: whoever dispatches may wait for it when nobody else is left.
 ///
 /// Where the caller names an order, a figure to sort by, or models whose deployments have a strategy, that
-/// comes first (see [`super::order`]). Utility is `quality - cost / worth - latency / worth` at the
-/// expected values. Those on the same [`TIE_STEP`](super::TIE_STEP) are equals: the one with fewer calls
-/// under way comes first, then the seed decides, so that equal deployments share the load and a decision
-/// can still be replayed. Who comes first may be drawn, by the seed too, where the policy explores; behind
-/// him the order stays.
+/// comes first. Utility is `quality - cost / worth - latency / worth` at the expected values. Those on the
+/// same [`TIE_STEP`](super::TIE_STEP) are equals: the one with fewer calls under way comes first, then the
+/// seed decides, so that equal deployments share the load and a decision can still be replayed. Who comes
+/// first may be drawn, by the seed too, where the policy explores; behind him the order stays.
 ///
 /// # Errors
 /// [`Refusal`] when no candidate passes; it names the limits that excluded each.

@@ -127,7 +127,7 @@ fn every_violation_is_reported() {
     ];
     assert_eq!(fields, wanted);
     assert!(found[10].message.contains("`smal`") && found[10].message.contains("`small`"));
-    assert!(!found[10].message.contains("did you mean"));
+    assert!(!found[12].message.contains("did you mean"));
 }
 
 #[test]
