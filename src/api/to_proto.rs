@@ -143,6 +143,16 @@ fn limit(of: &Exclusion) -> proto::Limit {
         Exclusion::Latency { .. } => proto::Limit::MaxLatencyMs,
         Exclusion::Ttft { .. } => proto::Limit::MaxTtftMs,
         Exclusion::Quality { .. } => proto::Limit::MinQuality,
+        Exclusion::InterToken { .. } => proto::Limit::MaxInterTokenMs,
+        Exclusion::Throughput { .. } => proto::Limit::MinThroughput,
+        Exclusion::NotOnly => proto::Limit::ProviderOnly,
+        Exclusion::Ignored => proto::Limit::ProviderIgnore,
+        Exclusion::Fallback => proto::Limit::AllowFallbacks,
+        Exclusion::Parameters { .. } => proto::Limit::RequireParameters,
+        Exclusion::DataCollection { .. } => proto::Limit::DataCollection,
+        Exclusion::Zdr { .. } => proto::Limit::Zdr,
+        Exclusion::Quantization { .. } => proto::Limit::Quantizations,
+        Exclusion::Price { .. } => proto::Limit::MaxPrice,
     }
 }
 
@@ -275,6 +285,9 @@ fn deployment(of: &Deployment, availability: &Availability) -> proto::Deployment
         output_usd_per_million: of.price.output.usd_per_million(),
         last_resort: of.last_resort,
         unavailable: unavailable(&of.id, availability),
+        data_collection: of.terms.data_collection.map(|it| it.as_str().to_owned()),
+        zdr: of.terms.zdr,
+        quantization: of.terms.quantization.map(|it| it.to_string()),
     }
 }
 

@@ -21,9 +21,11 @@ mod raw;
 mod resolve;
 mod section;
 mod server;
+mod terms;
 #[cfg(test)]
 mod tests;
 mod values;
+mod wishes;
 
 use std::net::SocketAddr;
 

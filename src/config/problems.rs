@@ -94,6 +94,9 @@ pub enum Fault {
     /// A number that must be above zero.
     #[error("must be a number above zero")]
     NotPositive,
+    /// A share that is none.
+    #[error("must be a number, zero or more")]
+    Weight,
     /// Not an address to listen on.
     #[error("`{0}` is not an address and port, such as \"127.0.0.1:8080\"")]
     Address(String),

@@ -12,16 +12,21 @@ use toml::de::DeValue;
 use super::place;
 use super::problems::{Fault, nearest};
 use super::section::wrong;
-use crate::domain::{Ability, Billing, ModelName, Probability, ProviderName, TokenPrice, Usd};
+use crate::catalog::{DataCollection, Quantization};
+use crate::domain::{
+    Ability, Billing, ModelName, Parameter, Probability, ProviderName, TokenPrice, Usd,
+};
 use crate::outcome::PromptPrivacy;
 use crate::providers::Protocol;
-use crate::ranking::{OnStreamFailure, Preference, UtilityGivenUp};
+use crate::ranking::{Figure, OnStreamFailure, Partition, Preference, Strategy, UtilityGivenUp};
 
 /// No request is waited for longer than a day; also keeps `Instant + Duration` from overflowing.
 const DURATION_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 const DURATION_MIN: Duration = Duration::from_millis(1);
 /// Far beyond any model, and exact in a float.
 const TOKENS_MAX: u64 = 1_000_000_000;
+/// Beyond what any provider sells; sums of a minute's stay far from overflowing.
+const PER_MINUTE_MAX: u64 = 1_000_000_000_000;
 /// A chain longer than this helps nobody: at 10 s each it is past any deadline.
 const CHAIN_MAX: u64 = 32;
 /// A spool of less than 1 MiB would be full at once; 16 TiB is beyond any disk and any SQLite file.
@@ -176,6 +181,41 @@ pub(super) fn preset(value: &DeValue<'_>) -> Read<Preference> {
 
 pub(super) fn on_stream_failure(value: &DeValue<'_>) -> Read<OnStreamFailure> {
     one_of("way on", OnStreamFailure::NAMES.to_vec(), value)
+}
+
+pub(super) fn strategy(value: &DeValue<'_>) -> Read<Strategy> {
+    one_of("strategy", Strategy::NAMES.to_vec(), value)
+}
+
+pub(super) fn figure(value: &DeValue<'_>) -> Read<Figure> {
+    one_of("figure", Figure::NAMES.to_vec(), value)
+}
+
+pub(super) fn partition(value: &DeValue<'_>) -> Read<Partition> {
+    one_of("partition", Partition::NAMES.to_vec(), value)
+}
+
+pub(super) fn data_collection(value: &DeValue<'_>) -> Read<DataCollection> {
+    one_of("policy", DataCollection::NAMES.to_vec(), value)
+}
+
+pub(super) fn quantization(value: &DeValue<'_>) -> Read<Quantization> {
+    one_of("precision", Quantization::NAMES.to_vec(), value)
+}
+
+pub(super) fn parameter(value: &DeValue<'_>) -> Read<Parameter> {
+    one_of("parameter", Parameter::ALL.map(|it| (it.as_str(), it)).to_vec(), value)
+}
+
+/// A share: zero is never drawn.
+pub(super) fn weight(value: &DeValue<'_>) -> Read<f64> {
+    let number = number(value)?;
+    if number.is_finite() && number >= 0.0 { Ok(number) } else { Err(Fault::Weight) }
+}
+
+/// Calls or tokens in a minute.
+pub(super) fn per_minute(value: &DeValue<'_>) -> Read<u64> {
+    whole(value, PER_MINUTE_MAX)
 }
 
 pub(super) fn ability(value: &DeValue<'_>) -> Read<Ability> {

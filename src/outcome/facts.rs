@@ -10,12 +10,12 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::catalog::{Deployment, Speed};
+use crate::catalog::{Deployment, Speed, Terms};
 use crate::domain::{
     AbilitySet, Billing, DecisionId, DeploymentId, ModelName, Price, Probability, ProviderName,
 };
 use crate::prediction::{Forecast, LogNormal, Prediction};
-use crate::ranking::{Availability, Exclusion, Ranked, Ranking, Refusal, Unavailable};
+use crate::ranking::{Availability, Exclusion, Ranked, Ranking, Recent, Refusal, Unavailable};
 
 /// One candidate as it was when the decision was made.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -55,6 +55,12 @@ pub struct CandidateFacts {
     /// Calls that were under way there; records from before they were counted have none.
     #[serde(default)]
     pub in_flight: u32,
+    /// What it did of late; records from before that counted have none.
+    #[serde(default, skip_serializing_if = "Recent::is_nothing")]
+    pub recent: Recent,
+    /// What else was known of it; as above.
+    #[serde(default, skip_serializing_if = "Terms::are_unknown")]
+    pub terms: Terms,
     /// What was expected of it.
     pub prediction: Prediction,
 }
@@ -158,6 +164,8 @@ impl CandidateFacts {
             quality_prior: deployment.model.quality_prior.as_ref().map(|it| it.value),
             unavailable: availability.of(&deployment.id).cloned(),
             in_flight: availability.in_flight(&deployment.id),
+            recent: availability.recent(&deployment.id),
+            terms: deployment.terms,
             prediction,
         }
     }
@@ -168,6 +176,7 @@ impl CandidateFacts {
         let single = [
             ("speed.ttft_ms", self.speed.ttft_ms),
             ("speed.tokens_per_s", self.speed.tokens_per_s),
+            ("terms.weight", self.terms.weight),
             ("prediction.quality.spread", it.quality.spread),
             ("prediction.input_tokens", it.input_tokens),
             ("prediction.ttft_ms", it.ttft_ms),

@@ -22,7 +22,9 @@ use crate::ranking::{Need, Policy};
 /// 3: the time to the first token has a spread, and its limit is kept at the policy's confidence. Older
 /// records are read as they are: without a spread, which gives the rule of then.
 /// 4: a record may name the caller's key and team, and exclude what the key has no right to.
-pub const RECORD_VERSION: u32 = 4;
+/// 5: what was wanted of providers, how deployments of one model were ordered and what that went by; new
+/// reasons to exclude, and deployments that were full.
+pub const RECORD_VERSION: u32 = 5;
 /// The oldest version that is still read.
 pub(super) const RECORD_VERSION_MIN: u32 = 1;
 
@@ -126,6 +128,7 @@ impl OutcomeRecord {
             ("total_ms", self.total_ms),
             ("tie_step", self.tie_step),
             ("decide_us", self.decide_us),
+            ("policy.budget.min_throughput", self.policy.budget.min_throughput.unwrap_or_default()),
         ];
         let attempts = self.attempts.iter().flat_map(|it| {
             let ttft_ms = it.ttft_ms.unwrap_or_default();

@@ -82,11 +82,16 @@ async fn a_model_that_is_named_without_a_right_is_refused_in_every_dialect() {
             ("MODEL_NOT_PERMITTED", "best")
         );
     }
-    assert!(desk.route(&key.text, named(&["small"], &[])).await.is_ok());
+    // A variant of a model is that model.
+    let status = desk.route(&key.text, named(&["best:cheap"], &[])).await.unwrap_err();
+    assert_eq!(status.code(), Code::PermissionDenied);
+    for own in ["small", "small:cheap"] {
+        assert!(desk.route(&key.text, named(&[own], &[])).await.is_ok(), "{own}");
+    }
     let rank = proto::RankRequest { request: Some(named(&["best"], &[])) };
     let refused = desk.house.client.rank(shown(&key.text, rank)).await.unwrap_err();
     assert_eq!(refused.code(), Code::PermissionDenied);
-    assert_eq!(desk.metric(&format!("{REFUSALS}{{reason=\"model\"}}")).await, 6.0);
+    assert_eq!(desk.metric(&format!("{REFUSALS}{{reason=\"model\"}}")).await, 7.0);
     assert!(desk.house.simulator.calls().iter().all(|it| it.model_id == "small"));
     desk.house.stop().await;
 }

@@ -27,7 +27,14 @@ pub(super) const KNOWN: [&str; 12] = [
     "explore",
     "faults",
 ];
-const BUDGET: [&str; 4] = ["max_cost_usd", "max_latency_ms", "max_ttft_ms", "confidence"];
+const BUDGET: [&str; 6] = [
+    "max_cost_usd",
+    "max_latency_ms",
+    "max_ttft_ms",
+    "confidence",
+    "max_inter_token_ms",
+    "min_throughput",
+];
 const PREFERENCE: [&str; 3] = ["preset", "cost_per_quality_usd", "latency_per_quality_ms"];
 const CANDIDATES: [&str; 3] = ["allow", "deny", "order"];
 const FALLBACK: [&str; 5] =
@@ -81,6 +88,8 @@ fn budget(mut fields: Fields, wire: &mut proto::Budget, found: &mut Vec<Violatio
     over(&mut wire.max_latency_ms, fields.number("max_latency_ms", found));
     over(&mut wire.max_ttft_ms, fields.number("max_ttft_ms", found));
     over(&mut wire.confidence, fields.number("confidence", found));
+    over(&mut wire.max_inter_token_ms, fields.number("max_inter_token_ms", found));
+    over(&mut wire.min_throughput, fields.number("min_throughput", found));
     fields.deny_rest(&BUDGET, found);
 }
 

@@ -25,12 +25,14 @@ const PROPERTY: &str = "helicone-property-";
 /// Its rest is the key: `x-pointsman-metadata-team: search`.
 const METADATA: &str = "metadata-";
 /// Every header without its prefix, with the field it sets.
-pub(super) const KNOWN: [(&str, &str); 12] = [
+pub(super) const KNOWN: [(&str, &str); 14] = [
     ("cache", "cache"),
     ("max-cost-usd", "budget.max_cost_usd"),
     ("max-latency-ms", "budget.max_latency_ms"),
     ("max-ttft-ms", "budget.max_ttft_ms"),
     ("confidence", "budget.confidence"),
+    ("max-inter-token-ms", "budget.max_inter_token_ms"),
+    ("min-throughput", "budget.min_throughput"),
     ("preference", "preference.preset"),
     ("min-quality", "min_quality"),
     ("on-stream-failure", "fallback.on_stream_failure"),
@@ -88,6 +90,10 @@ fn one(own: &str, value: &str, wire: &mut proto::RouteRequest) -> Result<(), Str
         "max-latency-ms" => wire.budget.get_or_insert_default().max_latency_ms = number(value)?,
         "max-ttft-ms" => wire.budget.get_or_insert_default().max_ttft_ms = number(value)?,
         "confidence" => wire.budget.get_or_insert_default().confidence = number(value)?,
+        "max-inter-token-ms" => {
+            wire.budget.get_or_insert_default().max_inter_token_ms = number(value)?;
+        }
+        "min-throughput" => wire.budget.get_or_insert_default().min_throughput = number(value)?,
         "preference" => wire.preference.get_or_insert_default().preset = Some(value.to_owned()),
         "min-quality" => wire.min_quality = number(value)?,
         "on-stream-failure" => {
