@@ -11,6 +11,7 @@ mod artifact;
 mod auth;
 mod chat_from_proto;
 mod deadline;
+mod defaults;
 mod drill;
 mod explain;
 mod fault;
@@ -22,6 +23,7 @@ mod life;
 mod outcomes;
 mod policy;
 pub mod proto;
+mod route;
 mod scope;
 mod serve;
 mod serve_admin;
@@ -32,6 +34,7 @@ mod to_proto;
 mod turn_from_proto;
 
 pub use admin_key::AdminKey;
+pub use defaults::Defaults;
 #[cfg(feature = "fuzzing")]
 pub use http::fuzzing;
 pub use life::{Life, LifeTeller, Phase};

@@ -37,6 +37,7 @@ pub fn policy_for(
         candidates: candidates(&defaults.candidates, wire.candidates.as_ref(), fleet, &mut found),
         fallback: fallback(defaults.fallback, wire.fallback.as_ref(), &mut found),
         exploration: exploration(defaults.exploration, wire.explore),
+        route: None,
     };
     if found.is_empty() { Ok(policy) } else { Err(found) }
 }
@@ -266,7 +267,6 @@ mod tests {
     fn merged(wire: proto::RouteRequest) -> Policy {
         policy_for(&Policy::default(), &wire, &testing::fleet()).unwrap()
     }
-
     fn found(defaults: &Policy, wire: proto::RouteRequest) -> Vec<Violation> {
         policy_for(defaults, &wire, &testing::fleet()).err().unwrap_or_default()
     }

@@ -4,9 +4,12 @@
 //! what he may not have is refused; who names nothing never gets it. Refusals are counted here. Not
 //! here: who he is (see [`super::auth`]).
 
+use std::borrow::Cow;
+
 use super::auth::Asker;
 use super::fault::{self, Fault};
 use super::proto;
+use super::route;
 use crate::domain::{ChatRequest, DecisionId};
 use crate::pipeline::Pipeline;
 use crate::ranking::Policy;
@@ -38,20 +41,21 @@ pub(super) fn permitted(
     }
     if let Some(name) = policies(wire).find(|it| !scope.has_policy(it)) {
         pipeline.metrics().auth_refused("policy");
-        return Err(fault::not_permitted("POLICY_NOT_PERMITTED", "policy", name));
+        return Err(fault::not_permitted("POLICY_NOT_PERMITTED", "policy", &name));
     }
     let mut policy = policy;
     policy.candidates.permitted = scope.models.clone();
     Ok(policy)
 }
 
-/// The policies that a request names.
-fn policies(wire: &proto::RouteRequest) -> impl Iterator<Item = &str> {
+/// The policies that a request names; a route counts as one, by its name behind `route:`.
+fn policies(wire: &proto::RouteRequest) -> impl Iterator<Item = Cow<'_, str>> {
     let preference = wire.preference.as_ref();
     let preset = preference.and_then(|it| it.preset.as_deref());
     let figures = preference
         .filter(|it| it.cost_per_quality_usd.is_some() || it.latency_per_quality_ms.is_some());
-    preset.into_iter().chain(figures.map(|_| OWN_FIGURES))
+    let own = preset.into_iter().chain(figures.map(|_| OWN_FIGURES)).map(Cow::Borrowed);
+    own.chain(wire.route.as_ref().map(|it| Cow::Owned(format!("{}{it}", route::ROUTE))))
 }
 
 /// Counts the tokens of a prompt that is to be answered.

@@ -96,8 +96,10 @@ pub(super) fn decided() -> Decision {
     let deployment = Arc::clone(&fleet().deployments()[0]);
     let prediction = prediction(&deployment);
     let (utility, propensity, shut) = (0.4, Probability::ONE, None);
-    let entry = Ranked { deployment, prediction, utility, propensity, shut, in_flight: 0 };
-    decision(Ok(Ranking { entries: vec![entry], excluded: vec![], ties: 1.into() }))
+    let (in_flight, stop) = (0, None);
+    let entry = Ranked { deployment, prediction, utility, propensity, shut, in_flight, stop };
+    let (entries, excluded) = (vec![entry], vec![]);
+    decision(Ok(Ranking { entries, excluded, ties: 1.into(), taken: None }))
 }
 
 /// Nobody was allowed.

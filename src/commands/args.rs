@@ -10,6 +10,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 use super::artifact::ArtifactCommand;
+pub use super::catalog::args::CatalogCommand;
 pub use super::keys::args::KeysCommand;
 pub use super::models::args::ModelsCommand;
 use super::operator::AtServer;
@@ -56,6 +57,9 @@ pub enum Command {
     /// Make, show and revoke the API keys of callers.
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// Take over the configs and price lists of other gateways.
+    #[command(subcommand)]
+    Catalog(CatalogCommand),
     /// Fetch and check sentence encoders other than the one in this binary.
     #[command(subcommand)]
     Models(ModelsCommand),

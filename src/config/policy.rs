@@ -3,18 +3,26 @@
 //! In: their keys. Out: a [`Policy`] over the defaults of [`crate::ranking`]. Invariant: every key is
 //! optional. Not here: what a request may change of it (see the API).
 
-use super::section::Section;
+use super::section::{Field, Section};
 use super::values;
-use crate::domain::Timeouts;
+use crate::domain::{RouteName, Timeouts};
 use crate::ranking::{Exploration, Policy};
 
-/// Reads the section; without it, the defaults. The limits on calls stand behind those of models.
-pub(super) fn read(section: Option<Section<'_>>) -> (Policy, Timeouts) {
+/// Reads the section; without it, the defaults. The limits on calls stand behind those of models, and
+/// the route is a name that is looked up later.
+pub(super) fn read(section: Option<Section<'_>>) -> (Policy, Timeouts, Field<RouteName>) {
     let (mut policy, mut calls) = (Policy::default(), Timeouts::default());
-    let Some(mut section) = section else { return (policy, calls) };
+    let Some(mut section) = section else { return (policy, calls, Field::Absent) };
 
-    let Policy { budget, preference, min_quality, fallback, candidates: _, exploration: _ } =
-        &mut policy;
+    let Policy {
+        budget,
+        preference,
+        min_quality,
+        fallback,
+        candidates: _,
+        exploration: _,
+        route: _,
+    } = &mut policy;
     section.field("preference", values::preset).fill(preference);
     let cost = section.field("cost_per_quality_usd", values::positive);
     cost.fill(&mut preference.cost_per_quality_usd);
@@ -34,9 +42,10 @@ pub(super) fn read(section: Option<Section<'_>>) -> (Policy, Timeouts) {
     broken.fill(&mut fallback.on_stream_failure);
     section.field("hedge", values::flag).fill(&mut fallback.hedge);
     section.nested("timeouts", timeouts).fill(&mut calls);
+    let route = section.field("route", values::route_name);
 
     section.done();
-    (policy, calls)
+    (policy, calls, route)
 }
 
 /// Reads the section; without it nothing is given up.

@@ -12,11 +12,14 @@ use super::outcomes::{self, RawOutcomes};
 use super::policy;
 use super::problems::{Fault, Place};
 use super::quirks::{self, RawQuirks};
+use super::routes::{self, RawFallbacks, RawRoute};
 use super::section::{At, Field, Section};
 use super::server::{self, RawServer};
 use super::values;
 use crate::catalog::{Source, Speed};
-use crate::domain::{AbilitySet, Billing, ModelName, Price, Probability, ProviderName, Timeouts};
+use crate::domain::{
+    AbilitySet, Billing, ModelName, Price, Probability, ProviderName, RouteName, Timeouts,
+};
 use crate::pipeline::{ArtifactPlaces, FaultPolicy, Learning};
 use crate::providers::Protocol;
 use crate::ranking::Policy;
@@ -26,6 +29,8 @@ pub(super) struct RawConfig {
     pub(super) keys: KeysPlan,
     pub(super) policy: Policy,
     pub(super) timeouts: Timeouts,
+    pub(super) route: Field<RouteName>,
+    pub(super) routes: Vec<RawRoute>,
     pub(super) providers: Vec<RawProvider>,
     pub(super) models: Vec<RawModel>,
     pub(super) outcomes: RawOutcomes,
@@ -70,6 +75,7 @@ pub(super) struct RawModel {
     pub(super) figures: RawFigures,
     pub(super) listed: Field<Vec<At<ProviderName>>>,
     pub(super) timeouts: Field<Timeouts>,
+    pub(super) fallbacks: RawFallbacks,
     pub(super) deployments: Vec<RawDeployment>,
 }
 
@@ -114,7 +120,7 @@ pub(super) fn read(mut root: Section<'_>) -> RawConfig {
     server::read_telemetry(root.section("telemetry"));
     let keys = keys::read(root.section("keys"));
     let artifacts = artifacts(&mut root);
-    let (mut policy, timeouts) = policy::read(root.section("policy"));
+    let (mut policy, timeouts, route) = policy::read(root.section("policy"));
     policy.exploration = policy::exploration(root.section("exploration"));
     let mut allowed = false;
     if let Some(mut section) = root.section("testing") {
@@ -134,6 +140,8 @@ pub(super) fn read(mut root: Section<'_>) -> RawConfig {
         keys,
         policy,
         timeouts,
+        route,
+        routes: routes::read(&mut root),
         providers: root.sections("provider").into_iter().map(provider).collect(),
         models: root.sections("model").into_iter().map(model).collect(),
         outcomes,
@@ -203,11 +211,12 @@ fn model(mut section: Section<'_>) -> RawModel {
         source: section.nested("source", source),
     };
     let timeouts = section.nested("timeouts", policy::timeouts);
+    let fallbacks = RawFallbacks::read(&mut section);
     let listed = section.list("deployments", values::provider_name);
     let deployments = section.sections("deployment").into_iter().map(deployment).collect();
     let place = section.place.clone();
     section.done();
-    RawModel { place, name, figures, listed, timeouts, deployments }
+    RawModel { place, name, figures, listed, timeouts, fallbacks, deployments }
 }
 
 fn deployment(mut section: Section<'_>) -> RawDeployment {

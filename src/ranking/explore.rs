@@ -99,7 +99,7 @@ fn drawn(chances: &[f64], point: f64) -> usize {
 
 /// A number in [0, 1) for the draw, that has nothing to do with how ties are broken: SplitMix64
 /// (Steele, Lea, Flood 2014).
-fn unit(seed: u64) -> f64 {
+pub(super) fn unit(seed: u64) -> f64 {
     let state = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

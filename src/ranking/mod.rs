@@ -10,6 +10,7 @@ mod policy;
 #[cfg(test)]
 mod properties;
 mod rank;
+pub mod route;
 mod verdict;
 
 pub use policy::{
@@ -17,4 +18,5 @@ pub use policy::{
     OnStreamFailure, Order, Policy, Preference, TIE_STEP, Ties, Unavailable, UtilityGivenUp,
 };
 pub use rank::{Candidate, rank};
+pub use route::{OnRoute, Routes, Stop};
 pub use verdict::{Excluded, Exclusion, Ranked, Ranking, Refusal};

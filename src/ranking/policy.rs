@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::route::OnRoute;
 use crate::domain::{
     AbilitySet, DeploymentId, FailureClass, ModelName, Probability, Timeouts, Usd,
 };
@@ -246,6 +247,10 @@ pub struct Policy {
     /// What is given up to learn; records from before that could be have none.
     #[serde(default, skip_serializing_if = "Exploration::is_off")]
     pub exploration: Exploration,
+    /// The operator's own way through the fleet that this request takes; records from before there were
+    /// any, and requests that take none, have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub route: Option<OnRoute>,
 }
 
 impl Default for Policy {
@@ -257,6 +262,7 @@ impl Default for Policy {
             candidates: Candidates::default(),
             fallback: FallbackPolicy::default(),
             exploration: Exploration::Off,
+            route: None,
         }
     }
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::explore;
 use super::invariants;
 use super::policy::{Availability, Need, Order, Policy, Ties, Unavailable};
+use super::route;
 use super::verdict::{Excluded, Exclusion, Ranked, Ranking, Refusal};
 use crate::catalog::Deployment;
 use crate::domain::{ModelName, Probability};
@@ -31,7 +32,8 @@ pub struct Candidate {
 /// Utility is `quality - cost / worth - latency / worth` at the expected values. Those on the same
 /// [`TIE_STEP`](super::TIE_STEP) are equals: the one with fewer calls under way comes first, then the seed decides, so
 /// that equal deployments share the load and a decision can still be replayed. Who comes first may be
-/// drawn, by the seed too, where the policy explores; behind him the order stays.
+/// drawn, by the seed too, where the policy explores; behind him the order stays. A route of the
+/// operator's comes last: it cuts and orders who is left.
 ///
 /// # Errors
 /// [`Refusal`] when no candidate passes; it names the limits that excluded each.
@@ -53,7 +55,16 @@ pub fn rank(
             let utility = utility(&prediction, policy);
             let (propensity, shut) = (Probability::ZERO, None);
             let in_flight = availability.in_flight(&deployment.id);
-            entries.push(Ranked { deployment, prediction, utility, propensity, shut, in_flight });
+            let stop = None;
+            entries.push(Ranked {
+                deployment,
+                prediction,
+                utility,
+                propensity,
+                shut,
+                in_flight,
+                stop,
+            });
         } else {
             excluded.push(Excluded { deployment: deployment.id.clone(), reasons, prediction });
         }
@@ -70,13 +81,20 @@ pub fn rank(
         opens(a).cmp(&opens(b)).then_with(|| order(a, b, &policy.candidates.order, ties))
     });
     explore::first(&mut entries, policy, ties.seed);
-    let ranking = Ranking { entries, excluded, ties };
+    let ranking = Ranking { entries, excluded, ties, taken: None };
     debug_assert!(invariants::everyone_is_accounted_for(&ranking, total));
     debug_assert!(invariants::no_limit_is_broken(&ranking, policy, need));
     debug_assert!(invariants::unavailable_ones_stand_behind(&ranking, availability));
     debug_assert!(invariants::order_follows_utility(&ranking, policy));
     debug_assert!(invariants::chances_are_whole(&ranking, policy));
-    Ok(ranking)
+    let Some(on) = &policy.route else { return Ok(ranking) };
+    let arranged = route::arrange(ranking, on);
+    debug_assert!(arranged.as_ref().map_or(true, |it| {
+        invariants::everyone_is_accounted_for(it, total)
+            && invariants::route_is_followed(it)
+            && invariants::no_limit_is_broken(it, policy, need)
+    }));
+    arranged
 }
 
 /// Those who are excluded for nothing but being shut, and the others.
@@ -98,7 +116,8 @@ fn only_shut(
         let utility = utility(&it.prediction, policy);
         let (deployment, propensity) = (Arc::clone(deployment), Probability::ZERO);
         let prediction = it.prediction;
-        Some(Ranked { deployment, prediction, utility, propensity, shut, in_flight: 0 })
+        let (in_flight, stop) = (0, None);
+        Some(Ranked { deployment, prediction, utility, propensity, shut, in_flight, stop })
     };
     (shut.into_iter().filter_map(ranked).collect(), excluded)
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::policy::{Ties, Unavailable};
+use super::route::{Stop, Taken};
 use crate::catalog::Deployment;
 use crate::domain::{AbilitySet, DeploymentId, Probability};
 use crate::prediction::Prediction;
@@ -27,6 +28,8 @@ pub struct Ranked {
     pub shut: Option<Unavailable>,
     /// Calls under way there when it was ranked; fewer come first among equals.
     pub in_flight: u32,
+    /// Its place on the route that was taken; `None` where none was.
+    pub stop: Option<Arc<Stop>>,
 }
 
 /// The order in which deployments are tried; never empty.
@@ -39,14 +42,25 @@ pub struct Ranking {
     pub excluded: Vec<Excluded>,
     /// Who counted as equal, and in which order those came that were equally busy.
     pub ties: Ties,
+    /// The operator's own way that the order follows, where it does.
+    pub taken: Option<Taken>,
 }
 
 impl Ranking {
-    /// The entries that fallback may walk: the first `candidates_max`, and all last resorts.
+    /// The entries that fallback may walk: the first `candidates_max`, of a route the first of each of
+    /// its targets, and all last resorts.
     pub fn walk(&self, candidates_max: usize) -> impl Iterator<Item = &Ranked> {
-        let within =
-            move |(at, it): &(usize, &Ranked)| *at < candidates_max || it.deployment.last_resort;
+        let within = move |(at, it): &(usize, &Ranked)| {
+            self.rank_at_stop(*at, it) < candidates_max || it.deployment.last_resort
+        };
         self.entries.iter().enumerate().filter(within).map(|(_, it)| it)
+    }
+
+    /// How many stand before an entry at the same target; without a route, at all.
+    fn rank_at_stop(&self, at: usize, of: &Ranked) -> usize {
+        let Some(stop) = &of.stop else { return at };
+        let same = |it: &&Ranked| it.stop.as_ref().is_some_and(|own| own.place == stop.place);
+        self.entries.iter().take(at).filter(same).count()
     }
 }
 
@@ -83,6 +97,8 @@ pub enum Exclusion {
     NotAllowed,
     /// The caller's key has no right to its model.
     NotPermitted,
+    /// The operator's route does not lead to it.
+    NotOnRoute,
     /// It is not sure enough to stay inside the cost limit.
     Cost {
         /// How sure it is.
@@ -125,6 +141,7 @@ impl Exclusion {
             Self::Unavailable(_) => "unavailable",
             Self::NotAllowed => "not_allowed",
             Self::NotPermitted => "key_scope",
+            Self::NotOnRoute => "not_on_route",
             Self::Cost { .. } => "max_cost_usd",
             Self::Latency { .. } => "max_latency_ms",
             Self::Ttft { .. } => "max_ttft_ms",
@@ -143,6 +160,7 @@ impl fmt::Display for Exclusion {
             Self::Unavailable(why) => why.fmt(out),
             Self::NotAllowed => out.write_str("not among the candidates allowed"),
             Self::NotPermitted => out.write_str("not among the models of this API key"),
+            Self::NotOnRoute => out.write_str("not on the route of this request"),
             Self::Cost { chance, likely_usd } => write!(
                 out,
                 "cost: {:.0} % sure to fit, likely up to ${likely_usd:.6}",
@@ -221,6 +239,7 @@ mod tests {
             (Exclusion::Unavailable(shut), "unavailable", "shut for 1500 ms after overloaded"),
             (Exclusion::NotAllowed, "not_allowed", "not among the candidates allowed"),
             (Exclusion::NotPermitted, "key_scope", "not among the models of this API key"),
+            (Exclusion::NotOnRoute, "not_on_route", "not on the route of this request"),
             (
                 Exclusion::Cost { chance: chance(0.42), likely_usd: 0.0123 },
                 "max_cost_usd",

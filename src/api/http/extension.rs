@@ -13,7 +13,7 @@ use crate::domain::{FORCED_MAX, Violation};
 /// The name of the object.
 pub(super) const NAME: &str = "pointsman";
 /// Its fields.
-pub(super) const KNOWN: [&str; 11] = [
+pub(super) const KNOWN: [&str; 12] = [
     "budget",
     "preference",
     "min_quality",
@@ -25,6 +25,7 @@ pub(super) const KNOWN: [&str; 11] = [
     "explain",
     "explore",
     "faults",
+    "route",
 ];
 const BUDGET: [&str; 4] = ["max_cost_usd", "max_latency_ms", "max_ttft_ms", "confidence"];
 const PREFERENCE: [&str; 3] = ["preset", "cost_per_quality_usd", "latency_per_quality_ms"];
@@ -55,6 +56,7 @@ pub(super) fn read(value: Value, wire: &mut proto::RouteRequest, found: &mut Vec
     wire.metadata.extend(fields.named_texts("metadata", found));
     wire.explain = fields.flag("explain", found).unwrap_or(wire.explain);
     over(&mut wire.explore, fields.flag("explore", found));
+    over(&mut wire.route, fields.text("route", found));
     if let Some(list) = fields.place("faults") {
         // One more than is allowed is enough to be told so.
         let list = list.elements(found).into_iter().take(FORCED_MAX + 1);
@@ -170,7 +172,7 @@ mod tests {
                 "hedge": true, "timeouts": {"first_token_ms": 800, "stall_ms": 2000.5},
             },
             "session_id": "s", "request_id": "r", "metadata": {"k": "v"}, "explain": true,
-            "explore": false,
+            "explore": false, "route": "support",
             "faults": [{"target": "*", "fault": "reset", "times": 2, "probability": 0.5}],
         });
         read(value, &mut wire, &mut found);
@@ -186,6 +188,7 @@ mod tests {
         assert_eq!(fallback.hedge, Some(true));
         assert_eq!((wire.session_id.as_deref(), wire.explain), (Some("s"), true));
         assert_eq!((wire.metadata["k"].as_str(), wire.explore), ("v", Some(false)));
+        assert_eq!(wire.route.as_deref(), Some("support"));
         let fault = &wire.faults[0];
         assert_eq!((fault.target.as_str(), fault.fault.as_str()), ("*", "reset"));
         assert_eq!((fault.times, fault.probability), (Some(2), Some(0.5)));

@@ -14,7 +14,7 @@ const PREFIX: &str = "x-pointsman-";
 /// Its rest is the key: `x-pointsman-metadata-team: search`.
 const METADATA: &str = "metadata-";
 /// Every header without its prefix, with the field it sets.
-pub(super) const KNOWN: [(&str, &str); 11] = [
+pub(super) const KNOWN: [(&str, &str); 12] = [
     ("max-cost-usd", "budget.max_cost_usd"),
     ("max-latency-ms", "budget.max_latency_ms"),
     ("max-ttft-ms", "budget.max_ttft_ms"),
@@ -26,6 +26,7 @@ pub(super) const KNOWN: [(&str, &str); 11] = [
     ("request-id", "request_id"),
     ("explain", "explain"),
     ("explore", "explore"),
+    ("route", "route"),
 ];
 
 /// Reads every header of ours.
@@ -73,6 +74,7 @@ fn one(own: &str, value: &str, wire: &mut proto::RouteRequest) -> Result<(), Str
         "request-id" => wire.request_id = Some(value.to_owned()),
         "explain" => wire.explain = flag(value)?,
         "explore" => wire.explore = Some(flag(value)?),
+        "route" => wire.route = Some(value.trim().to_owned()),
         _ => return Err(unknown(own)),
     }
     Ok(())

@@ -13,6 +13,7 @@ use super::dialect::{Delivery, Dialect, Said};
 use super::{Face, extension, headers};
 use crate::api::auth::Asker;
 use crate::api::fault::{self, Fault, Kind};
+use crate::api::route::{Came, NO_ROUTE, ROUTE};
 use crate::api::{drill, from_proto, policy, proto, scope};
 use crate::catalog::Fleet;
 use crate::domain::{ChatRequest, ForcedFault, ModelName, Violation};
@@ -78,7 +79,9 @@ pub(super) fn wanted<D: Dialect>(
     }
     let missing = in_order(&model, models, &mut wire, face.pipeline.fleet(), &mut found);
     let mut own = Vec::new();
-    let policy = from_proto::wishes(&wire, &face.defaults, face.pipeline.fleet(), &mut own);
+    let came = Came { model: &model, stream: delivery != Delivery::Whole };
+    let fleet = face.pipeline.fleet();
+    let policy = from_proto::wishes((&wire, &chat), &face.defaults, fleet, came, &mut own);
     let policy = policy.map(without_restart);
     found.extend(own.into_iter().map(|it| placed(it, headers)));
     match (policy, missing) {
@@ -108,8 +111,12 @@ fn without_restart(mut policy: Policy) -> Policy {
     policy
 }
 
-/// `auto:cost` and the like.
+/// `auto:cost` and the like, and `route:NAME`.
 fn by_model(model: &str, wire: &mut proto::RouteRequest, found: &mut Vec<Violation>) {
+    if let Some(name) = model.strip_prefix(ROUTE) {
+        wire.route = Some(name.to_owned());
+        return;
+    }
     let Some(preset) = model.strip_prefix(AUTO).and_then(|it| it.strip_prefix(':')) else { return };
     if Preference::preset(preset).is_none() {
         let names = Preference::PRESETS.map(|(it, _)| format!("`{AUTO}:{it}`")).join(", ");
@@ -129,8 +136,12 @@ fn in_order(
     fleet: &Fleet,
     found: &mut Vec<Violation>,
 ) -> Option<Violation> {
-    let auto = |name: &str| name.is_empty() || name == AUTO || name.starts_with("auto:");
-    let primary = (!auto(model)).then(|| ("model".to_owned(), model.to_owned()));
+    let open = ["auto:", ROUTE];
+    let auto =
+        |name: &str| name.is_empty() || name == AUTO || open.iter().any(|it| name.starts_with(it));
+    // A route says who answers; the model is what its conditions may look at.
+    let routed = wire.route.is_some() && wire.route.as_deref() != Some(NO_ROUTE);
+    let primary = (!auto(model) && !routed).then(|| ("model".to_owned(), model.to_owned()));
     let primary = primary.filter(|(_, name)| !models.contains(name));
     let listed = models.into_iter().enumerate();
     let listed = listed.map(|(at, name)| (format!("models[{at}]"), name));

@@ -60,9 +60,10 @@ fn ranking(fleet: &Fleet) -> Ranking {
         propensity: Probability::ONE,
         in_flight: 0,
         shut: None,
+        stop: None,
     };
     let entries = fleet.deployments().iter().map(ranked).collect();
-    Ranking { entries, excluded: vec![], ties: 1.into() }
+    Ranking { entries, excluded: vec![], ties: 1.into(), taken: None }
 }
 
 fn attempt(of: &Deployment, start_ms: f64, failure: Option<FailureClass>) -> Attempt {
