@@ -39,6 +39,7 @@ pub use defaults::Defaults;
 pub use http::fuzzing;
 pub use life::{Life, LifeTeller, Phase};
 pub use policy::policy_for;
+pub use route::policy_on_route;
 pub use serve::{ServeError, serve};
 pub use serve_admin::serve_admin;
 pub use to_proto::rank_response;

@@ -8,8 +8,9 @@
 use std::sync::Arc;
 
 use super::defaults::Defaults;
-use super::policy::nearest;
+use super::policy::{nearest, policy_for};
 use super::proto;
+use crate::catalog::Fleet;
 use crate::domain::{ChatRequest, ModelName, RouteName, Violation};
 use crate::ranking::route::{Facts, OnRoute, Route, Sources};
 use crate::ranking::{Order, Policy};
@@ -48,6 +49,21 @@ pub(super) fn taken(
         policy.candidates.order = Order::Learned;
     }
     Policy { route: Some(OnRoute { route, facts, session_seed }), ..policy }
+}
+
+/// The policy that holds for a request, on the route that it takes.
+///
+/// # Errors
+/// Every [`Violation`] in what it wishes.
+pub fn policy_on_route(
+    defaults: &Defaults,
+    (wire, chat): (&proto::RouteRequest, &ChatRequest),
+    fleet: &Fleet,
+) -> Result<Policy, Vec<Violation>> {
+    let policy = policy_for(&defaults.policy, wire, fleet)?;
+    let mut found = Vec::new();
+    let policy = taken(policy, defaults, (wire, chat), Came::default(), &mut found);
+    if found.is_empty() { Ok(policy) } else { Err(found) }
 }
 
 fn chosen(

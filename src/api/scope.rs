@@ -97,3 +97,22 @@ pub(super) async fn may_rate(
         Some(_) | None => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_route_counts_as_a_policy() {
+        let named =
+            |wire: proto::RouteRequest| policies(&wire).map(Cow::into_owned).collect::<Vec<_>>();
+        assert!(named(proto::RouteRequest::default()).is_empty());
+        let preference = proto::Preference { preset: Some("cost".into()), ..Default::default() };
+        let wire = proto::RouteRequest {
+            preference: Some(preference),
+            route: Some("support".into()),
+            ..Default::default()
+        };
+        assert_eq!(named(wire), ["cost", "route:support"]);
+    }
+}

@@ -113,6 +113,9 @@ pub struct WishArgs {
     /// Only these models, by their names here; may be given often, or with commas.
     #[arg(long, value_name = "MODEL", value_delimiter = ',')]
     pub allow: Vec<String>,
+    /// The route of the config that the request takes; `none`: no route.
+    #[arg(long, value_name = "NAME")]
+    pub route: Option<String>,
 }
 
 /// For `rank`.

@@ -213,7 +213,7 @@ fn limits(params: &mut Fields<'_>, deployment: &mut Table) {
 /// Seconds as ours are written; `None` for what is no time.
 pub(super) fn duration(seconds: f64) -> Option<String> {
     let ms = (seconds * 1_000.0).round();
-    (ms >= 1.0 && ms <= 86_400_000.0).then(|| format!("{ms:.0}ms"))
+    (1.0..=86_400_000.0).contains(&ms).then(|| format!("{ms:.0}ms"))
 }
 
 /// What LiteLLM knows and a deployment here does not have.

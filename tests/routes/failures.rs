@@ -186,6 +186,28 @@ override = {{ temperature = 0.1, max_output_tokens = 50, stop = ["END"] }}
     station.house.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_take_routes_too() {
+    let routes = format!(
+        "{TWO}\n[[route]]\nname = \"by manner\"\nstrategy = \"conditional\"\ntarget = [\n\
+         {{ when = {{ stream = true }}, route = \"two\" }}, {{ model = \"b\" }}]\n"
+    );
+    let station = Station::with("", &routes.replace("by manner", "manner")).await;
+    station.script("c", "status:503");
+    let body = json!({
+        "model": "route:manner", "stream": true,
+        "messages": [{ "role": "user", "content": "How far is it?" }],
+    });
+    let url = format!("http://{}/v1/chat/completions", station.house.address);
+    let response = station.client.post(url).json(&body).send().await.unwrap();
+    assert_eq!(response.headers()["x-pointsman-deployment"], "a@one");
+    assert!(response.text().await.unwrap().contains("[DONE]"));
+    assert_eq!(station.on("manner", json!({})).await.end(), "b@one");
+    let called = station.called();
+    assert_eq!((called["c"], called["a"], called["b"]), (1, 1, 1));
+    station.house.stop().await;
+}
+
 const FALLBACKS: &str = r#"
 [[model]]
 name = "e"

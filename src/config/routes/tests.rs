@@ -89,7 +89,7 @@ fn a_default_route_is_looked_up() {
     let route = "[[route]]\nname = \"r\"\nmodel = \"a\"\n";
     let config = read(&format!("{policy}{route}")).unwrap_or_else(|it| panic!("{it}"));
     assert_eq!(config.routes.default, config.routes.named.values().next().cloned());
-    wrong(&policy.replace('r', "r").replace("\"r\"", "\"q\""), "policy.route", "unknown route `q`");
+    wrong(&policy.replace("\"r\"", "\"q\""), "policy.route", "unknown route `q`");
 }
 
 #[test]

@@ -82,7 +82,7 @@ pub(super) fn retry(value: &DeValue<'_>) -> Read<Retry> {
         return pairs(table).map(rule).collect::<Read<_>>().map(Retry);
     }
     if let Some((key, _)) = pairs(table).find(|(key, _)| !["attempts", "on"].contains(key)) {
-        let nearest = super::super::problems::nearest(key, ["attempts", "on"].into_iter());
+        let nearest = super::super::problems::nearest(key, ["attempts", "on"]);
         return Err(Fault::UnknownKey { nearest });
     }
     let find = |wanted: &str| pairs(table).find(|(key, _)| *key == wanted).map(|it| it.1);

@@ -30,7 +30,7 @@ pub(in crate::ranking) fn arrange(mut of: Ranking, on: &OnRoute) -> Result<Ranki
     }
     let kept_by: Vec<_> = stops.iter().map(|it| it.kept_by.clone()).collect();
     for exit in stops.iter_mut().flat_map(|it| &mut it.exits) {
-        exit.kept_by.clone_from(&kept_by[exit.to]);
+        exit.kept_by = kept_by.get(exit.to).cloned().unwrap_or_default();
     }
     let stops: Vec<_> = stops.into_iter().map(Arc::new).collect();
     let reached = reached(&stops, start);

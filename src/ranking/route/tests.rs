@@ -274,6 +274,82 @@ fn a_route_of_a_given_order_stays_within_it() {
     assert_eq!(order(&ranked(&policy, 1).unwrap()), ["d@p"]);
 }
 
+/// Any tree over the models; its laws are checked where rankings are made.
+fn any_tree(draw: &mut dyn FnMut(usize) -> usize, depth: usize) -> Node {
+    let models = ["a", "b", "c", "d"];
+    let kind = if depth == 0 { 0 } else { draw(5) };
+    let several = |draw: &mut dyn FnMut(usize) -> usize| -> Vec<Leg> {
+        let count = 1 + draw(3);
+        let mut legs = Vec::new();
+        for _ in 0..count {
+            legs.push(Leg { label: "x".into(), node: any_tree(draw, depth - 1) });
+        }
+        legs
+    };
+    match kind {
+        1 => Node::Loadbalance(
+            several(draw).into_iter().map(|leg| Share { weight: 1.5, leg }).collect(),
+        ),
+        2 | 3 => {
+            let class = [FailureClass::ContextTooLong, FailureClass::Overloaded][draw(2)];
+            let legs = several(draw).into_iter().enumerate();
+            let of = |(at, leg)| if at == 1 { kept(class, leg) } else { step(Trigger::Any, leg) };
+            Node::Fallback(legs.map(of).collect())
+        }
+        4 => {
+            let when = Condition::Fact(Fact::Stream, Test::Exists(draw(2) == 0));
+            let otherwise = Box::new(leg(models[draw(4)]));
+            let rules = several(draw).into_iter().map(|leg| Rule { when: when.clone(), leg });
+            Node::Conditional { rules: rules.collect(), otherwise }
+        }
+        _ if draw(6) == 0 => {
+            let who = Who::Auto(vec![name(models[draw(4)]), name("d")]);
+            Node::Target(Target { who, terms: Terms::default() })
+        }
+        _ => leg(models[draw(4)]).node,
+    }
+}
+
+#[test]
+fn any_tree_over_any_limits_makes_a_ranking_or_a_refusal() {
+    let (mut ranked_so, mut refused) = (0, 0);
+    for seed in 0..2_000_u64 {
+        let mut state = seed;
+        let mut draw = |most: usize| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) as usize % most
+        };
+        let mut policy = policy(any_tree(&mut draw, 3));
+        let mut availability = Availability::default();
+        for it in candidates() {
+            if draw(4) == 0 {
+                let why = Unavailable::Shut { for_ms: 5, class: FailureClass::Overloaded };
+                availability.mark(it.deployment.id.clone(), why);
+            }
+            if draw(5) == 0 {
+                policy.candidates.deny.push(it.deployment.model.name.clone());
+            }
+        }
+        match rank(candidates(), &policy, &Need::default(), &availability, seed) {
+            Ok(ranking) => {
+                ranked_so += 1;
+                assert!(crate::ranking::invariants::route_is_followed(&ranking));
+                let json = serde_json::to_string(&policy).unwrap();
+                let read: Policy = serde_json::from_str(&json).unwrap();
+                let again = rank(candidates(), &read, &Need::default(), &availability, seed);
+                assert_eq!(again.unwrap(), ranking);
+            }
+            Err(refusal) => {
+                refused += 1;
+                assert_eq!(refusal.excluded.len(), 5);
+            }
+        }
+    }
+    assert!(ranked_so > 500 && refused > 50, "{ranked_so} {refused}");
+}
+
 #[test]
 fn a_request_on_a_route_reads_back_from_json() {
     let mut policy = policy(model_fallbacks());
