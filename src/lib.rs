@@ -14,7 +14,8 @@
 //!
 //! [`telemetry`] counts what happens, for operators. [`pipeline`] is these steps in order. [`api`] is
 //! its gRPC face, [`config`] says what it runs on, [`commands`] is what a person types, [`simulator`]
-//! stands in for providers that cost money, and [`hub`] fetches encoders other than the one in the binary.
+//! stands in for providers that cost money, [`hub`] fetches encoders other than the one in the binary, and
+//! [`import`] reads the configs of other gateways.
 //! [`domain`] holds the nouns, [`catalog`] the models and who serves them, [`access`] the operator's
 //! callers: their keys, scopes and limits. A module names only those
 //! below it: the steps above know nothing of the ones after them.
@@ -44,6 +45,7 @@ pub mod domain;
 pub mod encoder;
 pub mod features;
 pub mod hub;
+pub mod import;
 pub mod outcome;
 pub mod pipeline;
 pub mod prediction;

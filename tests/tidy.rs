@@ -22,7 +22,7 @@ const LAYERS: [&[&str]; 14] = [
     &["pipeline"],
     &["api"],
     &["config"],
-    &["simulator", "hub"],
+    &["simulator", "hub", "import"],
     &["commands"],
 ];
 /// Modules that name less than their row would let them.

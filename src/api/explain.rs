@@ -33,7 +33,13 @@ fn explain_ranking(ranking: &Ranking) -> String {
             standing(it, ranking),
         )
     };
-    let lines: String = ranking.entries.iter().enumerate().take(LINES_MAX).map(line).collect();
+    let taken = ranking.taken.as_ref().map(|it| {
+        let branch: Vec<_> = it.branch.iter().map(|it| format!(" > {it}")).collect();
+        format!("route {}{}\n", it.route, branch.concat())
+    });
+    let lines =
+        taken.into_iter().chain(ranking.entries.iter().enumerate().take(LINES_MAX).map(line));
+    let lines: String = lines.collect();
     let more = rest(ranking.entries.len());
     format!("{lines}{more}{}", excluded_lines(&ranking.excluded))
 }

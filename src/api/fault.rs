@@ -294,6 +294,10 @@ fn failed(failure: ChainFailure, attempts: &[Attempt]) -> Fault {
             let what = "the server stopped before the answer was there";
             (Kind::Stopping, "STOPPING".to_owned(), what)
         }
+        ChainFailure::RouteEnds(class) => {
+            let what = "the route goes on after no such failure";
+            (caller_error(class), class.as_str().to_uppercase(), what)
+        }
         ChainFailure::CallerError(class) => {
             let what = "the provider refused the request, as others would";
             (caller_error(class), class.as_str().to_uppercase(), what)

@@ -6,13 +6,16 @@
 use std::collections::BTreeMap;
 
 use super::chat_from_proto::chat_request;
+use super::defaults::Defaults;
 use super::policy::policy_for;
 use super::proto;
+use super::route::{self, Came};
 use crate::catalog::Fleet;
 use crate::domain::{ChatRequest, DecisionId, Probability, Violation};
 use crate::outcome::{Feedback, FeedbackKind};
 use crate::pipeline::CacheUse;
 use crate::ranking::Policy;
+use crate::telemetry::Delivery;
 
 /// Most pairs of metadata: they are kept in the log with every request.
 const METADATA_PAIRS_MAX: usize = 64;
@@ -46,12 +49,16 @@ pub(super) struct Asked {
 /// Every [`Violation`].
 pub(super) fn asked(
     mut wire: proto::RouteRequest,
-    defaults: &Policy,
+    defaults: &Defaults,
     fleet: &Fleet,
+    delivery: Delivery,
 ) -> Result<Asked, Vec<Violation>> {
     let mut found = Vec::new();
     let request = chat_request(&mut wire, &mut found);
-    let policy = wishes(&wire, defaults, fleet, &mut found);
+    let order = wire.candidates.as_ref().map_or(&[][..], |it| it.order.as_slice());
+    let model = order.first().cloned().unwrap_or_default();
+    let came = Came { model: &model, stream: delivery == Delivery::Stream };
+    let policy = wishes((&wire, &request), defaults, fleet, came, &mut found);
     match policy {
         Some(policy) if found.is_empty() => Ok(Asked {
             request,
@@ -66,16 +73,18 @@ pub(super) fn asked(
     }
 }
 
-/// Checks everything that is not the prompt: the policy, and the labels for the log. Both faces
-/// come through here.
+/// Checks everything that is not the prompt: the policy, the route, and the labels for the log. Both
+/// faces come through here.
 pub(super) fn wishes(
-    wire: &proto::RouteRequest,
-    defaults: &Policy,
+    (wire, request): (&proto::RouteRequest, &ChatRequest),
+    defaults: &Defaults,
     fleet: &Fleet,
+    came: Came<'_>,
     found: &mut Vec<Violation>,
 ) -> Option<Policy> {
-    let policy = policy_for(defaults, wire, fleet);
+    let policy = policy_for(&defaults.policy, wire, fleet);
     let policy = policy.map_err(|violations| found.extend(violations)).ok();
+    let policy = policy.map(|it| route::taken(it, defaults, (wire, request), came, found));
     check_labels(wire, found);
     if cache_use(wire.cache).is_none() {
         let message = format!("{} is no known use of the cache", wire.cache);
@@ -186,7 +195,8 @@ mod tests {
             metadata,
             ..Default::default()
         };
-        let found = asked(wire, &Policy::default(), &testing::fleet()).unwrap_err();
+        let asked = |wire| asked(wire, &Defaults::default(), &testing::fleet(), Delivery::Whole);
+        let found = asked(wire).unwrap_err();
         assert_eq!(
             fields(found),
             ["messages", "min_quality", "request_id", "metadata", "metadata"]
@@ -202,7 +212,7 @@ mod tests {
             explain: true,
             ..testing::request("hello")
         };
-        let asked = asked(wire, &Policy::default(), &testing::fleet()).unwrap();
+        let asked = asked(wire, &Defaults::default(), &testing::fleet(), Delivery::Whole).unwrap();
         assert_eq!(asked.request, ChatRequest::from_prompt("hello"));
         assert_eq!(asked.request_id.as_deref(), Some("r"));
         assert_eq!(asked.session_id.as_deref(), Some("s"));

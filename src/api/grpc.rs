@@ -10,6 +10,7 @@ use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status};
 
 use super::auth::Asker;
+use super::defaults::Defaults;
 use super::from_proto::{Asked, asked, feedback};
 use super::proto::{self, pointsman_server};
 use super::{deadline, drill, explain, grpc_stream, scope, status, to_proto};
@@ -17,8 +18,7 @@ use crate::catalog::Model;
 use crate::domain::Violation;
 use crate::outcome::FeedbackReceipt;
 use crate::pipeline::{Call, Pipeline, PipelineError, Routed};
-use crate::ranking::Policy;
-use crate::telemetry::Face;
+use crate::telemetry::{Delivery, Face};
 
 /// Most requests in one batch: some seconds of computing, and answers of some MiB.
 const BATCH_MAX: usize = 1_000;
@@ -28,7 +28,7 @@ pub(super) struct Grpc {
     /// What does the work.
     pub(super) pipeline: Arc<Pipeline>,
     /// What holds where a request says nothing.
-    pub(super) defaults: Policy,
+    pub(super) defaults: Defaults,
 }
 
 #[tonic::async_trait]
@@ -37,7 +37,7 @@ impl pointsman_server::Pointsman for Grpc {
         &self,
         request: Request<proto::RouteRequest>,
     ) -> Result<Response<proto::RouteResponse>, Status> {
-        let (call, explain) = self.call(request)?;
+        let (call, explain) = self.call(request, Delivery::Whole)?;
         let routed = self.pipeline.route(call).await.map_err(|it| status::broken(&it))?;
         answer(&routed, explain).map(Response::new)
     }
@@ -48,7 +48,7 @@ impl pointsman_server::Pointsman for Grpc {
         &self,
         request: Request<proto::RouteRequest>,
     ) -> Result<Response<Self::RouteStreamStream>, Status> {
-        let (call, explain) = self.call(request)?;
+        let (call, explain) = self.call(request, Delivery::Stream)?;
         let routed = self.pipeline.route_stream(call).await.map_err(|it| status::broken(&it))?;
         Ok(Response::new(grpc_stream::events(routed, explain)))
     }
@@ -124,20 +124,28 @@ impl pointsman_server::Pointsman for Grpc {
 
 impl Grpc {
     /// Reads and checks a request that is to be answered; also whether it wants the decision in words.
-    fn call(&self, request: Request<proto::RouteRequest>) -> Result<(Call, bool), Status> {
+    fn call(
+        &self,
+        request: Request<proto::RouteRequest>,
+        delivery: Delivery,
+    ) -> Result<(Call, bool), Status> {
         let metrics = self.pipeline.metrics();
         metrics.received(Face::Grpc);
-        self.checked(request).inspect_err(|_| metrics.rejected(Face::Grpc))
+        self.checked(request, delivery).inspect_err(|_| metrics.rejected(Face::Grpc))
     }
 
-    fn checked(&self, request: Request<proto::RouteRequest>) -> Result<(Call, bool), Status> {
+    fn checked(
+        &self,
+        request: Request<proto::RouteRequest>,
+        delivery: Delivery,
+    ) -> Result<(Call, bool), Status> {
         let arrived = Instant::now();
         let deadline = deadline::deadline(request.metadata());
         let asker = Asker::of(request.extensions());
         let wire = request.into_inner();
         let wishes = policy_of(&wire);
         let faults = drill::requested(&wire.faults, "", &self.pipeline)?;
-        let asked = asked(wire, &self.defaults, self.pipeline.fleet());
+        let asked = asked(wire, &self.defaults, self.pipeline.fleet(), delivery);
         let asked = asked.map_err(|it| status::invalid(&it))?;
         let asked = self.permitted(&asker, &wishes, asked)?;
         scope::take_tokens(&asker, &asked.request, &self.pipeline)?;
@@ -171,7 +179,7 @@ impl Grpc {
 
     /// Reads a request that stands inside another message, at `path`.
     fn read(&self, wire: proto::RouteRequest, path: &str) -> Result<Asked, Vec<Violation>> {
-        let asked = asked(wire, &self.defaults, self.pipeline.fleet());
+        let asked = asked(wire, &self.defaults, self.pipeline.fleet(), Delivery::Whole);
         asked.map_err(|found| {
             let placed = found.into_iter();
             placed.map(|it| Violation::new(format!("{path}.{}", it.field), it.message)).collect()
@@ -198,7 +206,8 @@ fn looking(asker: &Asker, asked: Asked) -> Asked {
 /// What of a request names models and policies; reading takes the rest.
 fn policy_of(wire: &proto::RouteRequest) -> proto::RouteRequest {
     let (candidates, preference) = (wire.candidates.clone(), wire.preference.clone());
-    proto::RouteRequest { candidates, preference, ..Default::default() }
+    let route = wire.route.clone();
+    proto::RouteRequest { candidates, preference, route, ..Default::default() }
 }
 
 fn rank_one(pipeline: &Pipeline, asked: &Asked) -> Result<proto::RankResponse, PipelineError> {

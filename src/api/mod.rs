@@ -11,6 +11,7 @@ mod artifact;
 mod auth;
 mod chat_from_proto;
 mod deadline;
+mod defaults;
 mod drill;
 mod explain;
 mod fault;
@@ -23,6 +24,7 @@ mod outcomes;
 mod policy;
 mod preferences;
 pub mod proto;
+mod route;
 mod scope;
 mod serve;
 mod serve_admin;
@@ -34,10 +36,12 @@ mod turn_from_proto;
 mod variants;
 
 pub use admin_key::AdminKey;
+pub use defaults::Defaults;
 #[cfg(feature = "fuzzing")]
 pub use http::fuzzing;
 pub use life::{Life, LifeTeller, Phase};
 pub use policy::policy_for;
+pub use route::policy_on_route;
 pub use serve::{ServeError, serve};
 pub use serve_admin::serve_admin;
 pub use to_proto::rank_response;

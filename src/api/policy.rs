@@ -46,6 +46,7 @@ pub fn policy_for(
         },
         fallback: fallback(defaults.fallback, wire.fallback.as_ref(), &mut found),
         exploration: exploration(defaults.exploration, wire.explore),
+        route: None,
     };
     if found.is_empty() { Ok(policy) } else { Err(found) }
 }

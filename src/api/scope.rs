@@ -4,9 +4,11 @@
 //! what he may not have is refused; who names nothing never gets it. Refusals are counted here. Not
 //! here: who he is (see [`super::auth`]).
 
+use std::borrow::Cow;
+
 use super::auth::Asker;
 use super::fault::{self, Fault};
-use super::{proto, variants};
+use super::{proto, route, variants};
 use crate::domain::{ChatRequest, DecisionId};
 use crate::pipeline::Pipeline;
 use crate::ranking::Policy;
@@ -40,20 +42,21 @@ pub(super) fn permitted(
     }
     if let Some(name) = policies(wire).find(|it| !scope.has_policy(it)) {
         pipeline.metrics().auth_refused("policy");
-        return Err(fault::not_permitted("POLICY_NOT_PERMITTED", "policy", name));
+        return Err(fault::not_permitted("POLICY_NOT_PERMITTED", "policy", &name));
     }
     let mut policy = policy;
     policy.candidates.permitted = scope.models.clone();
     Ok(policy)
 }
 
-/// The policies that a request names.
-fn policies(wire: &proto::RouteRequest) -> impl Iterator<Item = &str> {
+/// The policies that a request names; a route counts as one, by its name behind `route:`.
+fn policies(wire: &proto::RouteRequest) -> impl Iterator<Item = Cow<'_, str>> {
     let preference = wire.preference.as_ref();
     let preset = preference.and_then(|it| it.preset.as_deref());
     let figures = preference
         .filter(|it| it.cost_per_quality_usd.is_some() || it.latency_per_quality_ms.is_some());
-    preset.into_iter().chain(figures.map(|_| OWN_FIGURES))
+    let own = preset.into_iter().chain(figures.map(|_| OWN_FIGURES)).map(Cow::Borrowed);
+    own.chain(wire.route.as_ref().map(|it| Cow::Owned(format!("{}{it}", route::ROUTE))))
 }
 
 /// Counts the tokens of a prompt that is to be answered.
@@ -93,5 +96,24 @@ pub(super) async fn may_rate(
             Err(fault::unknown_decision())
         }
         Some(_) | None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_route_counts_as_a_policy() {
+        let named =
+            |wire: proto::RouteRequest| policies(&wire).map(Cow::into_owned).collect::<Vec<_>>();
+        assert!(named(proto::RouteRequest::default()).is_empty());
+        let preference = proto::Preference { preset: Some("cost".into()), ..Default::default() };
+        let wire = proto::RouteRequest {
+            preference: Some(preference),
+            route: Some("support".into()),
+            ..Default::default()
+        };
+        assert_eq!(named(wire), ["cost", "route:support"]);
     }
 }

@@ -16,6 +16,7 @@ use tonic::transport::server::TcpIncoming;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::auth::{self, Door};
+use super::defaults::Defaults;
 use super::grpc::Grpc;
 use super::http::Face;
 use super::life::{Life, Phase};
@@ -23,7 +24,6 @@ use super::proto::pointsman_server::PointsmanServer;
 use super::{proto, status};
 use crate::access::Gate;
 use crate::pipeline::Pipeline;
-use crate::ranking::Policy;
 
 /// Longest message taken, in bytes: above every limit of validation, so that a prompt that is too
 /// long gets a violation with the path of its field and not a bare "out of range".
@@ -51,12 +51,13 @@ pub enum ServeError {
 pub async fn serve(
     listener: TcpListener,
     pipeline: Arc<Pipeline>,
-    defaults: Policy,
+    defaults: impl Into<Defaults>,
     life: Life,
     gate: Option<Arc<Gate>>,
 ) -> Result<(), ServeError> {
     let (reporter, health) = tonic_health::server::health_reporter();
     reporter.set_serving::<PointsmanServer<Grpc>>().await;
+    let defaults = defaults.into();
     let face =
         Face { pipeline: Arc::clone(&pipeline), defaults: defaults.clone(), life: life.clone() };
     let door = Arc::new(Door { gate, pipeline: Arc::clone(&pipeline) });

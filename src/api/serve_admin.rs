@@ -22,13 +22,13 @@ use tonic::service::Routes;
 use super::admin::Admin;
 use super::admin_key::AdminKey;
 use super::auth::{self, is_grpc};
+use super::defaults::Defaults;
 use super::http::{Face, admin_health};
 use super::life::{Life, Phase};
 use super::proto::pointsman_admin_server::PointsmanAdminServer;
 use super::serve::{ServeError, listen, reflection};
 use crate::access::Gate;
 use crate::pipeline::Pipeline;
-use crate::ranking::Policy;
 use crate::telemetry::Exposition;
 
 /// Most requests at the same time on one connection: operators and one scraper.
@@ -57,7 +57,7 @@ fn routes(lock: Option<Lock>, pipeline: Arc<Pipeline>, life: Life) -> Result<Rou
     let grpc = Routes::new(admin)
         .add_service(reflection(&own).build_v1()?)
         .add_service(reflection(&own).build_v1alpha()?);
-    let face = Arc::new(Face { pipeline, defaults: Policy::default(), life });
+    let face = Arc::new(Face { pipeline, defaults: Defaults::default(), life });
     let metrics = Router::new().route("/metrics", get(metrics)).with_state(Arc::clone(&face));
     let whole = grpc.into_axum_router().merge(metrics).merge(admin_health(face));
     let whole = whole.fallback(unknown_path);

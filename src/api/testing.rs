@@ -96,9 +96,11 @@ pub(super) fn decided() -> Decision {
     let deployment = Arc::clone(&fleet().deployments()[0]);
     let prediction = prediction(&deployment);
     let (utility, propensity, shut) = (0.4, Probability::ONE, None);
-    let (in_flight, recent) = (0, Recent::default());
-    let entry = Ranked { deployment, prediction, utility, propensity, shut, in_flight, recent };
-    decision(Ok(Ranking { entries: vec![entry], excluded: vec![], ties: 1.into() }))
+    let (in_flight, recent, stop) = (0, Recent::default(), None);
+    let entry =
+        Ranked { deployment, prediction, utility, propensity, shut, in_flight, recent, stop };
+    let (entries, excluded) = (vec![entry], vec![]);
+    decision(Ok(Ranking { entries, excluded, ties: 1.into(), taken: None }))
 }
 
 /// Nobody was allowed.

@@ -12,6 +12,7 @@ use crate::domain::{
 };
 use crate::pipeline::{CacheHit, Decision, Routed};
 use crate::prediction;
+use crate::ranking::route::Taken;
 use crate::ranking::{Availability, Excluded, Exclusion, Ranked};
 
 /// An answer with its attempts and its decision; `None` when nobody answered.
@@ -105,8 +106,13 @@ pub(super) fn decision(of: &Decision) -> proto::Decision {
         decide_us: of.decide_us,
         explanation: None,
         canary: of.canary,
+        route: of.verdict.as_ref().ok().and_then(|it| it.taken.as_ref()).map(taken),
         learned_updates: of.learned_updates,
     }
+}
+
+fn taken(of: &Taken) -> proto::RouteTaken {
+    proto::RouteTaken { name: of.route.to_string(), branch: of.branch.clone() }
 }
 
 fn ranked(of: &Ranked) -> proto::RankedCandidate {
@@ -119,6 +125,7 @@ fn ranked(of: &Ranked) -> proto::RankedCandidate {
         propensity: of.propensity.get(),
         shut: of.shut.as_ref().map(ToString::to_string),
         in_flight: of.in_flight,
+        target: of.stop.as_ref().map(|it| it.label.clone()),
     }
 }
 
@@ -139,6 +146,7 @@ fn limit(of: &Exclusion) -> proto::Limit {
         Exclusion::Unavailable(_) => proto::Limit::Unavailable,
         Exclusion::NotAllowed => proto::Limit::NotAllowed,
         Exclusion::NotPermitted => proto::Limit::KeyScope,
+        Exclusion::NotOnRoute => proto::Limit::NotOnRoute,
         Exclusion::Cost { .. } => proto::Limit::MaxCostUsd,
         Exclusion::Latency { .. } => proto::Limit::MaxLatencyMs,
         Exclusion::Ttft { .. } => proto::Limit::MaxTtftMs,
@@ -319,6 +327,7 @@ mod tests {
             Exclusion::Unavailable(Unavailable::NoKey("X".into())),
             Exclusion::NotAllowed,
             Exclusion::NotPermitted,
+            Exclusion::NotOnRoute,
             Exclusion::Cost { chance: half, likely_usd: 1.0 },
             Exclusion::Latency { chance: half, likely_ms: 1.0 },
             Exclusion::Ttft { chance: half, likely_ms: 1.0 },

@@ -10,6 +10,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 use super::artifact::ArtifactCommand;
+pub use super::catalog::args::CatalogCommand;
 pub use super::keys::args::KeysCommand;
 pub use super::models::args::ModelsCommand;
 use super::operator::AtServer;
@@ -57,6 +58,9 @@ pub enum Command {
     /// Make, show and revoke the API keys of callers.
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// Take over the configs and price lists of other gateways.
+    #[command(subcommand)]
+    Catalog(CatalogCommand),
     /// Fetch and check sentence encoders other than the one in this binary.
     #[command(subcommand)]
     Models(ModelsCommand),
@@ -110,6 +114,9 @@ pub struct WishArgs {
     /// Only these models, by their names here; may be given often, or with commas.
     #[arg(long, value_name = "MODEL", value_delimiter = ',')]
     pub allow: Vec<String>,
+    /// The route of the config that the request takes; `none`: no route.
+    #[arg(long, value_name = "NAME")]
+    pub route: Option<String>,
 }
 
 /// For `rank`.

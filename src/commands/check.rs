@@ -13,6 +13,7 @@ use super::args::CheckArgs;
 use super::assemble;
 use crate::catalog::Deployment;
 use crate::config::{Config, Problems};
+use crate::domain::RouteName;
 use crate::encoder::{Encoder, Exit};
 use crate::ranking::{Availability, Unavailable};
 
@@ -59,6 +60,9 @@ fn summary(config: &Config, encoder: &Encoder, out: &mut dyn Write) -> std::io::
         let resort = if it.last_resort { ", last resort" } else { "" };
         writeln!(out, "{:<width$}  {state}{resort}", it.id.as_str())?;
     }
+    if !config.routes.named.is_empty() {
+        writeln!(out, "\nroutes: {}", routes(config).join(", "))?;
+    }
     let (layers, width) = (encoder.number(Exit::Last), encoder.width());
     writeln!(out, "\nencoder: {}, {layers} layers, {width} floats", encoder.name())?;
     let ready = all.iter().filter(|it| config.availability.of(&it.id).is_none()).count();
@@ -70,6 +74,15 @@ fn summary(config: &Config, encoder: &Encoder, out: &mut dyn Write) -> std::io::
         config.listen,
         config.log.store
     )
+}
+
+/// The routes by name; which of them is the default is said.
+fn routes(config: &Config) -> Vec<String> {
+    let default = config.routes.default.as_ref().map(|it| &it.name);
+    let told = |it: &RouteName| {
+        if Some(it) == default { format!("{it} (the default)") } else { it.to_string() }
+    };
+    config.routes.named.keys().map(told).collect()
 }
 
 fn state(deployment: &Deployment, availability: &Availability) -> String {
@@ -96,6 +109,7 @@ fn summary_json(config: &Config, encoder: &Encoder) -> Value {
         "listen": config.listen.to_string(),
         "outcomes": config.log.store.to_string(),
         "found": config.found,
+        "routes": config.routes.named.keys().collect::<Vec<_>>(),
         "encoder": {
             "name": encoder.name(),
             "layers": encoder.number(Exit::Last),

@@ -76,6 +76,7 @@ pub(super) fn request(prompt: &str, wish: &WishArgs) -> proto::RouteRequest {
         budget: Some(budget),
         preference: Some(proto::Preference { preset, ..Default::default() }),
         candidates: Some(proto::Candidates { allow, ..Default::default() }),
+        route: wish.route.clone(),
         ..Default::default()
     }
 }

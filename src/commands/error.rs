@@ -13,6 +13,7 @@ use crate::config::Problems;
 use crate::domain::{InvalidName, PROMPT_BYTES_MAX, Violation};
 use crate::encoder::EncoderError;
 use crate::hub::HubError;
+use crate::import::ImportError;
 use crate::outcome::{ExportError, OutcomeError};
 use crate::pipeline::{PipelineError, Refused};
 use crate::providers::TransportError;
@@ -29,6 +30,17 @@ pub enum CommandError {
         /// Why.
         source: std::io::Error,
     },
+    /// A file that cannot be written.
+    #[error("{} cannot be written: it may be there already", path.display())]
+    Write {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A file of another gateway's.
+    #[error(transparent)]
+    Import(ImportError),
     /// Standard input or output failed.
     #[error("standard input or output failed")]
     Io(#[from] std::io::Error),

@@ -7,6 +7,7 @@
 pub mod args;
 mod artifact;
 mod assemble;
+mod catalog;
 mod check;
 mod chores;
 mod client;
@@ -52,6 +53,7 @@ pub async fn run(cli: Cli, out: &mut dyn Write, paint: Paint) -> Result<ExitCode
         Command::Faults(it) => faults::faults(&it, out).await.map(|()| ExitCode::SUCCESS),
         Command::Artifact(it) => artifact::artifact(&it, out).await.map(|()| ExitCode::SUCCESS),
         Command::Keys(it) => keys::keys(&it, out).map(|()| ExitCode::SUCCESS),
+        Command::Catalog(it) => catalog::catalog(&it, out).map(|()| ExitCode::SUCCESS),
         Command::Models(it) => models::models(&it, out).await,
         Command::Simulate(it) => simulate::simulate(&it, out).await.map(|()| ExitCode::SUCCESS),
         Command::Demo(it) => demo::demo(&it, out, paint).await.map(|()| ExitCode::SUCCESS),

@@ -12,10 +12,10 @@ use super::paint::{Paint, Tone, time};
 use super::scratch::Scratch;
 use super::verdict::{self, Screen};
 use super::{CommandError, client};
-use crate::api::{self, proto};
+use crate::api::{self, Defaults, proto};
 use crate::domain::ChatRequest;
 use crate::pipeline::{ArtifactPlaces, FaultPolicy, Learning};
-use crate::ranking::{Availability, Policy};
+use crate::ranking::Availability;
 
 pub(super) async fn rank(
     args: &RankArgs,
@@ -57,11 +57,12 @@ fn ranked_here(
     let log = scratch.log();
     // Nobody is called.
     let (faults, learning, cache) = (FaultPolicy::Refused, Learning::Off, None);
-    let (served, policy, places, note) = match assemble::config(args.config.as_deref()) {
+    let (served, defaults, places, note) = match assemble::config(args.config.as_deref()) {
         Ok(it) => {
+            let defaults = it.defaults();
             let (fleet, availability, providers) = (it.fleet, it.availability, it.providers);
             let served = Served { fleet, availability, providers, log, faults, learning, cache };
-            (served, it.policy, it.artifacts, None)
+            (served, defaults, it.artifacts, None)
         }
         Err(CommandError::Config(problems))
             if args.config.is_none() && assemble::is_keyless(&problems) =>
@@ -75,13 +76,14 @@ fn ranked_here(
             let availability = Availability::default();
             let providers = vec![];
             let served = Served { fleet, availability, providers, log, faults, learning, cache };
-            (served, Policy::default(), ArtifactPlaces::default(), Some(note))
+            (served, Defaults::default(), ArtifactPlaces::default(), Some(note))
         }
         Err(other) => return Err(other),
     };
-    let policy = api::policy_for(&policy, request, &served.fleet).map_err(CommandError::Invalid)?;
     let chat = ChatRequest::from_prompt(prompt);
     chat.validate().map_err(CommandError::Invalid)?;
+    let policy = api::policy_on_route(&defaults, (request, &chat), &served.fleet);
+    let policy = policy.map_err(CommandError::Invalid)?;
     let artifacts = assemble::artifacts(&places.served_only())?;
     let pipeline = assemble::pipeline(artifacts, served)?;
     // The first one also pays for cold caches; the second shows what a server takes.

@@ -13,10 +13,9 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::CommandError;
 use crate::access::Gate;
-use crate::api::{self, AdminKey, Life, LifeTeller, Phase, ServeError};
+use crate::api::{self, AdminKey, Defaults, Life, LifeTeller, Phase, ServeError};
 use crate::config::Draining;
 use crate::pipeline::Pipeline;
-use crate::ranking::Policy;
 
 /// How long those who are cut have to end: dropping a call and writing its outcome takes
 /// milliseconds.
@@ -46,7 +45,7 @@ pub(super) struct Running {
 
 impl Running {
     /// Serves.
-    pub(super) fn start(fronts: Fronts, pipeline: Pipeline, policy: Policy) -> Self {
+    pub(super) fn start(fronts: Fronts, pipeline: Pipeline, defaults: Defaults) -> Self {
         let (teller, life) = Life::begin();
         let pipeline = Arc::new(pipeline);
         let own = |life: &Life| (Arc::clone(&pipeline), life.clone());
@@ -56,7 +55,7 @@ impl Running {
             tokio::spawn(api::serve_admin(listener, key, pipeline, life, gate))
         });
         let (own, gate) = (Arc::clone(&pipeline), fronts.gate);
-        let main = tokio::spawn(api::serve(fronts.main, own, policy, life, gate));
+        let main = tokio::spawn(api::serve(fronts.main, own, defaults, life, gate));
         Self { teller, main, admin, pipeline }
     }
 

@@ -36,6 +36,7 @@ pub(super) async fn serve(args: &ServeArgs, out: &mut dyn Write) -> Result<(), C
     }
     writeln!(out, "encoder: {}", artifacts.encoder().name())?;
     writeln!(out, "outcomes: {}", config.log.store)?;
+    let defaults = config.defaults();
     let served = Served {
         fleet: config.fleet,
         availability: config.availability,
@@ -59,7 +60,7 @@ pub(super) async fn serve(args: &ServeArgs, out: &mut dyn Write) -> Result<(), C
     let keys = gate.as_ref().map(|it| Gate::watch(Arc::downgrade(it), access::WATCH_EVERY));
     let keys = keys.map(|it| AbortOnDropHandle::new(tokio::spawn(it)));
     let chores = AbortOnDropHandle::new(tokio::spawn(chores.run(stopping)));
-    let mut running = Running::start(fronts, pipeline, config.policy);
+    let mut running = Running::start(fronts, pipeline, defaults);
     let signal = tokio::select! {
         signal = signals.next() => signal,
         error = running.failed() => return Err(error),

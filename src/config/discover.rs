@@ -3,6 +3,8 @@
 //! In: the catalog, the built-in providers, the environment. Out: [`Config`] with every catalog model
 //! at every provider whose key is set. Not here: looking for servers on this machine.
 
+use std::sync::Arc;
+
 use super::connections::{Connections, Env};
 use super::keeping::Keeping;
 use super::keys::KeysPlan;
@@ -29,6 +31,7 @@ pub(super) fn discover(
         keys: KeysPlan::default(),
         draining: server.draining,
         policy: Policy::default(),
+        routes: Arc::default(),
         providers: resolve::reached(&fleet, &connections),
         availability: resolve::availability(&fleet, &connections),
         found: resolve::findings(&fleet, &connections),

@@ -19,6 +19,7 @@ mod provider_tests;
 mod quirks;
 mod raw;
 mod resolve;
+mod routes;
 mod section;
 mod server;
 mod terms;
@@ -28,19 +29,22 @@ mod values;
 mod wishes;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use toml::Spanned;
 use toml::de::DeTable;
 
+use crate::api::Defaults;
 use crate::catalog::{Catalog, Fleet};
 use crate::outcome::LogSettings;
 use crate::pipeline::{ArtifactPlaces, CacheSettings, FaultPolicy, Learning};
 use crate::providers::{Provider, ProviderRow, builtin_rows};
-use crate::ranking::{Availability, Policy};
+use crate::ranking::{Availability, Policy, Routes};
 
 pub use keeping::{ExportPlan, HoldUnexported, Keeping};
 pub use keys::{KEYS_STORE_DEFAULT, KeysPlan};
 pub use problems::{Fault, Place, Problem, Problems};
+pub use routes::RouteFault;
 pub use server::{AdminListener, Draining, LogForm, admin_may_listen, log_form};
 
 /// Everything a server needs to know before it starts.
@@ -57,6 +61,8 @@ pub struct Config {
     pub draining: Draining,
     /// What is wanted of a request that says nothing itself.
     pub policy: Policy,
+    /// The operator's own ways through the fleet.
+    pub routes: Arc<Routes>,
     /// What may be called.
     pub fleet: Fleet,
     /// Who serves it, with their keys.
@@ -75,6 +81,13 @@ pub struct Config {
     pub artifacts: ArtifactPlaces,
     /// What was found, one line each, for the operator to read.
     pub found: Vec<String>,
+}
+
+impl Config {
+    /// What holds where a request says nothing, and the routes that it may name.
+    pub fn defaults(&self) -> Defaults {
+        Defaults { policy: self.policy.clone(), routes: Arc::clone(&self.routes) }
+    }
 }
 
 /// Reads a config file's text; `env` looks up environment variables.

@@ -3,19 +3,27 @@
 //! In: their keys. Out: a [`Policy`] over the defaults of [`crate::ranking`]. Invariant: every key is
 //! optional. Not here: what a request may change of it (see the API).
 
-use super::section::Section;
+use super::section::{Field, Section};
 use super::values;
 use super::wishes::{self, RawWishes};
-use crate::domain::Timeouts;
+use crate::domain::{RouteName, Timeouts};
 use crate::ranking::{Exploration, Policy};
 
-/// Reads the section; without it, the defaults. The limits on calls stand behind those of models; what
-/// is wanted of providers is looked up once they are known.
-pub(super) fn read(section: Option<Section<'_>>) -> (Policy, Timeouts, RawWishes) {
-    let (mut policy, mut calls) = (Policy::default(), Timeouts::default());
-    let Some(mut section) = section else { return (policy, calls, RawWishes::default()) };
+/// What of the section is looked up once everything is known.
+#[derive(Default)]
+pub(super) struct Later {
+    /// What is wanted of providers.
+    pub(super) wishes: RawWishes,
+    /// The route that requests take.
+    pub(super) route: Field<RouteName>,
+}
 
-    let Policy { budget, preference, min_quality, fallback, candidates, exploration: _ } =
+/// Reads the section; without it, the defaults. The limits on calls stand behind those of models.
+pub(super) fn read(section: Option<Section<'_>>) -> (Policy, Timeouts, Later) {
+    let (mut policy, mut calls) = (Policy::default(), Timeouts::default());
+    let Some(mut section) = section else { return (policy, calls, Later::default()) };
+
+    let Policy { budget, preference, min_quality, fallback, candidates, exploration: _, route: _ } =
         &mut policy;
     section.field("preference", values::preset).fill(preference);
     let cost = section.field("cost_per_quality_usd", values::positive);
@@ -41,9 +49,10 @@ pub(super) fn read(section: Option<Section<'_>>) -> (Policy, Timeouts, RawWishes
     broken.fill(&mut fallback.on_stream_failure);
     section.field("hedge", values::flag).fill(&mut fallback.hedge);
     section.nested("timeouts", timeouts).fill(&mut calls);
+    let route = section.field("route", values::route_name);
 
     section.done();
-    (policy, calls, wishes)
+    (policy, calls, Later { wishes, route })
 }
 
 /// Reads the section; without it nothing is given up.

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 
+use super::routes::RouteFault;
 use crate::catalog::{CatalogError, FleetError};
 use crate::domain::{DeploymentId, InvalidName, MoneyError, NotAProbability};
 use crate::outcome::PostgresUrlError;
@@ -186,6 +187,9 @@ pub enum Fault {
     /// Nothing to serve.
     #[error("there is nothing to serve: write a [[model]], or set one of {0}")]
     NothingToServe(String),
+    /// A route that cannot be.
+    #[error(transparent)]
+    Route(#[from] RouteFault),
     /// The fleet was refused.
     #[error(transparent)]
     Fleet(#[from] FleetError),

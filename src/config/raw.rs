@@ -13,13 +13,16 @@ use super::outcomes::{self, RawOutcomes};
 use super::policy;
 use super::problems::{Fault, Place};
 use super::quirks::{self, RawQuirks};
+use super::routes::{self, RawFallbacks, RawRoute};
 use super::section::{At, Field, Section};
 use super::server::{self, RawServer};
 use super::terms::{self, RawLimits, RawTerms};
 use super::values;
 use super::wishes::RawWishes;
 use crate::catalog::{Source, Speed};
-use crate::domain::{AbilitySet, Billing, ModelName, Price, Probability, ProviderName, Timeouts};
+use crate::domain::{
+    AbilitySet, Billing, ModelName, Price, Probability, ProviderName, RouteName, Timeouts,
+};
 use crate::pipeline::{ArtifactPlaces, CacheSettings, FaultPolicy, Learning};
 use crate::providers::Protocol;
 use crate::ranking::{Policy, Strategy};
@@ -31,6 +34,8 @@ pub(super) struct RawConfig {
     pub(super) policy: Policy,
     pub(super) wishes: RawWishes,
     pub(super) timeouts: Timeouts,
+    pub(super) route: Field<RouteName>,
+    pub(super) routes: Vec<RawRoute>,
     pub(super) providers: Vec<RawProvider>,
     pub(super) models: Vec<RawModel>,
     pub(super) outcomes: RawOutcomes,
@@ -78,6 +83,7 @@ pub(super) struct RawModel {
     pub(super) strategy: Field<Strategy>,
     pub(super) terms: RawTerms,
     pub(super) timeouts: Field<Timeouts>,
+    pub(super) fallbacks: RawFallbacks,
     pub(super) deployments: Vec<RawDeployment>,
 }
 
@@ -125,7 +131,7 @@ pub(super) fn read(mut root: Section<'_>) -> RawConfig {
     let keys = keys::read(root.section("keys"));
     let cache = cache::read(root.section("cache"));
     let artifacts = artifacts(&mut root);
-    let (mut policy, timeouts, wishes) = policy::read(root.section("policy"));
+    let (mut policy, timeouts, later) = policy::read(root.section("policy"));
     policy.exploration = policy::exploration(root.section("exploration"));
     let mut allowed = false;
     if let Some(mut section) = root.section("testing") {
@@ -145,8 +151,10 @@ pub(super) fn read(mut root: Section<'_>) -> RawConfig {
         keys,
         cache,
         policy,
-        wishes,
+        wishes: later.wishes,
         timeouts,
+        route: later.route,
+        routes: routes::read(&mut root),
         providers: root.sections("provider").into_iter().map(provider).collect(),
         models: root.sections("model").into_iter().map(model).collect(),
         outcomes,
@@ -219,11 +227,12 @@ fn model(mut section: Section<'_>) -> RawModel {
     let strategy = section.field("strategy", values::strategy);
     let terms = terms::read(&mut section);
     let timeouts = section.nested("timeouts", policy::timeouts);
+    let fallbacks = RawFallbacks::read(&mut section);
     let listed = section.list("deployments", values::provider_name);
     let deployments = section.sections("deployment").into_iter().map(deployment).collect();
     let place = section.place.clone();
     section.done();
-    RawModel { place, name, figures, listed, strategy, terms, timeouts, deployments }
+    RawModel { place, name, figures, listed, strategy, terms, timeouts, fallbacks, deployments }
 }
 
 fn deployment(mut section: Section<'_>) -> RawDeployment {

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use super::connections::{Connection, Connections, Env};
 use super::discover;
@@ -13,6 +14,7 @@ use super::fleet::{self, Known};
 use super::outcomes;
 use super::problems::{Fault, Place, Problem, Problems};
 use super::raw::{self, KeyPlace, RawModel};
+use super::routes::{self, Named};
 use super::section::{Ledger, Section};
 use super::server;
 use super::{Config, toml_table};
@@ -41,16 +43,19 @@ pub(super) fn resolve(
     let mut policy = raw.policy;
     policy.candidates.strategies.models = strategies(&raw.models);
     let log = outcomes::resolve(raw.outcomes, &ledger, env);
-    let mut deployments = if raw.models.is_empty() {
+    let mut models = raw.models;
+    let fallbacks = fallbacks(&mut models);
+    let mut deployments = if models.is_empty() {
         discover::deployments(catalog, &connections)
     } else {
         let known = Known { catalog, connections: &connections, ledger: &ledger };
-        fleet::deployments(raw.models, &known)
+        fleet::deployments(models, &known)
     };
     for deployment in &mut deployments {
         deployment.timeouts = deployment.timeouts.or(raw.timeouts);
     }
     policy.candidates.provider = raw.wishes.resolve(&deployments, &ledger);
+    let routes = routes::link(&raw.routes, &fallbacks, &raw.route, &deployments, &ledger);
     for id in calls_itself(&deployments, &connections, raw.server.listen) {
         let place = Place { path: "server.listen".to_owned(), line: None };
         ledger.report(&place, Fault::OwnAddress(id));
@@ -82,6 +87,7 @@ pub(super) fn resolve(
         cache: raw.cache,
         draining: raw.server.draining,
         policy,
+        routes: Arc::new(routes),
         providers: reached(&fleet, &connections),
         availability: availability(&fleet, &connections),
         fleet,
@@ -99,6 +105,15 @@ fn strategies(models: &[RawModel]) -> BTreeMap<ModelName, Strategy> {
     let own =
         |it: &RawModel| Some((it.name.as_given()?.value.clone(), it.strategy.as_given()?.value));
     models.iter().filter_map(own).collect()
+}
+
+/// Takes what models say of the time after they failed.
+fn fallbacks(models: &mut [RawModel]) -> Vec<Named> {
+    let of = |it: &mut RawModel| {
+        let fallbacks = std::mem::take(&mut it.fallbacks);
+        Some((it.name.as_given()?.clone(), fallbacks))
+    };
+    models.iter_mut().filter_map(of).collect()
 }
 
 /// Makes the fleet; an empty one is told with the variables that would fill it.

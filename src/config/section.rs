@@ -52,8 +52,9 @@ pub(super) struct At<T> {
 }
 
 /// What stands under a key. `Bad` was reported already and must not be reported again as missing.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) enum Field<T> {
+    #[default]
     Absent,
     Bad,
     Given(At<T>),
@@ -109,6 +110,11 @@ impl<'a> Section<'a> {
     /// Reports something about this section as a whole.
     pub(super) fn report(&self, fault: Fault) {
         self.ledger.report(&self.place, fault);
+    }
+
+    /// Reports something about a place in it.
+    pub(super) fn report_at(&self, place: &Place, fault: Fault) {
+        self.ledger.report(place, fault);
     }
 
     fn path(&self, key: &str) -> String {

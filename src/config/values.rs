@@ -14,7 +14,8 @@ use super::problems::{Fault, nearest};
 use super::section::wrong;
 use crate::catalog::{DataCollection, Quantization};
 use crate::domain::{
-    Ability, Billing, ModelName, Parameter, Probability, ProviderName, TokenPrice, Usd,
+    Ability, Billing, DeploymentId, ModelName, Parameter, Probability, ProviderName, RouteName,
+    TokenPrice, Usd,
 };
 use crate::outcome::PromptPrivacy;
 use crate::providers::Protocol;
@@ -65,7 +66,7 @@ pub(super) fn flag(value: &DeValue<'_>) -> Read<bool> {
     value.as_bool().ok_or_else(|| wrong("true or false", value))
 }
 
-fn number(value: &DeValue<'_>) -> Read<f64> {
+pub(super) fn number(value: &DeValue<'_>) -> Read<f64> {
     let parsed = match value {
         DeValue::Integer(it) => {
             i64::from_str_radix(it.as_str(), it.radix()).ok().map(|it| it as f64)
@@ -153,6 +154,14 @@ pub(super) fn duration(value: &DeValue<'_>) -> Read<Duration> {
 
 pub(super) fn model_name(value: &DeValue<'_>) -> Read<ModelName> {
     Ok(ModelName::new(text(value)?)?)
+}
+
+pub(super) fn deployment_id(value: &DeValue<'_>) -> Read<DeploymentId> {
+    Ok(DeploymentId::new(text(value)?)?)
+}
+
+pub(super) fn route_name(value: &DeValue<'_>) -> Read<RouteName> {
+    Ok(RouteName::new(text(value)?)?)
 }
 
 pub(super) fn provider_name(value: &DeValue<'_>) -> Read<ProviderName> {

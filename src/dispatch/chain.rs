@@ -18,6 +18,7 @@ use super::billing::tokens_of;
 use super::health::{Admission, InFlight, PROBE_RECHECK};
 use super::next::{Left, Retry, Skipped, Step, Tried, next_step};
 use super::timing::{Awaited, Backoff, SHUT_WAIT_MAX};
+use super::way::is_retried;
 use super::{COME_BACK_AFTER, ChainEnd, ChainFailure, Dispatched, Plan};
 use crate::access::{Exceeded, Reservation};
 use crate::domain::{Again, Attempt, Timeouts, Usd};
@@ -32,7 +33,7 @@ pub(super) struct Chain<'a> {
     plan: Plan<'a>,
     walk: Vec<&'a Ranked>,
     backoff: Backoff,
-    tried: Vec<Tried>,
+    tried: Vec<Tried<'a>>,
     shut: Vec<FoundShut>,
     /// Whom the caller's purse did not pay when their turn came.
     unpaid: Vec<Unpaid>,
@@ -297,13 +298,19 @@ impl<'a> Chain<'a> {
     }
 
     fn note(&mut self, at: usize, failure: &CallFailure) {
-        let CallFailure { class, retry_after, .. } = *failure;
+        let CallFailure { class, retry_after, status, .. } = *failure;
+        let stop = self.walk.get(at).and_then(|it| it.stop.as_deref());
+        let tried = Tried { at, stop, class, status, pause: None };
+        let named = is_retried(&tried, &self.plan.policy.fallback);
         let pause = match class.handling().again {
-            Again::Never | Again::AtOnce => None,
-            Again::AfterBackoff => Some(self.backoff.draw()),
-            Again::AfterRetryAfter => retry_after,
+            Again::AfterRetryAfter if retry_after.is_some() || !named => retry_after,
+            Again::AtOnce if named => Some(Duration::ZERO),
+            Again::Never | Again::AtOnce if !named => None,
+            Again::Never | Again::AtOnce | Again::AfterBackoff | Again::AfterRetryAfter => {
+                Some(self.backoff.draw())
+            }
         };
-        self.tried.push(Tried { at, class, pause });
+        self.tried.push(Tried { pause, ..tried });
         let now = self.plan.health.now();
         self.asked.extend(retry_after.map(|it| (at, now + it)));
     }

@@ -45,7 +45,7 @@ pub(super) fn health(ranking: &Ranking) -> Health {
 
 pub(super) fn ranking(figures: &[Figures]) -> Ranking {
     let entries = figures.iter().enumerate().map(|(at, it)| ranked(at, it)).collect();
-    Ranking { entries, excluded: vec![], ties: 0.into() }
+    Ranking { entries, excluded: vec![], ties: 0.into(), taken: None }
 }
 
 fn ranked(at: usize, figures: &Figures) -> Ranked {
@@ -69,8 +69,8 @@ fn ranked(at: usize, figures: &Figures) -> Ranked {
     let propensity = if at == 0 { Probability::ONE } else { Probability::ZERO };
     let utility = -(at as f64);
     let deployment = Arc::new(deployment);
-    let (in_flight, recent) = (0, Recent::default());
-    Ranked { deployment, prediction, utility, propensity, shut: None, in_flight, recent }
+    let (shut, in_flight, recent, stop) = (None, 0, Recent::default(), None);
+    Ranked { deployment, prediction, utility, propensity, shut, in_flight, recent, stop }
 }
 
 fn prediction(deployment: DeploymentId, figures: &Figures) -> Prediction {

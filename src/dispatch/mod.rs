@@ -34,6 +34,8 @@ mod stream_tests;
 #[cfg(test)]
 mod tests;
 mod timing;
+mod way;
+mod worded;
 mod worst;
 
 use std::fmt;
@@ -134,6 +136,9 @@ pub enum ChainFailure {
     /// The caller left before the answer was there.
     #[error("the caller left")]
     Cancelled,
+    /// The operator's route leads nowhere after a call that failed so.
+    #[error("the route goes on after no such failure: {}", .0.as_str())]
+    RouteEnds(FailureClass),
     /// The request itself is at fault: no other candidate would do better.
     #[error("the request was not accepted: {}", .0.as_str())]
     CallerError(FailureClass),
@@ -149,6 +154,7 @@ impl ChainFailure {
             Self::OverBudget => "over_budget",
             Self::SpendLimit(_) => "spend_limit",
             Self::Cancelled => "cancelled",
+            Self::RouteEnds(_) => "route_ends",
             Self::CallerError(_) => "caller_error",
         }
     }

@@ -1,8 +1,8 @@
 //! What comes next: the whole policy of fallback as one pure function.
 //!
 //! In: the candidates in order, what was tried, who was found shut, what is left of time, money and
-//! retries. Out: [`Step`]. Invariant: a candidate is called at most twice, the second time only
-//! where the class of its failure and the retry budget allow; none is called that is expected to
+//! retries. Out: [`Step`]. Invariant: a candidate is called at most twice, or as often as its target on
+//! a route says, again only where its failure and the retry budget allow; none is called that is expected to
 //! need more time or money than is left; who is shut is waited for only when nobody else is left.
 //! Not here: clock, network, randomness.
 
@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use super::ChainFailure;
 use super::timing::{RETRY_AFTER_MAX, Turn, attempt_limit, median, share};
+use super::way::{is_retried, may_repeat, way};
 use crate::domain::{Again, FailureClass, Next, Probability, Usd};
-use crate::ranking::{FallbackPolicy, Ranked};
+use crate::ranking::{FallbackPolicy, Ranked, Stop};
 
 /// What to do now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,12 +31,16 @@ pub(super) enum Step {
 }
 
 /// A call that failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Tried {
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Tried<'a> {
     /// The candidate's place.
     pub(super) at: usize,
+    /// The target of a route that it stands for.
+    pub(super) stop: Option<&'a Stop>,
     /// How it failed.
     pub(super) class: FailureClass,
+    /// The HTTP status, where there was one.
+    pub(super) status: Option<u16>,
     /// The pause before it may be called again, where its class allows that: drawn or asked for.
     pub(super) pause: Option<Duration>,
 }
@@ -74,14 +79,15 @@ pub(super) struct Left {
 /// Decides what comes next.
 pub(super) fn next_step(
     walk: &[&Ranked],
-    tried: &[Tried],
+    tried: &[Tried<'_>],
     skipped: &[Skipped],
     left: Left,
     policy: &FallbackPolicy,
 ) -> Step {
-    if let Some(failure) = tried.last().and_then(|it| ends_chain(it.class, policy)) {
-        return Step::Stop(failure);
-    }
+    let way = match way(tried, policy) {
+        Ok(way) => way,
+        Err(failure) => return Step::Stop(failure),
+    };
     if left.time.is_zero() {
         return Step::Stop(ChainFailure::Deadline);
     }
@@ -90,8 +96,8 @@ pub(super) fn next_step(
     }
     let turn = if tried.is_empty() { Turn::First } else { Turn::Later };
     let is_skipped = |at: usize| skipped.iter().any(|it| it.at == at);
-    let (shut, open): (Vec<_>, Vec<_>) =
-        untried(walk, tried).into_iter().partition(|it| is_skipped(*it));
+    let untried = untried(walk, tried).into_iter().filter(|it| way.is_open(walk[*it]));
+    let (shut, open): (Vec<_>, Vec<_>) = untried.partition(|it| is_skipped(*it));
     let attempt = |at: usize, pause: Duration| {
         let time = left.time.saturating_sub(pause);
         let after = open.iter().find(|it| **it != at).map(|it| median(walk[*it]));
@@ -100,7 +106,10 @@ pub(super) fn next_step(
     };
     // A second call of one candidate never takes the place of another's first.
     let spare = tried.len() + open.len() < policy.attempts_max;
-    let again = again(walk, tried, left).filter(|(at, _)| spare && !is_skipped(*at));
+    let beside = |at: usize| open.iter().any(|it| same_stop(walk[*it], walk[at]));
+    let again = again(walk, tried, left, policy).filter(|(at, _)| spare && !is_skipped(*at));
+    // Of a target with retries of its own, those not called yet come before those that failed.
+    let again = again.filter(|(at, _)| !has_retries(walk[*at]) || !beside(*at));
     if let Some((at, pause)) = again {
         return attempt(at, pause);
     }
@@ -109,11 +118,11 @@ pub(super) fn next_step(
     }
     // Nobody is left who can be called now and was not: those who are shut, and second calls that were
     // passed over because the breaker had opened meanwhile.
-    let later = called_once(walk, tried, left);
+    let later = may_be_repeated(walk, tried, left, policy);
     let waits = skipped.iter().filter(|it| shut.contains(&it.at) || later.contains(&it.at));
     let waits = waits.filter_map(|it| Some((it.at, it.wait?)));
     let passed_over = tried.iter().filter(|it| later.contains(&it.at) && !is_skipped(it.at));
-    let passed_over = passed_over.filter_map(|it| Some((it.at, pause_before_again(it)?)));
+    let passed_over = passed_over.filter_map(|it| Some((it.at, pause_before_again(it, policy)?)));
     let waits = waits.chain(passed_over);
     let soonest = waits.min_by_key(|(_, wait)| *wait);
     match soonest.filter(|(at, wait)| fits_after(walk[*at], *wait, left)) {
@@ -128,37 +137,56 @@ fn fits_after(ranked: &Ranked, pause: Duration, left: Left) -> bool {
     time.is_some_and(|time| shortfall(ranked, Left { time, ..left }).is_none())
 }
 
-/// Whether this failure ends the chain whoever is left.
-///
-/// A deadline that was only the attempt's own does not: its class says "no next" because nothing
-/// is left of the chain's time, and that is checked against the clock.
-fn ends_chain(class: FailureClass, policy: &FallbackPolicy) -> Option<ChainFailure> {
-    match class.handling().next {
-        Next::Any | Next::LargerWindow | Next::CheapEnough => None,
-        Next::IfPolicyAllows if policy.on_content_filter => None,
-        Next::No if class == FailureClass::Deadline => None,
-        Next::IfPolicyAllows | Next::No => Some(ChainFailure::CallerError(class)),
-    }
-}
-
-/// The last candidate once more, if it failed for the first time and in a way that may pass.
-fn again(walk: &[&Ranked], tried: &[Tried], left: Left) -> Option<(usize, Duration)> {
+/// The last candidate once more, if it failed in a way that may pass, and no more often than it may be
+/// called; of a target with retries of its own, whoever was left alone for longest.
+fn again(
+    walk: &[&Ranked],
+    tried: &[Tried<'_>],
+    left: Left,
+    policy: &FallbackPolicy,
+) -> Option<(usize, Duration)> {
     let last = tried.last()?;
-    let pause = pause_before_again(last)?;
-    let fits = fits_after(walk.get(last.at)?, pause, left);
-    (fits && called_once(walk, tried, left).contains(&last.at)).then_some((last.at, pause))
+    let mut may = may_be_repeated(walk, tried, left, policy);
+    if walk.get(last.at).is_none_or(|it| !has_retries(it)) {
+        may.retain(|it| *it == last.at);
+    }
+    let last_call = |at: usize| tried.iter().rposition(|it| it.at == at);
+    let at = may.into_iter().min_by_key(|it| last_call(*it))?;
+    let pause = pause_before_again(tried.get(last_call(at)?)?, policy)?;
+    fits_after(walk[at], pause, left).then_some((at, pause))
 }
 
-/// Those who were called once and failed in a way that may pass, in the order of their calls.
-fn called_once(walk: &[&Ranked], tried: &[Tried], left: Left) -> Vec<usize> {
-    let once = |at: usize| tried.iter().filter(|it| it.at == at).count() == 1;
-    let may = |it: &&Tried| it.at < walk.len() && once(it.at) && pause_before_again(it).is_some();
+/// Those who failed in a way that may pass and may be called once more, in the order of their calls.
+fn may_be_repeated(
+    walk: &[&Ranked],
+    tried: &[Tried<'_>],
+    left: Left,
+    policy: &FallbackPolicy,
+) -> Vec<usize> {
+    let may = |it: &&Tried<'_>| {
+        let pause = pause_before_again(it, policy);
+        it.at < walk.len() && pause.is_some() && may_repeat(tried, it, policy)
+    };
     let allowed = left.retry == Retry::Allowed;
     tried.iter().filter(|_| allowed).filter(may).map(|it| it.at).collect()
 }
 
-/// The pause before a deployment that failed may be called once more, where its class allows that.
-fn pause_before_again(failed: &Tried) -> Option<Duration> {
+fn has_retries(ranked: &Ranked) -> bool {
+    ranked.stop.as_ref().is_some_and(|it| it.terms.retry.is_some())
+}
+
+/// Whether two stand for the same target of a route; without one, they do.
+pub(super) fn same_stop(one: &Ranked, other: &Ranked) -> bool {
+    let place = |it: &Ranked| it.stop.as_ref().map(|it| it.place);
+    place(one) == place(other)
+}
+
+/// The pause before a deployment that failed may be called once more, where its target or else its
+/// class allows that.
+fn pause_before_again(failed: &Tried<'_>, policy: &FallbackPolicy) -> Option<Duration> {
+    if is_retried(failed, policy) {
+        return failed.pause.filter(|it| *it <= RETRY_AFTER_MAX);
+    }
     match failed.class.handling().again {
         Again::Never => None,
         Again::AtOnce => Some(Duration::ZERO),
@@ -170,23 +198,26 @@ fn pause_before_again(failed: &Tried) -> Option<Duration> {
 /// Those never called, whose window is larger than every one that was too small; in order, except
 /// that those of a provider that is at fault go behind the others, last resorts behind these, and those
 /// that were shut when they were ranked stay last.
-pub(super) fn untried(walk: &[&Ranked], tried: &[Tried]) -> Vec<usize> {
+pub(super) fn untried(walk: &[&Ranked], tried: &[Tried<'_>]) -> Vec<usize> {
     let too_small = tried.iter().filter(|it| it.class.handling().next == Next::LargerWindow);
     let floor = too_small.filter_map(|it| walk.get(it.at)).map(|it| window(it)).max();
     let fresh = move |at: &usize| tried.iter().all(|it| it.at != *at);
-    let large = move |at: &usize| floor.is_none_or(|it| window(walk[*at]) > it);
+    // Whom the operator named for it is believed to have room.
+    let named = |at: &usize| walk[*at].stop.as_ref().is_some_and(|it| !it.is_for_all());
+    let large = move |at: &usize| named(at) || floor.is_none_or(|it| window(walk[*at]) > it);
     let mut untried: Vec<usize> = (0..walk.len()).filter(fresh).filter(large).collect();
     // Stable: equals keep their order.
     let rank = |at: &usize| {
         let it = walk[*at];
-        (it.shut.is_some(), it.deployment.last_resort, shares_fate(walk, tried, *at))
+        let place = it.stop.as_ref().map(|it| it.place);
+        (it.shut.is_some(), place, it.deployment.last_resort, shares_fate(walk, tried, *at))
     };
     untried.sort_by_key(rank);
     untried
 }
 
 /// Whether a call to another deployment of the same provider failed in a way that speaks for both.
-fn shares_fate(walk: &[&Ranked], tried: &[Tried], at: usize) -> bool {
+fn shares_fate(walk: &[&Ranked], tried: &[Tried<'_>], at: usize) -> bool {
     let ill = tried.iter().filter(|it| it.class.speaks_for_provider());
     let mut providers = ill.filter_map(|it| walk.get(it.at)).map(|it| &it.deployment.provider);
     providers.any(|it| *it == walk[at].deployment.provider)
@@ -212,7 +243,7 @@ pub(super) fn shortfall(ranked: &Ranked, left: Left) -> Option<ChainFailure> {
 
 /// The name of the end: what the best one still open lacks; with nobody open, the caller's error
 /// that everyone met alike, or else exhaustion.
-fn nobody_left(walk: &[&Ranked], open: &[usize], tried: &[Tried], left: Left) -> ChainFailure {
+fn nobody_left(walk: &[&Ranked], open: &[usize], tried: &[Tried<'_>], left: Left) -> ChainFailure {
     if let Some(lack) = open.first().and_then(|it| shortfall(walk[*it], left)) {
         return lack;
     }

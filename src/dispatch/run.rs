@@ -6,6 +6,7 @@
 use super::billing::Received;
 use super::chain::{Chain, Facts, Success};
 use super::timing::Awaited;
+use super::worded::Worded;
 use super::{ChainEnd, Dispatched, Plan};
 use crate::providers::Caller;
 
@@ -18,9 +19,10 @@ pub async fn run<C: Caller>(
     gone: impl Future<Output = ()>,
 ) -> Dispatched {
     let mut chain = Chain::new(plan, seed, Awaited::WholeAnswer);
-    let request = plan.request;
-    let called = chain
-        .walk_unless(gone, |ranked, longest| caller.call(&ranked.deployment, request, longest));
+    let worded = Worded::new(plan.request, plan.ranking);
+    let called = chain.walk_unless(gone, |ranked, longest| {
+        caller.call(&ranked.deployment, worded.of(ranked), longest)
+    });
     match called.await {
         Err(failure) => chain.into_failed(failure),
         Ok(Success { ranked, start, value: reply, counted }) => {

@@ -18,6 +18,7 @@ use super::chain::{Broke, Chain, Facts, Success};
 use super::passage::{Answering, ChainEvent, Passage, Place, Stopped};
 use super::resume::{left, looks_whole, tokens, way_on};
 use super::timing::{Awaited, first_token_limit, stall_limit};
+use super::worded::Worded;
 use super::{ChainEnd, ChainFailure, Dispatched, Plan};
 use crate::catalog::Deployment;
 use crate::domain::{ChatRequest, Delta, FailureClass, FinishReason, StreamEnd, Usage};
@@ -49,16 +50,18 @@ pub async fn stream<C: Caller>(
 ) -> Dispatched {
     let mut chain = Chain::new(plan, seed, Awaited::FirstToken);
     let mut passage = Passage::new(events, chain.ends_at());
+    let worded = Worded::new(plan.request, plan.ranking);
     let (request, timeouts) = (plan.request, plan.policy.fallback.timeouts);
     let mut broken: Option<(Arc<Deployment>, FailureClass)> = None;
     // Ends: each round adds to the chain's attempts, which are bounded, or returns.
     loop {
-        let limit = left(request.sampling.max_output_tokens, passage.tokens);
-        let begun = Begun { text: passage.text(), max_output_tokens: limit };
-        let question = Question { request, begun };
+        let (text, used) = (passage.text(), passage.tokens);
         let walked = chain.walk_unless(events.closed(), |ranked, longest| {
             let late = first_token_limit(ranked, timeouts).min(longest);
-            open(caller, &ranked.deployment, question, late)
+            let request = worded.of(ranked);
+            let limit = left(request.sampling.max_output_tokens, used);
+            let begun = Begun { text, max_output_tokens: limit };
+            open(caller, &ranked.deployment, Question { request, begun }, late)
         });
         let success = match (walked.await, broken.take()) {
             (Ok(success), _) => success,

@@ -101,9 +101,14 @@ pub(super) fn p99(ranked: &Ranked) -> Duration {
 /// How long an attempt may take: the request's first, or a later one.
 pub(super) fn attempt_limit(ranked: &Ranked, asked: Timeouts, turn: Turn) -> Duration {
     let limits = asked.or(ranked.deployment.timeouts);
-    match turn {
-        Turn::First => limits.first_attempt.unwrap_or(FIRST_ATTEMPT),
-        Turn::Later => limits.fallback.unwrap_or(FALLBACK),
+    let (asked, limit, usual) = match turn {
+        Turn::First => (asked.first_attempt, limits.first_attempt, FIRST_ATTEMPT),
+        Turn::Later => (asked.fallback, limits.fallback, FALLBACK),
+    };
+    // A target's own limit stands for the deployment's; the request's only tightens it.
+    match ranked.stop.as_ref().and_then(|it| it.terms.timeout) {
+        Some(own) => asked.map_or(own, |it| it.min(own)),
+        None => limit.unwrap_or(usual),
     }
 }
 

@@ -19,7 +19,9 @@ pub(super) fn worst(ranked: &Ranked, request: &ChatRequest, begun: u64) -> Usd {
     let Ranked { deployment, prediction, .. } = ranked;
     let predicted = prediction.input_tokens.max(0.0).ceil() as u64;
     let input = input_most(request).max(predicted).saturating_add(begun);
-    let asked = request.sampling.max_output_tokens.unwrap_or(u64::MAX);
+    let asked = request.sampling.max_output_tokens;
+    let own = ranked.stop.as_ref().map(|it| it.terms.overrides.output_limit(asked));
+    let asked = own.unwrap_or(asked).unwrap_or(u64::MAX);
     let output = asked.min(deployment.model.max_output_tokens);
     let price = &deployment.price;
     price.dearest_input().of(input) + price.dearest_output().of(output)

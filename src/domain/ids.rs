@@ -107,6 +107,11 @@ name! {
     DeploymentId
 }
 
+name! {
+    /// A way through the fleet that the operator wrote down, for instance `support`.
+    RouteName
+}
+
 impl DeploymentId {
     /// The id of a model at a provider: `model@provider`.
     pub fn of(model: &ModelName, provider: &ProviderName) -> Self {

@@ -37,7 +37,7 @@ pub use delta::{Assembly, Delta, StreamEnd};
 pub use failure::{Again, BreakerEffect, FailureClass, Handling, Next};
 pub use fault::{Fault, InvalidFault, parse_fault};
 pub use forced::{FORCED_MAX, FaultTarget, ForcedFault};
-pub use ids::{DecisionId, DeploymentId, InvalidName, ModelName, ProviderName};
+pub use ids::{DecisionId, DeploymentId, InvalidName, ModelName, ProviderName, RouteName};
 pub use money::{MoneyError, Price, TokenPrice, Usd};
 pub use parameter::{Parameter, ParameterSet, UnknownParameter};
 pub use probability::{NotAProbability, Probability};

@@ -12,6 +12,7 @@ use super::facts::{CachedFacts, CandidateFacts, ExcludedFacts, RankedFacts};
 use super::privacy::RecordedPrompt;
 use super::trials::{CanaryFacts, ShadowFacts};
 use crate::domain::{Attempt, DecisionId, DeploymentId, Seam, Usage, Usd};
+use crate::ranking::route::Taken;
 use crate::ranking::{Need, Policy};
 
 /// The version of [`OutcomeRecord`]'s JSON; raised whenever a reader of the old one would fail or
@@ -23,7 +24,8 @@ use crate::ranking::{Need, Policy};
 /// records are read as they are: without a spread, which gives the rule of then.
 /// 4: a record may name the caller's key and team, and exclude what the key has no right to.
 /// 5: what was wanted of providers, how deployments of one model were ordered and what that went by; new
-/// reasons to exclude, and deployments that were full.
+/// reasons to exclude, and deployments that were full; the policy may hold a route, which orders the
+/// candidates after everything else; an answer may have been given before.
 pub const RECORD_VERSION: u32 = 5;
 /// The oldest version that is still read.
 pub(super) const RECORD_VERSION_MIN: u32 = 1;
@@ -80,6 +82,10 @@ pub struct OutcomeRecord {
     /// Utilities on the same step of this size were equal; 0 in records from before there were steps.
     #[serde(default)]
     pub tie_step: f64,
+    /// The operator's own way that was taken, and its branches; `policy.route` holds it whole. Records from
+    /// before there were any have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub route: Option<Taken>,
     /// Everyone who could have been chosen, in the fleet's order.
     pub candidates: Vec<CandidateFacts>,
     /// The order of trying; empty after a refusal.
@@ -130,6 +136,8 @@ impl OutcomeRecord {
             ("decide_us", self.decide_us),
             ("policy.budget.min_throughput", self.policy.budget.min_throughput.unwrap_or_default()),
         ];
+        let route = self.policy.route.iter().filter_map(|it| it.facts.unwritable());
+        let route = route.map(|it| ("policy.route.facts", it));
         let attempts = self.attempts.iter().flat_map(|it| {
             let ttft_ms = it.ttft_ms.unwrap_or_default();
             [it.start_ms, it.total_ms, ttft_ms].map(|it| ("attempts", it))
@@ -138,7 +146,7 @@ impl OutcomeRecord {
         let candidates = self.candidates.iter().flat_map(CandidateFacts::numbers);
         let shadow = self.shadow.iter().flat_map(ShadowFacts::numbers);
         let all = own.into_iter().chain(attempts).chain(utilities).chain(candidates);
-        let mut numbers = all.chain(shadow);
+        let mut numbers = all.chain(shadow).chain(route);
         let number = numbers.find(|(_, it)| !it.is_finite()).map(|(name, _)| name);
         let spent = self.attempts.iter().map(|it| it.cost_usd);
         let mut amounts = spent.chain([self.cost_usd]).chain(self.policy.budget.max_cost_usd);

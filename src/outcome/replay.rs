@@ -35,6 +35,8 @@ pub enum Difference {
     },
     /// Another chance of being first.
     Propensity(DeploymentId),
+    /// Another branch of the route.
+    Route,
     /// Others excluded, or for other reasons.
     Exclusions,
     /// Another cost than the price and the tokens in the record make.
@@ -84,8 +86,12 @@ pub fn replay_with(
 
 /// Where the decision made again differs from the logged one; empty when it does not.
 pub fn differences(record: &OutcomeRecord) -> Vec<Difference> {
-    let replayed = Choice::of(&[], &Availability::default(), &replay(record));
+    let verdict = replay(record);
+    let replayed = Choice::of(&[], &Availability::default(), &verdict);
     let mut found = Vec::new();
+    if verdict.as_ref().ok().and_then(|it| it.taken.as_ref()) != record.route.as_ref() {
+        found.push(Difference::Route);
+    }
     let logged_order: Vec<_> = record.ranked.iter().map(|it| it.deployment.clone()).collect();
     let replayed_order: Vec<_> = replayed.ranked.iter().map(|it| it.deployment.clone()).collect();
     if logged_order != replayed_order {

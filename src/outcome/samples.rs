@@ -60,6 +60,7 @@ fn chosen(seed: u64, (policy, need): (Policy, Need), open: Availability) -> Outc
     let served = ranked.first().map(|it| it.deployment.clone());
     let attempts: Vec<_> = served.iter().map(|it| attempt(it.clone())).collect();
     let cost_usd = attempts.iter().map(|it| it.cost_usd).sum();
+    let route = verdict.as_ref().ok().and_then(|it| it.taken.clone());
     OutcomeRecord {
         version: RECORD_VERSION,
         decision: DecisionId::fresh(),
@@ -78,6 +79,7 @@ fn chosen(seed: u64, (policy, need): (Policy, Need), open: Availability) -> Outc
         need,
         seed,
         tie_step: TIE_STEP,
+        route,
         candidates,
         ranked,
         excluded,

@@ -62,6 +62,7 @@ impl Ended<'_> {
             need: considered.need,
             seed: decision.id.seed(),
             tie_step: TIE_STEP,
+            route: decision.verdict.as_ref().ok().and_then(|it| it.taken.clone()),
             candidates,
             ranked,
             excluded,
@@ -105,6 +106,7 @@ fn end(dispatched: Option<&Dispatched>) -> &'static str {
         Some(ChainEnd::Failed(ChainFailure::Deadline)) => "deadline",
         Some(ChainEnd::Failed(ChainFailure::OverBudget)) => "over_budget",
         Some(ChainEnd::Failed(ChainFailure::SpendLimit(_))) => "spend_limit",
+        Some(ChainEnd::Failed(ChainFailure::RouteEnds(_))) => "route_ends",
         Some(ChainEnd::Failed(ChainFailure::CallerError(class))) => class.as_str(),
     }
 }

@@ -25,6 +25,8 @@ mod transport;
 
 pub use call::{Begun, CallFailure, Caller, DeltaStream, Reply, StreamItem};
 pub use drill::{Armed, Drill};
-pub use provider::{ApiKey, AuthScheme, AwsKey, Protocol, Provider, ProviderRow, builtin_rows};
+pub use provider::{
+    ApiKey, AuthScheme, AwsKey, Protocol, Provider, ProviderRow, builtin_rows, builtin_text,
+};
 pub use quirks::{AssistantPrefix, MaxTokensField, Parameter, Quirks, SchemaBy};
 pub use transport::{AnswerStream, HttpCaller, TransportError};

@@ -170,6 +170,11 @@ struct File {
     provider: Vec<ProviderRow>,
 }
 
+/// The text of the rows of [`builtin_rows`].
+pub fn builtin_text() -> &'static str {
+    BUILTIN
+}
+
 /// The providers known from the start, hosted ones first.
 ///
 /// # Errors

@@ -33,6 +33,8 @@ pub enum Exclusion {
     NotAllowed,
     /// The caller's key has no right to its model.
     NotPermitted,
+    /// The operator's route does not lead to it.
+    NotOnRoute,
     /// It is not sure enough to stay inside the cost limit.
     Cost {
         /// How sure it is.
@@ -118,6 +120,7 @@ impl Exclusion {
             Self::Unavailable(_) => "unavailable",
             Self::NotAllowed => "not_allowed",
             Self::NotPermitted => "key_scope",
+            Self::NotOnRoute => "not_on_route",
             Self::Cost { .. } => "max_cost_usd",
             Self::Latency { .. } => "max_latency_ms",
             Self::Ttft { .. } => "max_ttft_ms",
@@ -146,6 +149,7 @@ impl fmt::Display for Exclusion {
             Self::Unavailable(why) => why.fmt(out),
             Self::NotAllowed => out.write_str("not among the candidates allowed"),
             Self::NotPermitted => out.write_str("not among the models of this API key"),
+            Self::NotOnRoute => out.write_str("not on the route of this request"),
             Self::Cost { chance, likely_usd } => write!(
                 out,
                 "cost: {:.0} % sure to fit, likely up to ${likely_usd:.6}",
@@ -219,6 +223,7 @@ mod tests {
             (Exclusion::Unavailable(full), "unavailable", "full for 900 ms by its own rpm or tpm"),
             (Exclusion::NotAllowed, "not_allowed", "not among the candidates allowed"),
             (Exclusion::NotPermitted, "key_scope", "not among the models of this API key"),
+            (Exclusion::NotOnRoute, "not_on_route", "not on the route of this request"),
             (
                 Exclusion::Cost { chance: chance(0.42), likely_usd: 0.0123 },
                 "max_cost_usd",

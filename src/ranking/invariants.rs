@@ -164,6 +164,18 @@ pub fn chances_are_whole(ranking: &Ranking, policy: &Policy) -> bool {
     has(first) && as_told && propensities_sum_to_one(ranking)
 }
 
+/// Everyone stands at a stop that means him, in the order of the stops; those that are shut behind all
+/// others.
+pub fn route_is_followed(ranking: &Ranking) -> bool {
+    let place = |it: &Ranked| it.stop.as_ref().map(|stop| (it.shut.is_some(), stop.place));
+    let meant = |it: &Ranked| it.stop.as_ref().is_some_and(|stop| stop.who.means(&it.deployment));
+    let chances: f64 = ranking.entries.iter().map(|it| it.propensity.get()).sum();
+    ranking.taken.is_some()
+        && ranking.entries.iter().all(meant)
+        && ranking.entries.is_sorted_by_key(place)
+        && chances <= 1.0 + 1e-9
+}
+
 /// The propensities sum to one.
 pub fn propensities_sum_to_one(ranking: &Ranking) -> bool {
     let sum: f64 = ranking.entries.iter().map(|it| it.propensity.get()).sum();

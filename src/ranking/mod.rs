@@ -15,6 +15,7 @@ mod preferences;
 #[cfg(test)]
 mod properties;
 mod rank;
+pub mod route;
 mod strategy;
 mod ties;
 mod verdict;
@@ -29,6 +30,7 @@ pub use preferences::{
     Fallbacks, Figure, MaxPrice, Parameters, Partition, ProviderWishes, Retention, Sort, Whose,
 };
 pub use rank::{Candidate, rank};
+pub use route::{OnRoute, Routes, Stop};
 pub use strategy::{Strategies, Strategy};
 pub use ties::{TIE_STEP, Ties};
 pub use verdict::{Excluded, Ranked, Ranking, Refusal};

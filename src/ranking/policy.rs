@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::preferences::ProviderWishes;
+use super::route::OnRoute;
 use super::strategy::Strategies;
 use crate::domain::{AbilitySet, ModelName, ParameterSet, Probability, Timeouts, Usd};
 
@@ -280,6 +281,10 @@ pub struct Policy {
     /// What is given up to learn; records from before that could be have none.
     #[serde(default, skip_serializing_if = "Exploration::is_off")]
     pub exploration: Exploration,
+    /// The operator's own way through the fleet that this request takes; records from before there were
+    /// any, and requests that take none, have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub route: Option<OnRoute>,
 }
 
 impl Default for Policy {
@@ -291,6 +296,7 @@ impl Default for Policy {
             candidates: Candidates::default(),
             fallback: FallbackPolicy::default(),
             exploration: Exploration::Off,
+            route: None,
         }
     }
 }

@@ -156,6 +156,7 @@ prop_compose! {
             },
             preference: Preference::PRESETS[preset].1,
             min_quality: min_quality.map(Probability::clamped),
+            route: None,
             candidates: Candidates {
                 permitted: None,
                 allow,

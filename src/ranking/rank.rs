@@ -12,6 +12,7 @@ use super::invariants;
 use super::limits::exclusions;
 use super::order;
 use super::policy::{Need, Policy};
+use super::route;
 use super::ties::Ties;
 use super::verdict::{Excluded, Ranked, Ranking, Refusal};
 use crate::catalog::Deployment;
@@ -36,7 +37,8 @@ pub struct Candidate {
 /// comes first. Utility is `quality - cost / worth - latency / worth` at the expected values. Those on the
 /// same [`TIE_STEP`](super::TIE_STEP) are equals: the one with fewer calls under way comes first, then the
 /// seed decides, so that equal deployments share the load and a decision can still be replayed. Who comes
-/// first may be drawn, by the seed too, where the policy explores; behind him the order stays.
+/// first may be drawn, by the seed too, where the policy explores; behind him the order stays. A route of
+/// the operator's comes last: it cuts and orders who is left.
 ///
 /// # Errors
 /// [`Refusal`] when no candidate passes; it names the limits that excluded each.
@@ -59,6 +61,7 @@ pub fn rank(
             let (propensity, shut) = (Probability::ZERO, None);
             let (in_flight, recent) =
                 (availability.in_flight(&deployment.id), availability.recent(&deployment.id));
+            let stop = None;
             entries.push(Ranked {
                 deployment,
                 prediction,
@@ -67,6 +70,7 @@ pub fn rank(
                 shut,
                 in_flight,
                 recent,
+                stop,
             });
         } else {
             excluded.push(Excluded { deployment: deployment.id.clone(), reasons, prediction });
@@ -87,14 +91,21 @@ pub fn rank(
     if !order::drawn(&mut entries, &policy.candidates) {
         explore::first(&mut entries, policy, ties.seed);
     }
-    let ranking = Ranking { entries, excluded, ties };
+    let ranking = Ranking { entries, excluded, ties, taken: None };
     debug_assert!(invariants::everyone_is_accounted_for(&ranking, total));
     debug_assert!(invariants::no_limit_is_broken(&ranking, policy, need));
     debug_assert!(invariants::unavailable_ones_stand_behind(&ranking, availability));
     debug_assert!(invariants::order_follows_utility(&ranking, policy));
     debug_assert!(invariants::wishes_are_kept(&ranking, policy, need));
     debug_assert!(invariants::chances_are_whole(&ranking, policy));
-    Ok(ranking)
+    let Some(on) = &policy.route else { return Ok(ranking) };
+    let arranged = route::arrange(ranking, on);
+    debug_assert!(arranged.as_ref().map_or(true, |it| {
+        invariants::everyone_is_accounted_for(it, total)
+            && invariants::route_is_followed(it)
+            && invariants::no_limit_is_broken(it, policy, need)
+    }));
+    arranged
 }
 
 /// Those who are excluded for nothing but being shut, and the others.
@@ -116,8 +127,8 @@ fn only_shut(
         let utility = utility(&it.prediction, policy);
         let (deployment, propensity) = (Arc::clone(deployment), Probability::ZERO);
         let prediction = it.prediction;
-        let (in_flight, recent) = (0, Recent::default());
-        Some(Ranked { deployment, prediction, utility, propensity, shut, in_flight, recent })
+        let (in_flight, recent, stop) = (0, Recent::default(), None);
+        Some(Ranked { deployment, prediction, utility, propensity, shut, in_flight, recent, stop })
     };
     (shut.into_iter().filter_map(ranked).collect(), excluded)
 }

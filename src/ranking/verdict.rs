@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::availability::{Recent, Unavailable};
 use super::exclusion::Exclusion;
+use super::route::{Stop, Taken};
 use super::ties::Ties;
 use crate::catalog::Deployment;
 use crate::domain::{DeploymentId, Probability};
@@ -31,6 +32,8 @@ pub struct Ranked {
     pub in_flight: u32,
     /// What it did of late.
     pub recent: Recent,
+    /// Its place on the route that was taken; `None` where none was.
+    pub stop: Option<Arc<Stop>>,
 }
 
 /// The order in which deployments are tried; never empty.
@@ -43,14 +46,25 @@ pub struct Ranking {
     pub excluded: Vec<Excluded>,
     /// Who counted as equal, and in which order those came that were equally busy.
     pub ties: Ties,
+    /// The operator's own way that the order follows, where it does.
+    pub taken: Option<Taken>,
 }
 
 impl Ranking {
-    /// The entries that fallback may walk: the first `candidates_max`, and all last resorts.
+    /// The entries that fallback may walk: the first `candidates_max`, of a route the first of each of
+    /// its targets, and all last resorts.
     pub fn walk(&self, candidates_max: usize) -> impl Iterator<Item = &Ranked> {
-        let within =
-            move |(at, it): &(usize, &Ranked)| *at < candidates_max || it.deployment.last_resort;
+        let within = move |(at, it): &(usize, &Ranked)| {
+            self.rank_at_stop(*at, it) < candidates_max || it.deployment.last_resort
+        };
         self.entries.iter().enumerate().filter(within).map(|(_, it)| it)
+    }
+
+    /// How many stand before an entry at the same target; without a route, at all.
+    fn rank_at_stop(&self, at: usize, of: &Ranked) -> usize {
+        let Some(stop) = &of.stop else { return at };
+        let same = |it: &&Ranked| it.stop.as_ref().is_some_and(|own| own.place == stop.place);
+        self.entries.iter().take(at).filter(same).count()
     }
 }
 

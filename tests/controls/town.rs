@@ -241,6 +241,7 @@ impl Table {
             metadata: [].into(),
             faults: Vec::new(),
             caller: None,
+            cache: Default::default(),
         }
     }
 

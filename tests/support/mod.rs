@@ -184,7 +184,7 @@ impl House {
         let text = config(&simulator, address, &store);
         let key = |name: &str| name.ends_with("_KEY").then(|| "house-key".to_owned());
         let config = config::from_toml(&text, &key).unwrap_or_else(|it| panic!("{it}"));
-        let policy = config.policy.clone();
+        let policy = config.defaults();
         let key = config.admin.as_ref().and_then(|it| it.key.clone());
         let gate = gate(&config.keys, address);
         let pipeline = Arc::new(pipeline_with(config, breakers));

@@ -120,6 +120,10 @@ fn decided(decision: &Decision, explain: Explain) -> Map<String, Value> {
     if decision.canary {
         all.insert("canary".into(), true.into());
     }
+    if let Some(taken) = decision.verdict.as_ref().ok().and_then(|it| it.taken.as_ref()) {
+        let told = json!({ "name": taken.route, "branch": taken.branch });
+        all.insert("route".into(), told);
+    }
     if explain == Explain::Yes {
         all.insert("explanation".into(), explain::explanation(decision).into());
         extend(&mut all, ranking(decision));
@@ -153,6 +157,7 @@ fn ranked(of: &Ranked) -> Value {
         "propensity": of.propensity.get(),
         "shut": of.shut.as_ref().map(ToString::to_string),
         "in_flight": of.in_flight,
+        "target": of.stop.as_ref().map(|it| it.label.as_str()),
     })
 }
 

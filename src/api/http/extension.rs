@@ -13,7 +13,7 @@ use crate::domain::{FORCED_MAX, Violation};
 /// The name of the object.
 pub(super) const NAME: &str = "pointsman";
 /// Its fields.
-pub(super) const KNOWN: [&str; 12] = [
+pub(super) const KNOWN: [&str; 13] = [
     "cache",
     "budget",
     "preference",
@@ -26,6 +26,7 @@ pub(super) const KNOWN: [&str; 12] = [
     "explain",
     "explore",
     "faults",
+    "route",
 ];
 const BUDGET: [&str; 6] = [
     "max_cost_usd",
@@ -69,6 +70,7 @@ pub(super) fn read(value: Value, wire: &mut proto::RouteRequest, found: &mut Vec
             Err(message) => found.push(Violation::new(format!("{NAME}.cache"), message)),
         }
     }
+    over(&mut wire.route, fields.text("route", found));
     if let Some(list) = fields.place("faults") {
         // One more than is allowed is enough to be told so.
         let list = list.elements(found).into_iter().take(FORCED_MAX + 1);
@@ -197,7 +199,7 @@ mod tests {
                 "hedge": true, "timeouts": {"first_token_ms": 800, "stall_ms": 2000.5},
             },
             "session_id": "s", "request_id": "r", "metadata": {"k": "v"}, "explain": true,
-            "explore": false, "cache": "refresh",
+            "explore": false, "cache": "refresh", "route": "support",
             "faults": [{"target": "*", "fault": "reset", "times": 2, "probability": 0.5}],
         });
         read(value, &mut wire, &mut found);
@@ -214,6 +216,7 @@ mod tests {
         assert_eq!((wire.session_id.as_deref(), wire.explain), (Some("s"), true));
         assert_eq!((wire.metadata["k"].as_str(), wire.explore), ("v", Some(false)));
         assert_eq!(wire.cache, i32::from(proto::CacheUse::Refresh));
+        assert_eq!(wire.route.as_deref(), Some("support"));
         let fault = &wire.faults[0];
         assert_eq!((fault.target.as_str(), fault.fault.as_str()), ("*", "reset"));
         assert_eq!((fault.times, fault.probability), (Some(2), Some(0.5)));

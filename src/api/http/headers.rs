@@ -25,7 +25,7 @@ const PROPERTY: &str = "helicone-property-";
 /// Its rest is the key: `x-pointsman-metadata-team: search`.
 const METADATA: &str = "metadata-";
 /// Every header without its prefix, with the field it sets.
-pub(super) const KNOWN: [(&str, &str); 14] = [
+pub(super) const KNOWN: [(&str, &str); 15] = [
     ("cache", "cache"),
     ("max-cost-usd", "budget.max_cost_usd"),
     ("max-latency-ms", "budget.max_latency_ms"),
@@ -40,6 +40,7 @@ pub(super) const KNOWN: [(&str, &str); 14] = [
     ("request-id", "request_id"),
     ("explain", "explain"),
     ("explore", "explore"),
+    ("route", "route"),
 ];
 
 /// Reads every header of ours.
@@ -105,6 +106,7 @@ fn one(own: &str, value: &str, wire: &mut proto::RouteRequest) -> Result<(), Str
         "explain" => wire.explain = flag(value)?,
         "explore" => wire.explore = Some(flag(value)?),
         "cache" => wire.cache = extension::cache_use(value.trim())?.into(),
+        "route" => wire.route = Some(value.trim().to_owned()),
         _ => return Err(unknown(own)),
     }
     Ok(())

@@ -39,10 +39,10 @@ use tonic::Status;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::auth::is_grpc;
+use super::defaults::Defaults;
 use super::fault;
 use super::life::Life;
 use crate::pipeline::Pipeline;
-use crate::ranking::Policy;
 use anthropic::Messages;
 use handler::handle;
 use openai::Completions;
@@ -57,7 +57,7 @@ pub(super) struct Face {
     /// What does the work.
     pub(super) pipeline: Arc<Pipeline>,
     /// What holds where a request says nothing.
-    pub(super) defaults: Policy,
+    pub(super) defaults: Defaults,
     /// Whether the server still takes work.
     pub(super) life: Life,
 }

@@ -14,6 +14,7 @@ use super::fields::Placed;
 use super::{Face, extension, headers, provider};
 use crate::api::auth::Asker;
 use crate::api::fault::{self, Fault, Kind};
+use crate::api::route::{Came, NO_ROUTE, ROUTE};
 use crate::api::{drill, from_proto, proto, scope, variants};
 use crate::catalog::Fleet;
 use crate::domain::{ChatRequest, ForcedFault, Violation};
@@ -85,7 +86,8 @@ pub(super) fn wanted<D: Dialect>(
     allow(allowed, &mut wire, fleet, &mut found);
     let missing = in_order(&model, models, &mut wire, fleet, &mut found);
     let mut own = Vec::new();
-    let policy = from_proto::wishes(&wire, &face.defaults, fleet, &mut own);
+    let came = Came { model: &model, stream: delivery != Delivery::Whole };
+    let policy = from_proto::wishes((&wire, &chat), &face.defaults, fleet, came, &mut own);
     let policy = policy.map(without_restart);
     found.extend(own.into_iter().map(|it| placed(it, headers)));
     match (policy, missing) {
@@ -115,8 +117,12 @@ fn without_restart(mut policy: Policy) -> Policy {
     policy
 }
 
-/// `auto:cost` and the like.
+/// `auto:cost` and the like, and `route:NAME`.
 fn by_model(model: &str, wire: &mut proto::RouteRequest, found: &mut Vec<Violation>) {
+    if let Some(name) = model.strip_prefix(ROUTE) {
+        wire.route = Some(name.to_owned());
+        return;
+    }
     let Some(preset) = model.strip_prefix(AUTO).and_then(|it| it.strip_prefix(':')) else { return };
     if let Some(by) = variants::figure(preset) {
         let sort = proto::ProviderSort { by: by.to_owned(), partition: String::new() };
@@ -159,10 +165,16 @@ fn in_order(
     fleet: &Fleet,
     found: &mut Vec<Violation>,
 ) -> Option<Violation> {
+    let open = ["auto:", ROUTE];
     let auto = |name: &str| {
-        name.is_empty() || name == AUTO || name == OPENROUTER_AUTO || name.starts_with("auto:")
+        name.is_empty()
+            || name == AUTO
+            || name == OPENROUTER_AUTO
+            || open.iter().any(|it| name.starts_with(it))
     };
-    let primary = (!auto(model)).then(|| ("model".to_owned(), model.to_owned()));
+    // A route says who answers; the model is what its conditions may look at.
+    let routed = wire.route.is_some() && wire.route.as_deref() != Some(NO_ROUTE);
+    let primary = (!auto(model) && !routed).then(|| ("model".to_owned(), model.to_owned()));
     let primary = primary.filter(|(_, name)| !models.contains(name));
     let listed = models.into_iter().enumerate();
     let listed = listed.map(|(at, name)| (format!("models[{at}]"), name));

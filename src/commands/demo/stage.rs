@@ -70,7 +70,7 @@ impl Stage {
         let admin_front = front(any_admin, USUAL_ADMIN.into()).await?;
         let (address, admin) = (main.local_addr()?, admin_front.local_addr()?);
         let fronts = Fronts { main, admin: Some((admin_front, None)), gate: None };
-        let server = Running::start(fronts, pipeline, cast::policy());
+        let server = Running::start(fronts, pipeline, cast::policy().into());
         let mut client = client::connect(&format!("http://{address}")).await?;
         let means = mean_tokens(&mut client, prompts, &fleet).await?;
         let mut simulators = Vec::with_capacity(CAST.len());

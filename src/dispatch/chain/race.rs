@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::super::health::{InFlight, Verdict};
 use super::super::next::Left;
-use super::super::next::{shortfall, untried};
+use super::super::next::{same_stop, shortfall, untried};
 use super::super::timing::{Turn, attempt_limit, hedge_delay};
 use super::record::LOST;
 use super::{Chain, Success, UnderWay};
@@ -107,7 +107,9 @@ impl<'a> Chain<'a> {
         let fits = |at: &usize| {
             let it = self.walk[*at];
             let fresh = *at != beside && self.shut.iter().all(|it| it.at != *at);
-            fresh && !it.deployment.last_resort && shortfall(it, left).is_none()
+            // On a route, only its failures lead on to another target.
+            let here = same_stop(it, self.walk[beside]);
+            fresh && here && !it.deployment.last_resort && shortfall(it, left).is_none()
         };
         let next = untried(&self.walk, &self.tried).into_iter().find(fits);
         let at = next.filter(|_| calls < fallback.attempts_max)?;

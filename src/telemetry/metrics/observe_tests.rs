@@ -61,9 +61,10 @@ fn ranking(fleet: &Fleet) -> Ranking {
         in_flight: 0,
         recent: Recent::default(),
         shut: None,
+        stop: None,
     };
     let entries = fleet.deployments().iter().map(ranked).collect();
-    Ranking { entries, excluded: vec![], ties: 1.into() }
+    Ranking { entries, excluded: vec![], ties: 1.into(), taken: None }
 }
 
 fn attempt(of: &Deployment, start_ms: f64, failure: Option<FailureClass>) -> Attempt {

@@ -97,6 +97,7 @@ impl Bench {
             need,
             seed: decision.seed(),
             tie_step: TIE_STEP,
+            route: None,
             candidates,
             served: Some(ranked[0].deployment.clone()),
             ranked,

@@ -249,6 +249,7 @@ impl Bench {
             need: Need::default(),
             seed,
             tie_step: TIE_STEP,
+            route: None,
             learned_updates: 0,
             candidates,
             ranked,
