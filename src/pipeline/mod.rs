@@ -36,7 +36,7 @@ use crate::outcome::{CallerFacts, Feedback, FeedbackReceipt, OutcomeError, Outco
 use crate::prediction::LiveFigures;
 use crate::providers::HttpCaller;
 use crate::ranking::{Availability, Policy, Ranking, Refusal};
-use crate::telemetry::{Delivery, Metrics};
+use crate::telemetry::{Delivery, History, Metrics};
 use artifacts::Draw;
 pub use artifacts::{
     ArtifactPlaces, Artifacts, ArtifactsStatus, Loaded, NothingBefore, Refused, Slot, SlotStatus,
@@ -86,6 +86,7 @@ struct Works {
     log: OutcomeLog,
     drills: Drills,
     metrics: Metrics,
+    history: History,
     expected: Expectations,
     /// Cancelled when requests under way are to end at once.
     cut: CancellationToken,
@@ -185,10 +186,11 @@ impl Pipeline {
             }
             None => {}
         }
-        let (metrics, cut) = (Metrics::new(&fleet), CancellationToken::new());
+        let (metrics, history) = (Metrics::new(&fleet), History::new(&fleet));
+        let cut = CancellationToken::new();
         let (judge, seats) = (Arc::new(judge), Semaphore::new(cores));
         let expected = Expectations::new();
-        let works = Works { judge, seats, caller, log, drills, metrics, expected, cut };
+        let works = Works { judge, seats, caller, log, drills, metrics, history, expected, cut };
         Self { works: Arc::new(works), tasks: TaskTracker::new() }
     }
 
