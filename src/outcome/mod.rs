@@ -5,6 +5,7 @@
 //! survives the end of the process, and [`replay()`] of a record gives the order it logged. Not
 //! here: how a decision is made or carried out; this layer takes plain values.
 
+mod browse;
 mod export;
 mod facts;
 mod feedback;
@@ -29,6 +30,10 @@ mod trials;
 mod upkeep;
 mod writer;
 
+pub use browse::{
+    BrowseError, FailedAs, NoPlace, OutcomeBrief, OutcomeBrowser, OutcomeFilter, OutcomePage,
+    OutcomePlace,
+};
 pub use export::{
     Cursor, CursorError, Destination, ExportError, ExportReader, Exported, Exporter,
     FEEDBACK_COLUMNS, OUTCOME_COLUMNS, Pulled, PulledFeedback, PulledOutcome, Puller,

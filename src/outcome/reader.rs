@@ -76,6 +76,11 @@ impl OutcomeReader {
         Ok(Self { path: path.to_owned(), connection })
     }
 
+    /// For whoever asks other things of the same log.
+    pub(super) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
     /// Hands every decision to `visit`; one that cannot be read as an error, after which the next
     /// ones follow.
     ///

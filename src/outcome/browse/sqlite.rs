@@ -1,0 +1,91 @@
+//! A page of a SQLite log.
+//!
+//! In: a connection that only reads. Out: [`OutcomePage`]. Invariant: one read transaction, so that a
+//! page is of one moment; at most [`LOOKED_MAX`](super::LOOKED_MAX) records are looked at.
+
+use rusqlite::{Connection, params};
+
+use super::brief::OutcomeBrief;
+use super::filter::{self, Drive, OutcomeFilter, OutcomePlace};
+use super::{DEPLOYMENTS_MAX, Gather, LOOKED_MAX, OutcomePage};
+
+const ROW: &str = "SELECT decision, at_unix_ms, ended, served, cost_picousd, total_ms, attempts, \
+                   session_id, request_id, record FROM outcome WHERE seq = $1";
+
+/// So many rows behind a place, newest first.
+pub(super) fn page(
+    connection: &Connection,
+    filter: &OutcomeFilter,
+    (before, rows_max): (OutcomePlace, usize),
+) -> rusqlite::Result<OutcomePage> {
+    let moment = connection.unchecked_transaction()?;
+    let mut gather = Gather::new(filter, rows_max);
+    let mut row = moment.prepare(ROW)?;
+    let (drive, values) = drive(&moment, filter)?;
+    // Each walk gives places in order already; of several, the newest of their heads is next.
+    let limit = LOOKED_MAX as i64 + 1;
+    let (first, last) = filter.times(before);
+    let sql = filter::places(drive);
+    let mut places = Vec::new();
+    for value in &values {
+        let mut statement = moment.prepare_cached(&sql)?;
+        let own = |row: &rusqlite::Row<'_>| {
+            Ok(OutcomePlace { at_unix_ms: row.get(0)?, seq: row.get(1)? })
+        };
+        let found = match value {
+            Some(value) => statement.query_map(
+                params![first, last, before.at_unix_ms, before.seq, limit, value],
+                own,
+            )?,
+            None => statement
+                .query_map(params![first, last, before.at_unix_ms, before.seq, limit], own)?,
+        };
+        places.extend(found.collect::<rusqlite::Result<Vec<_>>>()?);
+    }
+    places.sort_unstable_by(|a, b| b.cmp(a));
+    for place in places {
+        if !gather.wants(place) {
+            break;
+        }
+        gather.take(row.query_row([place.seq], brief)?);
+    }
+    Ok(gather.page())
+}
+
+/// The condition, and the values that it is asked with, one walk for each.
+fn drive(
+    connection: &Connection,
+    filter: &OutcomeFilter,
+) -> rusqlite::Result<(&'static str, Vec<Option<String>>)> {
+    Ok(match filter.drive() {
+        Drive::All => ("", vec![None]),
+        Drive::Session(it) => (" AND session_id = $6", vec![Some(it.to_owned())]),
+        Drive::Failed => (filter::FAILED, vec![None]),
+        Drive::Ended(it) => (" AND ended = $6", vec![Some(it.to_owned())]),
+        Drive::Model(it) => {
+            let (from, to) = filter::served_by(it);
+            let mut statement = connection.prepare(filter::DEPLOYMENTS)?;
+            let found = statement.query_map(params![from, to, DEPLOYMENTS_MAX], |it| it.get(0))?;
+            (" AND served = $6", found.collect::<rusqlite::Result<_>>()?)
+        }
+    })
+}
+
+fn brief(row: &rusqlite::Row<'_>) -> rusqlite::Result<OutcomeBrief> {
+    let brief = OutcomeBrief {
+        decision: row.get(0)?,
+        at_unix_ms: row.get(1)?,
+        ended: row.get(2)?,
+        served: row.get(3)?,
+        first: None,
+        cost_picousd: row.get(4)?,
+        total_ms: row.get(5)?,
+        attempts: row.get(6)?,
+        failures: Vec::new(),
+        session_id: row.get(7)?,
+        request_id: row.get(8)?,
+        metadata: Default::default(),
+        artifact_version: String::new(),
+    };
+    Ok(brief.with(row.get_ref(9)?.as_str()?))
+}
