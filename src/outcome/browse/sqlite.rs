@@ -20,12 +20,12 @@ pub(super) fn page(
 ) -> rusqlite::Result<OutcomePage> {
     let moment = connection.unchecked_transaction()?;
     let mut gather = Gather::new(filter, rows_max);
-    let mut row = moment.prepare(ROW)?;
+    let mut row = moment.prepare(&numbered(ROW))?;
     let (drive, values) = drive(&moment, filter)?;
     // Each walk gives places in order already; of several, the newest of their heads is next.
     let limit = LOOKED_MAX as i64 + 1;
     let (first, last) = filter.times(before);
-    let sql = filter::places(drive);
+    let sql = numbered(&filter::places(drive));
     let mut places = Vec::new();
     for value in &values {
         let mut statement = moment.prepare_cached(&sql)?;
@@ -64,11 +64,17 @@ fn drive(
         Drive::Ended(it) => (" AND ended = $6", vec![Some(it.to_owned())]),
         Drive::Model(it) => {
             let (from, to) = filter::served_by(it);
-            let mut statement = connection.prepare(filter::DEPLOYMENTS)?;
+            let mut statement = connection.prepare(&numbered(filter::DEPLOYMENTS))?;
             let found = statement.query_map(params![from, to, DEPLOYMENTS_MAX], |it| it.get(0))?;
             (" AND served = $6", found.collect::<rusqlite::Result<_>>()?)
         }
     })
+}
+
+/// `$6` is PostgreSQL's for a sixth value; to SQLite it would be a name, and the first, second, third
+/// that comes (lang_expr, "Parameters").
+fn numbered(sql: &str) -> String {
+    sql.replace('$', "?")
 }
 
 fn brief(row: &rusqlite::Row<'_>) -> rusqlite::Result<OutcomeBrief> {
