@@ -156,7 +156,7 @@ impl OutcomeReader {
 const SELECT: &str = "SELECT decision, record_version, record, features, embedding FROM outcome";
 /// Scores of one decision that count, where it is not read with all others: anybody who knows its id
 /// can add more, under ever new keys.
-const SCORES_MAX: i64 = 64;
+pub(super) const SCORES_MAX: i64 = 64;
 
 type Read = (DecisionId, Result<OutcomeRecord, OutcomeError>);
 

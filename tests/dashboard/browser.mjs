@@ -27,6 +27,7 @@ export async function open(admin, folder) {
     },
     /** A picture of all of it, and no barrier. */
     async look(page, name) {
+      await page.evaluate(() => scrollTo(0, 0));
       await page.screenshot({ path: path.join(folder, `${name}.png`), fullPage: true });
       const beside = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
       assert.ok(beside <= 0, `${name} is ${beside} px wider than the window`);

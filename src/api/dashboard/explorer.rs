@@ -63,7 +63,6 @@ fn unread(error: BrowseError) -> Fault {
     let reason = match &error {
         BrowseError::Busy => "BUSY",
         BrowseError::TooLong => "TOO_LONG",
-        BrowseError::OtherStore => "OTHER_STORE",
         BrowseError::Worker | BrowseError::Log(_) => {
             tracing::error!(%error, "the outcome log could not be read");
             "LOG_UNREAD"

@@ -56,7 +56,7 @@ fn told(desk: &Desk) -> Value {
             "latency": latency(&glance),
         },
         "calibration": calibration(&glance, &figures),
-        "log": log(pipeline, desk),
+        "log": log(pipeline),
     })
 }
 
@@ -231,10 +231,9 @@ fn calibration(of: &Glance, figures: &Figures) -> Value {
     })
 }
 
-fn log(pipeline: &Pipeline, desk: &Desk) -> Value {
+fn log(pipeline: &Pipeline) -> Value {
     let status = pipeline.log().status();
     json!({
-        "readable": desk.browser.can_read(),
         "prompts": pipeline.log().prompts(),
         "queued": status.queued,
         "connected": status.connected,

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::filter::{FailedAs, OutcomeFilter, served_by};
+use super::filter::{FailedAs, OutcomeFilter, is_of};
 
 /// One line of a page.
 #[derive(Debug, Clone, PartialEq)]
@@ -77,7 +77,7 @@ impl OutcomeBrief {
     pub(super) fn fits(&self, filter: &OutcomeFilter) -> bool {
         let OutcomeFilter { model, failed, end, session, metadata, .. } = filter;
         let served = self.served.as_deref().unwrap_or_default();
-        let by_model = model.as_ref().is_none_or(|it| served.starts_with(&served_by(it).0));
+        let by_model = model.as_ref().is_none_or(|it| is_of(served, it));
         let so = match failed {
             None => true,
             Some(FailedAs::Any) => !self.failures.is_empty() || self.ended != "served",

@@ -107,21 +107,42 @@ impl OutcomeFilter {
     }
 }
 
-/// Where the rows are whose `served` begins with a model's name: from here on, up to there.
-pub(super) fn served_by(model: &ModelName) -> (String, String) {
-    // `A` follows `@`, which stands between model and provider.
-    (format!("{model}@"), format!("{model}A"))
+/// A condition behind the others, and the values that it is asked with, one walk for each; `served` gives
+/// every deployment that ever answered.
+pub(super) fn walks<E>(
+    filter: &OutcomeFilter,
+    served: impl FnOnce() -> Result<Vec<String>, E>,
+) -> Result<(&'static str, Vec<Option<String>>), E> {
+    Ok(match filter.drive() {
+        Drive::All => ("", vec![None]),
+        Drive::Session(it) => (" AND session_id = $6", vec![Some(it.to_owned())]),
+        Drive::Failed => (FAILED, vec![None]),
+        Drive::Ended(it) => (" AND ended = $6", vec![Some(it.to_owned())]),
+        Drive::Model(it) => {
+            let own = served()?.into_iter().filter(|served| is_of(served, it));
+            (" AND served = $6", own.map(Some).collect())
+        }
+    })
 }
 
-/// The values of `served` between `$1` and `$2`, by leaps from one to the next, at most `$3`.
+/// Whether a deployment is one of a model's.
+pub(super) fn is_of(served: &str, model: &ModelName) -> bool {
+    served.strip_prefix(model.as_str()).is_some_and(|it| it.starts_with('@'))
+}
+
+/// The values of `served`, by leaps from one to the next, at most `$1`.
 pub(super) const DEPLOYMENTS: &str = "
     WITH RECURSIVE found (served) AS (
-        SELECT min(served) FROM outcome WHERE served >= $1 AND served < $2
+        SELECT min(served) FROM outcome
         UNION ALL
-        SELECT (SELECT min(served) FROM outcome WHERE served > found.served AND served < $2)
+        SELECT (SELECT min(served) FROM outcome WHERE served > found.served)
         FROM found WHERE found.served IS NOT NULL
     )
-    SELECT served FROM found WHERE served IS NOT NULL LIMIT $3";
+    SELECT served FROM found WHERE served IS NOT NULL LIMIT $1";
+
+/// The columns of a line, and the record.
+pub(super) const ROW: &str = "decision, at_unix_ms, ended, served, cost_picousd, total_ms, attempts, \
+                              session_id, request_id, record";
 
 /// Places, newest first: `$1` and `$2` the times, `$3` and `$4` the place before, `$5` how many; `$6`
 /// what the drive compares with, where it compares.
@@ -133,7 +154,7 @@ pub(super) fn places(condition: &str) -> String {
 }
 
 /// What stands in the index `outcome_failed`, in its very words.
-pub(super) const FAILED: &str = " AND (attempts > 1 OR ended <> 'served')";
+const FAILED: &str = " AND (attempts > 1 OR ended <> 'served')";
 
 #[cfg(test)]
 mod tests {

@@ -7,15 +7,15 @@
 
 mod brief;
 mod filter;
+mod postgres;
 mod sqlite;
 #[cfg(test)]
 mod tests;
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rusqlite::InterruptHandle;
+use rusqlite::{Connection, InterruptHandle};
 use tokio::sync::{Semaphore, oneshot};
 
 use super::reader::{Logged, OutcomeReader};
@@ -34,8 +34,8 @@ const READ_MAX: Duration = Duration::from_secs(5);
 /// Records looked at for one page. What no index finds (metadata, a rare class) is looked for record by
 /// record, some 20 us each; a page that ends here says where to go on.
 pub(super) const LOOKED_MAX: usize = 2_000;
-/// Deployments of one model that are looked for.
-const DEPLOYMENTS_MAX: i64 = 64;
+/// Deployments that ever answered, among which those of a model are looked for.
+const DEPLOYMENTS_MAX: i64 = 1_024;
 
 /// Some decisions, newest first.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,9 +59,6 @@ pub enum BrowseError {
     /// It took too long.
     #[error("reading the log took more than {} s", READ_MAX.as_secs())]
     TooLong,
-    /// Outcomes are not in SQLite.
-    #[error("outcomes are in PostgreSQL; only a SQLite log can be looked through here")]
-    OtherStore,
     /// The thread that read ended.
     #[error("reading the log was interrupted")]
     Worker,
@@ -72,23 +69,14 @@ pub enum BrowseError {
 
 /// Reads a log.
 pub struct OutcomeBrowser {
-    path: Option<PathBuf>,
+    store: StoreSettings,
     seats: Arc<Semaphore>,
 }
 
 impl OutcomeBrowser {
     /// Of a store; opens nothing yet.
     pub fn new(store: &StoreSettings) -> Self {
-        let path = match store {
-            StoreSettings::Sqlite(path) => Some(path.clone()),
-            StoreSettings::Postgres(_) => None,
-        };
-        Self { path, seats: Arc::new(Semaphore::new(READERS_MAX)) }
-    }
-
-    /// Whether this store can be looked through.
-    pub fn can_read(&self) -> bool {
-        self.path.is_some()
+        Self { store: store.clone(), seats: Arc::new(Semaphore::new(READERS_MAX)) }
     }
 
     /// A page behind a place, or the newest.
@@ -102,9 +90,14 @@ impl OutcomeBrowser {
         rows_max: usize,
     ) -> Result<OutcomePage, BrowseError> {
         let place = (after.unwrap_or(OutcomePlace::NEWEST), rows_max);
-        self.read(move |path, reader| {
-            let page = sqlite::page(reader.connection(), &filter, place);
-            page.map_err(|source| super::sqlite::failure(path, source))
+        self.read(move |store, stop| match store {
+            StoreSettings::Sqlite(path) => {
+                let reader = OutcomeReader::open(path)?;
+                stop.by(reader.connection());
+                let page = sqlite::page(reader.connection(), &filter, place);
+                page.map_err(|source| super::sqlite::failure(path, source))
+            }
+            StoreSettings::Postgres(it) => postgres::page(it, &filter, place),
         })
         .await
     }
@@ -114,31 +107,44 @@ impl OutcomeBrowser {
     /// # Errors
     /// [`BrowseError`].
     pub async fn one(&self, decision: DecisionId) -> Result<Option<Logged>, BrowseError> {
-        self.read(move |_, reader| reader.one(decision)).await
+        self.read(move |store, stop| match store {
+            StoreSettings::Sqlite(path) => {
+                let reader = OutcomeReader::open(path)?;
+                stop.by(reader.connection());
+                reader.one(decision)
+            }
+            StoreSettings::Postgres(it) => postgres::one(it, decision),
+        })
+        .await
     }
 
-    /// Does something with a fresh connection, away from the threads that serve. Whoever stops waiting
-    /// stops it.
+    /// Does something that blocks, away from the threads that serve. Whoever stops waiting stops it.
     async fn read<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Path, &OutcomeReader) -> Result<T, OutcomeError> + Send + 'static,
+        work: impl FnOnce(&StoreSettings, Stoppable) -> Result<T, OutcomeError> + Send + 'static,
     ) -> Result<T, BrowseError> {
-        let path = self.path.clone().ok_or(BrowseError::OtherStore)?;
         let seat = Arc::clone(&self.seats).acquire_owned();
         let seat = tokio::time::timeout(SEAT_WAIT, seat).await.map_err(|_| BrowseError::Busy)?;
         let (tell, told) = oneshot::channel();
-        let stop = Stop(told);
+        let (stop, store) = (Stop(told), self.store.clone());
         let reading = tokio::task::spawn_blocking(move || {
-            let reader = OutcomeReader::open(&path)?;
-            // Nobody there: nobody waits, and the work below is short.
-            let _ = tell.send(reader.connection().get_interrupt_handle());
-            let done = work(&path, &reader);
+            let done = work(&store, Stoppable(tell));
             drop(seat);
             done
         });
         let read = tokio::time::timeout(READ_MAX, reading).await;
         drop(stop);
         Ok(read.map_err(|_| BrowseError::TooLong)?.map_err(|_| BrowseError::Worker)??)
+    }
+}
+
+/// Takes what can stop the reading.
+struct Stoppable(oneshot::Sender<InterruptHandle>);
+
+impl Stoppable {
+    fn by(self, connection: &Connection) {
+        // Nobody there: nobody waits, and what is done now is short.
+        let _ = self.0.send(connection.get_interrupt_handle());
     }
 }
 

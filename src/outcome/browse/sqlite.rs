@@ -6,11 +6,8 @@
 use rusqlite::{Connection, params};
 
 use super::brief::OutcomeBrief;
-use super::filter::{self, Drive, OutcomeFilter, OutcomePlace};
+use super::filter::{self, OutcomeFilter, OutcomePlace};
 use super::{DEPLOYMENTS_MAX, Gather, LOOKED_MAX, OutcomePage};
-
-const ROW: &str = "SELECT decision, at_unix_ms, ended, served, cost_picousd, total_ms, attempts, \
-                   session_id, request_id, record FROM outcome WHERE seq = $1";
 
 /// So many rows behind a place, newest first.
 pub(super) fn page(
@@ -20,12 +17,12 @@ pub(super) fn page(
 ) -> rusqlite::Result<OutcomePage> {
     let moment = connection.unchecked_transaction()?;
     let mut gather = Gather::new(filter, rows_max);
-    let mut row = moment.prepare(&numbered(ROW))?;
-    let (drive, values) = drive(&moment, filter)?;
+    let mut row = moment.prepare(&format!("SELECT {} FROM outcome WHERE seq = ?1", filter::ROW))?;
+    let (condition, values) = filter::walks(filter, || served(&moment))?;
     // Each walk gives places in order already; of several, the newest of their heads is next.
     let limit = LOOKED_MAX as i64 + 1;
     let (first, last) = filter.times(before);
-    let sql = numbered(&filter::places(drive));
+    let sql = numbered(&filter::places(condition));
     let mut places = Vec::new();
     for value in &values {
         let mut statement = moment.prepare_cached(&sql)?;
@@ -52,23 +49,10 @@ pub(super) fn page(
     Ok(gather.page())
 }
 
-/// The condition, and the values that it is asked with, one walk for each.
-fn drive(
-    connection: &Connection,
-    filter: &OutcomeFilter,
-) -> rusqlite::Result<(&'static str, Vec<Option<String>>)> {
-    Ok(match filter.drive() {
-        Drive::All => ("", vec![None]),
-        Drive::Session(it) => (" AND session_id = $6", vec![Some(it.to_owned())]),
-        Drive::Failed => (filter::FAILED, vec![None]),
-        Drive::Ended(it) => (" AND ended = $6", vec![Some(it.to_owned())]),
-        Drive::Model(it) => {
-            let (from, to) = filter::served_by(it);
-            let mut statement = connection.prepare(&numbered(filter::DEPLOYMENTS))?;
-            let found = statement.query_map(params![from, to, DEPLOYMENTS_MAX], |it| it.get(0))?;
-            (" AND served = $6", found.collect::<rusqlite::Result<_>>()?)
-        }
-    })
+/// Every deployment that ever answered.
+fn served(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    let mut statement = connection.prepare(&numbered(filter::DEPLOYMENTS))?;
+    statement.query_map([DEPLOYMENTS_MAX], |it| it.get(0))?.collect()
 }
 
 /// `$6` is PostgreSQL's for a sixth value; to SQLite it would be a name, and the first, second, third

@@ -64,10 +64,12 @@ export function plot(place, height, label) {
   };
 }
 
-/** Requests per second, and those of them that fell back, each point a mean over `step` seconds. */
-export function traffic(told, step) {
+/** Requests per second, and those of them that fell back, over so many seconds. */
+export function traffic(told, seconds) {
   const last = told.last_unix_s;
-  const length = Math.floor(told.ended.length / step);
+  // Each point is a mean over some seconds, so that there are some hundred of them.
+  const step = Math.max(1, Math.round(seconds / 120));
+  const length = Math.floor(Math.min(seconds, told.ended.length) / step);
   const sums = (all) => {
     const of = all.slice(all.length - length * step);
     return Array.from({ length }, (_, at) => of.slice(at * step, at * step + step).reduce((a, b) => a + b, 0) / step);
@@ -78,7 +80,7 @@ export function traffic(told, step) {
   const words = (u, at) => `${clock(u.data[0][at] * 1000)}  ${u.data[1][at].toFixed(1)}/s, ${u.data[2][at].toFixed(1)}/s by a later choice`;
   const options = {
     scales: { y: { range: (_, __, top) => [0, Math.max(1, top * 1.15)] } },
-    axes: [axis((it) => clock(it * 1000), { space: 90 }), axis((it) => count(it * 10) / 10 === Math.round(it) ? String(Math.round(it)) : it.toFixed(1), { size: 40 })],
+    axes: [axis((it) => clock(it * 1000), { space: 90, size: 32 }), axis((it) => count(it * 10) / 10 === Math.round(it) ? String(Math.round(it)) : it.toFixed(1), { size: 40 })],
     series: [{}, line("--accent"), line("--warn-fill")],
     cursor: { y: false, points: { size: 7 } },
     plugins: [tip(words)],
@@ -96,6 +98,24 @@ function scatter(groups) {
   return [xs, ...groups.map(column)];
 }
 
+/** Round points, uPlot's own being cut where they overlap. */
+function circles(u, points, { fill, ring, size }) {
+  const { ctx } = u;
+  const ratio = devicePixelRatio;
+  ctx.save();
+  for (const it of points) {
+    ctx.beginPath();
+    ctx.arc(u.valToPos(it.x, "x", true), u.valToPos(it.y, "y", true), (size(it) / 2) * ratio, 0, 2 * Math.PI);
+    ctx.fillStyle = fill;
+    ctx.fill();
+    ctx.lineWidth = 2 * ratio;
+    ctx.setLineDash([]);
+    ctx.strokeStyle = ring;
+    ctx.stroke();
+  }
+  ctx.restore();
+}
+
 function names(groups) {
   return (u) => {
     const { ctx } = u;
@@ -103,7 +123,12 @@ function names(groups) {
     ctx.save();
     ctx.font = `${12 * ratio}px system-ui, sans-serif`;
     ctx.textBaseline = "middle";
-    const taken = [];
+    ctx.textAlign = "left";
+    // Names keep off the points, and off each other.
+    const taken = groups.flatMap((it) => it.points).map(({ x, y }) => {
+      const at = u.valToPos(x, "x", true);
+      return { row: u.valToPos(y, "y", true), from: at - 8 * ratio, to: at + 8 * ratio };
+    });
     for (const { points, ink } of groups) {
       for (const { x, y, name } of points.filter((it) => it.name)) {
         const width = ctx.measureText(name).width;
@@ -111,7 +136,7 @@ function names(groups) {
         const { left, width: all } = u.bbox;
         const tight = px + width + 14 * ratio > left + all;
         const from = tight ? px - width - 10 * ratio : px + 10 * ratio;
-        const rows = [0, -15, 15, -30, 30].map((it) => py + it * ratio);
+        const rows = [0, 16, -16, 32, -32].map((it) => py + it * ratio);
         const clash = (row) => taken.some((it) => Math.abs(it.row - row) < 14 * ratio && from < it.to && from + width > it.from);
         const row = rows.find((it) => !clash(it)) ?? py;
         taken.push({ row, from, to: from + width });
@@ -123,7 +148,8 @@ function names(groups) {
   };
 }
 
-const dots = (fill, size, ring) => ({ paths: () => null, points: { show: true, size, fill, stroke: ring, width: 2 } });
+/** A row of values that is drawn by a hook. */
+const UNDRAWN = { paths: () => null, points: { show: false } };
 
 /** Quality against cost: what is possible, everyone alone, always the best, and the policy. */
 export function frontier(told) {
@@ -136,6 +162,7 @@ export function frontier(told) {
     { points: told.always_best ? [at(told.always_best, "always best")] : [], ink: muted },
     { points: told.policy ? [at(told.policy, "this policy")] : [], ink },
   ];
+  const marks = [[1, muted, 11], [2, colour("--warn-fill"), 13], [3, colour("--good-fill"), 17]];
   const data = scatter(groups);
   const xs = data[0];
   const far = xs[0] > 0 && xs.at(-1) / xs[0] > 20;
@@ -149,11 +176,11 @@ export function frontier(told) {
   };
   const options = {
     scales: { x: { time: false, distr: far ? 3 : 1, range }, y: { range: [Math.max(0, low - room), Math.min(1, high + room)] } },
-    axes: [axis(usd, { label: "predicted cost of a request", space: 70 }), axis((it) => percent(it, 0), { label: "predicted quality", size: 46 })],
+    axes: [axis(usd, { label: "predicted cost of a request", space: 70, size: 32, grid: { show: false } }), axis((it) => percent(it, 0), { label: "predicted quality", size: 46 })],
     series: [{},
       { stroke: colour("--accent"), width: 2, spanGaps: true, points: { show: false } },
-      dots(muted, 9, surface), dots(colour("--warn-fill"), 11, surface), dots(colour("--good-fill"), 14, surface)],
-    hooks: { draw: [names(groups.slice(1))] },
+      UNDRAWN, UNDRAWN, UNDRAWN],
+    hooks: { draw: [(u) => marks.forEach(([at, fill, size]) => circles(u, groups[at].points, { fill, ring: surface, size: () => size })), names(groups.slice(1))] },
     cursor: { y: false, points: { show: false } },
     plugins: [tip(words)],
   };
@@ -169,28 +196,15 @@ export function calibration(bins) {
     { points: bins.map((it) => ({ x: it.predicted, y: it.realised, answers: it.answers })), ink: "" },
   ];
   const sizes = new Map(bins.map((it) => [it.predicted, 8 + 14 * Math.sqrt(it.answers / most)]));
-  const draw = (u) => {
-    const { ctx } = u;
-    ctx.save();
-    ctx.fillStyle = colour("--accent");
-    ctx.strokeStyle = surface;
-    ctx.lineWidth = 2 * devicePixelRatio;
-    for (const { x, y } of groups[1].points) {
-      ctx.beginPath();
-      ctx.arc(u.valToPos(x, "x", true), u.valToPos(y, "y", true), (sizes.get(x) / 2) * devicePixelRatio, 0, 2 * Math.PI);
-      ctx.fill();
-      ctx.stroke();
-    }
-    ctx.restore();
-  };
+  const draw = (u) => circles(u, groups[1].points, { fill: colour("--accent"), ring: surface, size: (it) => sizes.get(it.x) });
   const words = (u, idx) => {
     const found = bins.find((it) => it.predicted === u.data[0][idx]);
     return found && `${count(found.answers)} answers: expected ${percent(found.predicted)}, scored ${percent(found.realised)}`;
   };
   const options = {
     scales: { x: { time: false, range: [0, 1] }, y: { range: [-0.04, 1.04] } },
-    axes: [axis((it) => percent(it, 0), { label: "predicted quality" }), axis((it) => percent(it, 0), { label: "realised score", size: 46 })],
-    series: [{}, { stroke: colour("--muted"), width: 1.5, dash: [5, 5], spanGaps: true, points: { show: false } }, { paths: () => null, points: { show: false } }],
+    axes: [axis((it) => percent(it, 0), { label: "predicted quality", size: 32 }), axis((it) => percent(it, 0), { label: "realised score", size: 46 })],
+    series: [{}, { stroke: colour("--muted"), width: 1.5, dash: [5, 5], spanGaps: true, points: { show: false } }, UNDRAWN],
     hooks: { draw: [draw] },
     cursor: { y: false, points: { show: false } },
     plugins: [tip(words)],

@@ -105,8 +105,9 @@ function page(told) {
     panel("Predicted against real", { id: "compare" }, comparison(told)),
     panel("Ranking", { id: "ranking", note: "Utility is quality − cost / worth − time / worth. Figures are what was predicted before the call." },
       policy(told.policy), told.ranking.length ? rankingTable(told.ranking, called) : nothing("Nobody could be ranked.")),
+    h("div", { class: "grid" },
     panel("Excluded, and why", { id: "excluded" }, told.excluded.length ? excludedList(told.excluded) : nothing("Nobody: every candidate passed the limits.")),
-    panel("Scores", { id: "scores" }, scores(told)), panel("Prompt", { id: "prompt" }, prompt(told.prompt)),
+    panel("Scores", { id: "scores" }, scores(told)), panel("Prompt", { id: "prompt" }, prompt(told.prompt))),
     opened("The record as JSON", h("pre", { class: "raw", tabindex: "0" }, JSON.stringify(told, null, 2))),
   ];
 }

@@ -52,7 +52,7 @@ export function table(caption, columns, rows, label) {
     const { class: kind, name } = columns[at];
     return h(at === 0 ? "th" : "td", { class: kind, scope: at === 0 ? "row" : null, "data-label": name }, content);
   };
-  return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": label ?? caption },
+  return h("div", { class: "scroll cards", tabindex: "0", role: "group", "aria-label": label ?? caption },
     h("table", {},
       h("caption", { class: "unseen" }, caption),
       h("thead", {}, h("tr", {}, columns.map((it) => h("th", { class: it.class, scope: "col" }, it.name)))),

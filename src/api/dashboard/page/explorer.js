@@ -54,14 +54,16 @@ function row(it) {
   const tone = it.end !== "served" ? "bad" : it.failures.length > 0 ? "warn" : "good";
   const tags = Object.entries(it.metadata).slice(0, 4).map(([key, value]) => h("span", { class: "tag" }, `${key}=${value}`));
   const cell = (label, kind, ...content) => h("td", { class: kind, "data-label": label }, content);
+  // On a phone, where a row is a card, what is not there takes no place.
+  const none = (text) => h("span", { class: "faint none" }, text);
   return h("tr", {},
     h("th", { scope: "row", "data-label": "Arrived" }, h("a", { href: `#/requests/${it.decision_id}`, title: moment(it.at_unix_ms), class: "open" }, clock(it.at_unix_ms), h("span", { class: "faint" }, ` ${day(it.at_unix_ms)}`))),
     cell("Ended", "", h("span", { class: `pill ${tone}` }, words(it.end))),
     cell("Answered by", "", it.served ? h("strong", {}, model(it.served)) : h("span", { class: "faint" }, "nobody"), fellBack ? h("span", { class: "faint" }, ` after ${model(it.first)}`) : null),
-    cell("Failures", "", it.failures.length ? it.failures.map((name) => h("span", { class: "pill bad small" }, words(name))) : h("span", { class: "faint" }, "none")),
+    cell("Failures", "", it.failures.length ? it.failures.map((name) => h("span", { class: "pill bad small" }, words(name))) : none(fellBack ? "first choice not called" : "none")),
     cell("Took", "num", ms(it.total_ms)), cell("Cost", "num", usd(it.cost_usd)),
-    cell("Session", "clip", it.session_id ? h("a", { href: `#/requests?session=${encodeURIComponent(it.session_id)}` }, it.session_id) : h("span", { class: "faint" }, "–")),
-    cell("Metadata", "tags", tags.length ? tags : h("span", { class: "faint" }, "–")));
+    cell("Session", "clip", it.session_id ? h("a", { href: `#/requests?session=${encodeURIComponent(it.session_id)}` }, it.session_id) : none("–")),
+    cell("Metadata", "tags", tags.length ? tags : none("–")));
 }
 
 function head() {
@@ -93,7 +95,7 @@ export function showExplorer(main, query) {
   const status = h("p", { class: "note", role: "status", id: "looked" }, "Reading the log …");
   const older = h("button", { type: "button", id: "older", hidden: true }, "Older");
   const place = h("div", { class: "form-place" }, filters(query, []));
-  const rows = h("div", { class: "scroll cards", tabindex: "0", role: "region", "aria-label": "Requests, newest first" },
+  const rows = h("div", { class: "scroll cards", tabindex: "0", role: "group", "aria-label": "Requests, newest first" },
     h("table", { id: "requests" }, h("caption", { class: "unseen" }, "Requests, newest first"), head(), body));
   const empty = h("div", { hidden: true });
   main.replaceChildren(

@@ -8,8 +8,8 @@ import { fallbacks, tiles } from "./overview_figures.js";
 import { calibrationWords, deployments, latency, shares } from "./overview_models.js";
 
 const EVERY_MS = 2000;
-/** Seconds that one point of the traffic is the mean of. */
-const STEP = 5;
+/** Seconds of traffic that are shown at least, and at most. */
+const SECONDS = [60, 600];
 
 function frame() {
   const place = (kind) => h("div", { class: kind });
@@ -22,7 +22,7 @@ function frame() {
     h("div", { class: "view-head" }, h("h1", {}, "Overview"), parts.since),
     parts.alarm, parts.tiles,
     h("div", { class: "grid" },
-      panel("Traffic", { id: "traffic", wide: true, note: "Requests per second over the last ten minutes, and how many of them a later choice answered." }, parts.traffic),
+      panel("Traffic", { id: "traffic", wide: true, note: "Requests per second over the last ten minutes (blue), and how many of them a later choice answered (amber)." }, parts.traffic),
       panel("Fallbacks by cause", { id: "fallbacks", note: "How the call of the first choice failed when another answered. Above 5 % of answers the alert fires." }, parts.fallbacks),
       panel("Quality against cost", { id: "frontier", wide: true }, parts.frontier, parts.frontierNote),
       panel("Who served", { id: "shares", note: "Share of the answers, by model." }, parts.shares),
@@ -57,8 +57,10 @@ function frontierWords(told) {
 
 function drawPlots(told, plots, parts) {
   const { ended } = told.traffic;
+  const lived = Math.ceil((told.now_unix_ms - told.began_unix_ms) / 1000);
+  const seconds = Math.min(SECONDS[1], Math.max(SECONDS[0], lived));
   const now = ended.slice(-10).reduce((a, b) => a + b, 0) / 10;
-  plots.traffic.show(() => charts.traffic(told.traffic, STEP), `Requests per second over ten minutes; now ${now.toFixed(1)}`);
+  plots.traffic.show(() => charts.traffic(told.traffic, seconds), `Requests per second; now ${now.toFixed(1)}`);
   parts.frontier.hidden = !told.recent.frontier.policy;
   if (!parts.frontier.hidden) {
     const { policy, curve } = told.recent.frontier;

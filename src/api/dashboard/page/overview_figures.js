@@ -41,8 +41,8 @@ export function fallbacks(told) {
   const most = Math.max(...rows(byClass).map(([, n]) => n));
   return [
     h("ul", { class: "bars" }, rows(byClass).map(([name, n]) =>
-      h("li", {}, h("a", { href: `#/requests?failed=${known(name) ? name : "any"}` }, words(name)), bar(n / most, "warn"), h("span", { class: "num" }, count(n))))),
-    h("p", { class: "note" }, "First choices that failed: ", rows(byFirst).map(([name, n]) => `${name} (${count(n)})`).join(", ")),
+      h("li", {}, known(name) ? h("a", { href: `#/requests?failed=${name}` }, words(name)) : h("span", {}, name === "not_called" ? "not called: shut, or no time or money for it" : "hedged: slower than the call beside it"), bar(n / most, "warn"), h("span", { class: "num" }, count(n))))),
+    h("p", { class: "note" }, "First choices passed over: ", rows(byFirst).map(([name, n]) => `${name} (${count(n)})`).join(", ")),
   ];
 }
 

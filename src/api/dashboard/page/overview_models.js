@@ -15,8 +15,8 @@ export function shares(told) {
 }
 
 /** Two spans from p50 to p99, predicted above real, on one scale. */
-function spans(row, most) {
-  const x = (it) => (Math.log(1 + it) / Math.log(1 + most)) * 200;
+function spans(row, [least, most]) {
+  const x = (it) => (Math.log(Math.max(it, least) / least) / Math.log(most / least || 2)) * 200;
   const line = ([p50, p90, p99], y, kind) => [
     s("line", { class: `span ${kind}`, x1: x(p50), x2: Math.max(x(p99), x(p50) + 1), y1: y, y2: y }),
     s("circle", { class: kind, cx: x(p50), cy: y, r: 3.5 }),
@@ -28,9 +28,10 @@ function spans(row, most) {
 
 export function latency({ rows }) {
   if (rows.length === 0) return nothing("Nobody has answered yet.");
-  const most = Math.max(...rows.flatMap((it) => [...it.predicted_ms, ...it.real_ms]));
+  const all = rows.flatMap((it) => [...it.predicted_ms, ...it.real_ms]);
+  const ends = [Math.max(0.1, Math.min(...all)), Math.max(0.2, ...all)];
   const both = (row, at) => [h("span", { class: "real-figure" }, ms(row.real_ms[at])), h("span", { class: "faint" }, ` ${ms(row.predicted_ms[at])}`)];
-  const cells = (row) => [row.deployment ?? "everyone", count(row.answers), spans(row, most), both(row, 0), both(row, 1), both(row, 2), percent(row.within_p90, 0)];
+  const cells = (row) => [row.deployment ?? "everyone", count(row.answers), spans(row, ends), both(row, 0), both(row, 1), both(row, 2), percent(row.within_p90, 0)];
   const columns = [{ name: "Deployment" }, { name: "Answers", class: "num" }, { name: "p50 to p99", class: "spans-cell" },
     { name: "p50", class: "num" }, { name: "p90", class: "num" }, { name: "p99", class: "num" }, { name: "Within p90", class: "num" }];
   return [
@@ -68,7 +69,7 @@ export function deployments(all) {
     [count(sum(failures(it))), h("span", { class: "faint" }, failures(it).length ? ` ${failures(it).map(([name, n]) => `${words(name)} ${count(n)}`).join(", ")}` : "")],
     usd(it.cost_usd), `${usd(it.input_usd_per_million)} / ${usd(it.output_usd_per_million)}`,
   ], { kind: it.available ? null : "dim" });
-  const columns = [{ name: "Deployment" }, { name: "Breaker" }, { name: "Calls", class: "num" }, { name: "Failed" },
+  const columns = [{ name: "Deployment" }, { name: "Breaker" }, { name: "Calls", class: "num" }, { name: "Failed", class: "after-num" },
     { name: "Spent", class: "num" }, { name: "$/M in / out", class: "num" }];
   return table("Deployments, their breakers and calls", columns, all.map(cells));
 }

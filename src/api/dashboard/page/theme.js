@@ -17,8 +17,7 @@
     const label = document.getElementById("theme-name");
     if (label) {
       label.textContent = NAMES[name];
-      const words = name === "auto" ? "as the system has them" : NAMES[name].toLowerCase();
-      document.getElementById("theme").setAttribute("aria-label", `Colours: ${words}`);
+      document.getElementById("theme").setAttribute("aria-label", `Colours: ${NAMES[name]}`);
     }
     window.dispatchEvent(new Event("themechange"));
   };
