@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use pointsman::api::proto::{ForcedFault, RouteRequest};
 use pointsman::simulator::Simulator;
-use rusqlite::{Connection, params};
+use rusqlite::params;
 use serde_json::{Value, json};
 use support::{House, ask, config_text, http_client, instant_models};
 use tokio::time::Instant;
@@ -82,7 +82,7 @@ async fn templates(house: &House) {
 }
 
 fn fill(store: &Path, records: i64) {
-    let file = Connection::open(store).unwrap();
+    let file = support::log_file(store);
     file.pragma_update(None, "synchronous", "off").unwrap();
     file.busy_timeout(Duration::from_secs(30)).unwrap();
     file.execute_batch(

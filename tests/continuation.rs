@@ -114,7 +114,7 @@ fn cut(house: &House, tokens: u32) {
 
 /// The newest record of the log.
 fn record(house: &House) -> Value {
-    let file = rusqlite::Connection::open(&house.store).unwrap();
+    let file = support::log_file(&house.store);
     let newest = "SELECT record FROM outcome ORDER BY rowid DESC LIMIT 1";
     let text: String = file.query_row(newest, [], |row| row.get(0)).unwrap();
     serde_json::from_str(&text).unwrap()

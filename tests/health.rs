@@ -67,7 +67,7 @@ async fn until_open(house: &mut House) {
 
 /// The records of the outcome file, newest last.
 fn records(house: &House) -> Vec<OutcomeRecord> {
-    let file = rusqlite::Connection::open(&house.store).unwrap();
+    let file = support::log_file(&house.store);
     let mut all = file.prepare("SELECT record FROM outcome ORDER BY at_unix_ms").unwrap();
     let texts = all.query_map([], |row| row.get::<_, String>(0)).unwrap();
     texts.map(|it| serde_json::from_str(&it.unwrap()).unwrap()).collect()

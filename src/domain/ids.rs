@@ -130,6 +130,16 @@ impl DecisionId {
         Uuid::try_parse(text).ok().map(Self)
     }
 
+    /// Its 16 bytes.
+    pub fn as_bytes(&self) -> &[u8; 16] {
+        self.0.as_bytes()
+    }
+
+    /// From its 16 bytes.
+    pub fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(Uuid::from_bytes(bytes))
+    }
+
     /// Its low 64 bits, which UUIDv7 draws at random: the seed of this decision's tie-breaking.
     pub fn seed(self) -> u64 {
         self.0.as_u64_pair().1
@@ -163,5 +173,6 @@ mod tests {
         assert!(first < second);
         assert_eq!(DecisionId::parse(&first.to_string()), Some(first));
         assert_eq!(DecisionId::parse("not an id"), None);
+        assert_eq!(DecisionId::from_bytes(*first.as_bytes()), first);
     }
 }

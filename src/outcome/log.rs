@@ -1,8 +1,10 @@
 //! The callers' side of the outcome log: a bounded queue in front of one writing thread.
 //!
-//! In: records and feedback from any task. Out: an acknowledgement once they are committed.
-//! Invariant: an `Ok` is durable (see [`super::sqlite`] and [`super::postgres`] for against what), a caller waits at most
-//! [`FULL_WAIT`] for a place in the queue, and the work of writing is done on the thread, not here.
+//! In: records and feedback from any task. Out: an acknowledgement once a record is in the journal, where
+//! there is one, and otherwise once it is committed. Invariant: an `Ok` is durable (see
+//! [`super::journal`], [`super::sqlite`] and [`super::postgres`] for against what), a caller waits at
+//! most [`FULL_WAIT`] for a place in the queue, what is in the journal has its place in the queue, and the
+//! work of committing is done on the thread, not here.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,7 +13,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::behind::Behind;
 use super::feedback::{Feedback, FeedbackReceipt};
+use super::journal::{self, Journal};
 use super::postgres::PostgresStore;
 use super::privacy::PromptPrivacy;
 use super::record::OutcomeRecord;
@@ -20,7 +24,7 @@ use super::sqlite::SqliteStore;
 use super::status::{Notes, OutcomeStatus};
 use super::store::{OutcomeError, OutcomeStore, Write, Written};
 use super::upkeep::Upkeep;
-use super::writer::{self, Command, Read};
+use super::writer::{self, Asker, Command, Read};
 use crate::domain::DecisionId;
 
 /// Most commands that wait: sixteen full batches, a second or less of writing. At some 20 KiB a
@@ -36,6 +40,8 @@ pub struct OutcomeLog {
     settings: LogSettings,
     notes: Arc<Notes>,
     queue: mpsc::Sender<Command>,
+    /// Where records are acknowledged; `None` where the store itself is asked.
+    journal: Option<Arc<Journal>>,
     writer: JoinHandle<()>,
     /// Says that it took what it did not keep.
     forgets: bool,
@@ -53,12 +59,13 @@ impl OutcomeLog {
         let settings = settings.clone();
         match &settings.store {
             StoreSettings::Sqlite(path) => {
-                let store = SqliteStore::open(path)?;
-                Self::start(store, settings, (QUEUE_MAX, notes))
+                let mut store = SqliteStore::open(path)?;
+                let journal = Journal::open(path, &mut store)?.map(Arc::new);
+                Self::start(store, settings, (QUEUE_MAX, notes, journal))
             }
             StoreSettings::Postgres(database) => {
                 let store = PostgresStore::open(database, Arc::clone(&notes))?;
-                Self::start(store, settings, (QUEUE_MAX, notes))
+                Self::start(store, settings, (QUEUE_MAX, notes, None))
             }
         }
     }
@@ -66,13 +73,14 @@ impl OutcomeLog {
     fn start<S: OutcomeStore>(
         store: S,
         settings: LogSettings,
-        (queue_max, notes): (usize, Arc<Notes>),
+        (queue_max, notes, journal): (usize, Arc<Notes>, Option<Arc<Journal>>),
     ) -> Result<Self, OutcomeError> {
         let (queue, commands) = mpsc::channel(queue_max);
         let thread = thread::Builder::new().name("outcome-log".into());
-        let writer = thread.spawn(move || writer::run(store, commands));
+        let behind = Behind::new(journal.clone(), Arc::clone(&notes));
+        let writer = thread.spawn(move || writer::run(store, behind, commands));
         let writer = writer.map_err(|it| OutcomeError::Thread(Arc::new(it)))?;
-        Ok(Self { settings, notes, queue, writer, forgets: false })
+        Ok(Self { settings, notes, queue, journal, writer, forgets: false })
     }
 
     /// The same, but it takes everything and keeps nothing: a bench holds a log against it.
@@ -124,18 +132,51 @@ impl OutcomeLog {
         (self.queue.max_capacity() - self.queue.capacity(), self.queue.max_capacity())
     }
 
-    /// Appends a record; returns once it is committed. When this is cancelled while it waits for
-    /// the commit, the record is written all the same.
+    /// Appends a record; returns once it is in the journal, or committed. When this is cancelled while
+    /// it waits for the commit, the record is written all the same.
     ///
     /// # Errors
-    /// [`OutcomeError::Full`] when the queue stays full for 250 ms, `Duplicate` for a decision that
-    /// is there already, `NotFinite` for a record that could not be read back, `Database` and
-    /// `Damaged` when the commit failed, `SpoolFull` when the database is away and no more may wait,
-    /// `Refused` when the database will not take it, `Closed` when the thread has ended. All but
-    /// `Duplicate` are counted in [`OutcomeStatus::dropped`] and logged, at most once a minute.
+    /// [`OutcomeError::Full`] when the queue stays full for 250 ms, `NotFinite` for a record that could
+    /// not be read back, `Closed` when the thread has ended; and where there is no journal, or it cannot
+    /// be written to: `Duplicate` for a decision that is there already, `Database` and `Damaged` when the
+    /// commit failed, `SpoolFull` when the database is away and no more may wait, `Refused` when the
+    /// database will not take it. All but `Duplicate` are counted in [`OutcomeStatus::dropped`] and
+    /// logged, at most once a minute.
     pub async fn append(&self, record: OutcomeRecord) -> Result<(), OutcomeError> {
-        let write = Write::Outcome(Box::new(record));
-        self.write(write).await.map(|_| ())
+        let record = Box::new(record);
+        let appended = match self.journal.as_ref().filter(|it| it.is_open() && !self.forgets) {
+            Some(journal) => self.append_to(journal, record).await,
+            None => return self.write(Write::Outcome(record)).await.map(drop),
+        };
+        match appended {
+            Ok(None) => Ok(()),
+            // The journal's disk is full: the log may have room inside its file.
+            Ok(Some(record)) => self.write(Write::Outcome(record)).await.map(drop),
+            Err(lost) => {
+                self.notes.dropped(1, &lost, Instant::now());
+                Err(lost)
+            }
+        }
+    }
+
+    /// Puts a record into the journal and into the queue; gives it back where the journal does not take it.
+    async fn append_to(
+        &self,
+        journal: &Journal,
+        mut record: Box<OutcomeRecord>,
+    ) -> Result<Option<Box<OutcomeRecord>>, OutcomeError> {
+        let entry = journal::encode(&mut record)?;
+        let place = place(&self.queue).await?;
+        let mut waiting = Some(record);
+        let appended = journal.append(&entry, |position| {
+            if let Some(record) = waiting.take() {
+                place.send(Command::Write(Write::Outcome(record), Asker::Journal(position)));
+            }
+        });
+        if let Err(error) = appended {
+            tracing::debug!(%error, "the outcome journal did not take a record");
+        }
+        Ok(waiting)
     }
 
     /// Appends a score; returns once it is committed.
@@ -152,7 +193,7 @@ impl OutcomeLog {
         if self.forgets {
             return Ok(FeedbackReceipt::Stored);
         }
-        let written = self.ask(|answer| Command::Write(write, answer)).await;
+        let written = self.ask(|answer| Command::Write(write, Asker::Waits(answer))).await;
         let written = written.and_then(|it| it);
         match &written {
             Ok(_) | Err(OutcomeError::Duplicate(_)) => {}
@@ -180,8 +221,8 @@ impl OutcomeLog {
 
     /// Writes what waits, and ends the thread.
     pub async fn close(self) {
-        let Self { queue, writer, settings, .. } = self;
-        drop(queue);
+        let Self { queue, journal, writer, settings, .. } = self;
+        drop((queue, journal));
         let joined = tokio::task::spawn_blocking(move || writer.join()).await;
         if !matches!(joined, Ok(Ok(()))) {
             tracing::error!(place = %settings.store, "the outcome log's thread panicked");
@@ -207,12 +248,19 @@ pub(super) async fn ask<T>(
     queue: &mpsc::Sender<Command>,
     command: impl FnOnce(oneshot::Sender<T>) -> Command,
 ) -> Result<T, OutcomeError> {
-    let place = tokio::time::timeout(FULL_WAIT, queue.reserve()).await;
-    let full = OutcomeError::Full { waited_ms: FULL_WAIT.as_millis() as u64 };
-    let place = place.map_err(|_| full)?.map_err(|_| OutcomeError::Closed)?;
+    let place = place(queue).await?;
     let (answer, answered) = oneshot::channel();
     place.send(command(answer));
     answered.await.map_err(|_| OutcomeError::Closed)
+}
+
+async fn place(queue: &mpsc::Sender<Command>) -> Result<mpsc::Permit<'_, Command>, OutcomeError> {
+    if let Ok(place) = queue.try_reserve() {
+        return Ok(place);
+    }
+    let place = tokio::time::timeout(FULL_WAIT, queue.reserve()).await;
+    let full = OutcomeError::Full { waited_ms: FULL_WAIT.as_millis() as u64 };
+    place.map_err(|_| full)?.map_err(|_| OutcomeError::Closed)
 }
 
 impl fmt::Debug for OutcomeLog {
@@ -228,7 +276,7 @@ mod tests {
     use super::*;
     use crate::domain::Probability;
     use crate::outcome::upkeep::{Erased, Erasure, Retention, Swept};
-    use crate::outcome::{FeedbackKind, samples};
+    use crate::outcome::{FeedbackKind, OutcomeReader, samples};
 
     fn settings(folder: &tempfile::TempDir) -> LogSettings {
         LogSettings::sqlite(folder.path().join("outcomes.db"), PromptPrivacy::Hash)
@@ -274,7 +322,7 @@ mod tests {
         let (leave, leave_there) = std::sync::mpsc::channel();
         let store = Gate { began: began_here, leave: leave_there };
         let settings = LogSettings::sqlite("gate", PromptPrivacy::None);
-        let limits = (queue_max, Arc::new(Notes::default()));
+        let limits = (queue_max, Arc::new(Notes::default()), None);
         let log = Arc::new(OutcomeLog::start(store, settings, limits).unwrap());
         Gated { log, began, leave }
     }
@@ -293,17 +341,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_acknowledged_is_seen_by_another_connection_at_once() {
+    async fn what_is_acknowledged_is_seen_by_a_reader_at_once() {
         let folder = tempfile::tempdir().unwrap();
         let log = OutcomeLog::open(&settings(&folder)).unwrap();
-        let other = rusqlite::Connection::open(folder.path().join("outcomes.db")).unwrap();
+        let file = folder.path().join("outcomes.db");
         let appends = (0..64).map(|_| async {
             let record = samples::record();
             let decision = record.decision;
             log.append(record).await.unwrap();
-            let sql = "SELECT count(*) FROM outcome WHERE decision = ?1";
-            let seen = other.query_row(sql, [decision.to_string()], |it| it.get::<_, u32>(0));
-            assert_eq!(seen, Ok(1));
+            let seen = OutcomeReader::open(&file).unwrap().one(decision).unwrap();
+            assert_eq!(seen.map(|it| it.record.decision), Some(decision));
             let read = log.get(decision).await.unwrap();
             assert_eq!(read.map(|it| it.decision), Some(decision));
         });

@@ -5,10 +5,12 @@
 //! survives the end of the process, and [`replay()`] of a record gives the order it logged. Not
 //! here: how a decision is made or carried out; this layer takes plain values.
 
+mod behind;
 mod browse;
 mod export;
 mod facts;
 mod feedback;
+mod journal;
 mod log;
 mod postgres;
 mod privacy;

@@ -1,8 +1,8 @@
 //! The outcome log read from end to end, with what was said of every decision.
 //!
 //! In: the path of a log that a server may be writing at the same time. Out: every [`Logged`]
-//! decision in the order of their ids, which is that of time, one in memory at a time. Invariant: the
-//! file is opened to be read and is never changed. Not here: what is learned from it (the training
+//! decision in the order of their ids, which is that of time, one in memory at a time. Invariant: reading
+//! changes nothing but this: what a killed server left in its journal is put into the log. Not here: what is learned from it (the training
 //! crate).
 
 use std::collections::HashMap;
@@ -11,10 +11,11 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OpenFlags};
 
 use super::feedback::FeedbackKind;
+use super::journal;
 use super::record::OutcomeRecord;
 use super::schema::SCHEMA_VERSION;
 use super::signals::{Signal, Signalled};
-use super::sqlite::{decoded, failure, vector};
+use super::sqlite::{SqliteStore, decoded, failure, vector};
 use super::store::OutcomeError;
 use crate::domain::{DecisionId, DeploymentId, Probability};
 
@@ -60,12 +61,15 @@ pub struct OutcomeReader {
 }
 
 impl OutcomeReader {
-    /// Opens a log.
+    /// Opens a log. Everything that was acknowledged before is in it, after some milliseconds for
+    /// which this blocks where a server is at work; what a killed one left in its journal is put into
+    /// the log.
     ///
     /// # Errors
     /// [`OutcomeError`], which names the file, when there is none or it is not one of this version.
     pub fn open(path: &Path) -> Result<Self, OutcomeError> {
         let failed = |source| failure(path, source);
+        journal::settle(path, || SqliteStore::open_existing(path).map(drop));
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
         let found: i64 =
@@ -258,7 +262,6 @@ fn add<'a>(
 mod tests {
     use super::super::feedback::Feedback;
     use super::super::samples;
-    use super::super::sqlite::SqliteStore;
     use super::super::store::{OutcomeStore, Write};
     use super::*;
 

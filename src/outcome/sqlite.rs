@@ -15,6 +15,7 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, TransactionBehavior, params};
 
 use super::feedback::{Feedback, FeedbackKind, FeedbackReceipt};
+use super::journal;
 use super::record::{OutcomeRecord, RECORD_VERSION, RECORD_VERSION_MIN};
 use super::schema::{self, MigrateError};
 use super::signals::{self, Signal};
@@ -56,7 +57,9 @@ impl SqliteStore {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let there = Connection::open_with_flags(path, flags);
         drop(there.map_err(|source| failure(path, source))?);
-        Self::open(path).map(|it| it.connection)
+        let mut store = Self::open(path)?;
+        journal::recover(path, &mut store)?;
+        Ok(store.connection)
     }
 
     /// One transaction. A write that fails alone leaves the others; where SQLite gave the whole

@@ -107,6 +107,11 @@ impl Notes {
         self.told().last_error = Some(why.to_string());
     }
 
+    /// The store does not take what is in the journal.
+    pub(super) fn failed(&self, why: &OutcomeError) {
+        self.told().last_error = Some(why.to_string());
+    }
+
     /// The database takes outcomes again.
     pub(super) fn back(&self) {
         self.away.store(false, Ordering::Relaxed);

@@ -43,6 +43,14 @@ pub enum OutcomeError {
         /// What SQLite says.
         source: Arc<rusqlite::Error>,
     },
+    /// The files of the journal cannot be used.
+    #[error("the journal of the outcome log `{path}` failed: {source}")]
+    Journal {
+        /// The log.
+        path: PathBuf,
+        /// Why.
+        source: Arc<io::Error>,
+    },
     /// A later version of this program made the file.
     #[error(
         "the outcome log `{path}` has schema {found}, this version knows up to {SCHEMA_VERSION}: \

@@ -1,11 +1,14 @@
 //! The thread that owns the store.
 //!
 //! In: commands from the queue. Out: an answer to each. Invariant: whatever waits is committed
-//! together (one commit for many callers), and nobody is answered before the commit; reads come
-//! after the writes of their batch. Not here: the callers' side (see [`super::log`]).
+//! together (one commit for many callers), and nobody is answered before the commit whose outcome is not
+//! in the journal; reads come after the writes of their batch. Not here: the callers' side (see
+//! [`super::log`]), and what becomes of a commit that failed (see [`super::behind`]).
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::behind::Behind;
+use super::journal::Position;
 use super::record::OutcomeRecord;
 use super::retries::Retries;
 use super::signals::Signal;
@@ -20,13 +23,21 @@ pub(super) const BATCH_MAX: usize = 256;
 /// Something asked of the thread, and where the answer goes. Whoever asked may have left.
 pub(super) enum Command {
     /// Keep this.
-    Write(Write, oneshot::Sender<Written>),
+    Write(Write, Asker),
     /// Read this, once the writes taken with it are committed.
     Read(Read),
     /// Delete some of what need not be kept, at a time in milliseconds since 1970 UTC.
     Sweep(Retention, u64, oneshot::Sender<Result<Swept, OutcomeError>>),
     /// Delete some of what somebody wants gone.
     Erase(Erasure, oneshot::Sender<Result<Erased, OutcomeError>>),
+}
+
+/// Who is told what became of a write.
+pub(super) enum Asker {
+    /// Somebody who waits.
+    Waits(oneshot::Sender<Written>),
+    /// Nobody: it was acknowledged when it was in the journal, up to here.
+    Journal(Position),
 }
 
 /// Something to be read, and where the answer goes.
@@ -38,41 +49,57 @@ pub(super) enum Read {
 }
 
 /// Serves until every sender is gone and the queue is empty.
-pub(super) fn run<S: OutcomeStore>(mut store: S, mut queue: mpsc::Receiver<Command>) {
+pub(super) fn run<S: OutcomeStore>(
+    mut store: S,
+    mut behind: Behind,
+    mut queue: mpsc::Receiver<Command>,
+) {
     let mut commands = Vec::with_capacity(BATCH_MAX);
     let mut retries = Retries::default();
     while queue.blocking_recv_many(&mut commands, BATCH_MAX) > 0 {
-        serve(&mut store, &mut commands, &mut retries);
+        behind.catch_up(&mut store);
+        serve(&mut store, &mut behind, (&mut commands, &mut retries));
     }
+    behind.end(&mut store);
 }
 
-fn serve<S: OutcomeStore>(store: &mut S, commands: &mut Vec<Command>, retries: &mut Retries) {
-    let (mut batch, mut writers, mut others) = (Vec::new(), Vec::new(), Vec::new());
+fn serve<S: OutcomeStore>(
+    store: &mut S,
+    behind: &mut Behind,
+    (commands, retries): (&mut Vec<Command>, &mut Retries),
+) {
+    let (mut batch, mut askers, mut others) = (Vec::new(), Vec::new(), Vec::new());
     for command in commands.drain(..) {
         match command {
-            Command::Write(write, answer) => {
+            Command::Write(write, asker) => {
                 batch.push(write);
-                writers.push(answer);
+                askers.push(asker);
             }
             other => others.push(other),
         }
     }
     if !batch.is_empty() {
         let signals: Vec<_> = batch.iter().filter_map(|it| asked_again(it, retries)).collect();
-        batch.extend(signals);
-        // What came of the signals, which stand last, nobody is told: an answer that is not in the
-        // log cannot be signalled about.
-        for (answer, written) in writers.into_iter().zip(store.write(batch)) {
-            // Nobody listens any more: the caller was cancelled. The record is kept all the same.
-            let _ = answer.send(written);
-        }
+        behind.write(store, (batch, signals), askers);
     }
     for command in others {
         match command {
             Command::Read(Read::Get(decision, answer)) => drop(answer.send(store.get(decision))),
             Command::Read(Read::Count(answer)) => drop(answer.send(store.count())),
-            Command::Sweep(rule, now, answer) => drop(answer.send(store.sweep(&rule, now))),
-            Command::Erase(what, answer) => drop(answer.send(store.erase(&what))),
+            Command::Sweep(rule, now, answer) => {
+                let swept = store.sweep(&rule, now);
+                if swept.as_ref().is_ok_and(|it| it.deleted > 0) {
+                    behind.forget_committed();
+                }
+                let _ = answer.send(swept);
+            }
+            Command::Erase(what, answer) => {
+                let erased = store.erase(&what);
+                if erased.as_ref().is_ok_and(|it| it.outcomes > 0) {
+                    behind.forget_committed();
+                }
+                let _ = answer.send(erased);
+            }
             // All of these were taken above.
             Command::Write(..) => {}
         }

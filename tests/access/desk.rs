@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tonic::{Code, Request, Status};
 
-use crate::support::{House, ask, config_text, http_client, instant_models};
+use crate::support::{self, House, ask, config_text, http_client, instant_models};
 
 pub(crate) const CHAT: &str = "/v1/chat/completions";
 pub(crate) const MESSAGES: &str = "/v1/messages";
@@ -148,7 +148,7 @@ impl Desk {
 
     /// The records of the outcome file, oldest first.
     pub(crate) fn records(&self) -> Vec<OutcomeRecord> {
-        let file = rusqlite::Connection::open(&self.house.store).unwrap();
+        let file = support::log_file(&self.house.store);
         let mut all = file.prepare("SELECT record FROM outcome ORDER BY seq").unwrap();
         let texts = all.query_map([], |row| row.get::<_, String>(0)).unwrap();
         texts.map(|it| serde_json::from_str(&it.unwrap()).unwrap()).collect()

@@ -110,7 +110,7 @@ impl Stage {
 
     /// How the outcomes in the file ended.
     fn ends(&self) -> Vec<String> {
-        let file = rusqlite::Connection::open(&self.store).unwrap();
+        let file = support::log_file(&self.store);
         let mut rows = file.prepare("SELECT ended FROM outcome").unwrap();
         let ends = rows.query_map([], |row| row.get::<_, String>(0)).unwrap();
         ends.map(Result::unwrap).collect()

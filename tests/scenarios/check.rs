@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::ask::Told;
 use super::money;
 use super::scene::{Cause, End, Scene, Wish};
-use super::support::{House, http_client};
+use super::support::{self, House, http_client};
 
 /// The caps of `failure.md`: calls of one model, models besides the last resort, calls in all.
 const CALLS_OF_ONE_MAX: usize = 2;
@@ -128,7 +128,7 @@ impl<'a> Checker<'a> {
     }
 
     fn read(&self, scene: &Scene) -> Option<Kept> {
-        let file = rusqlite::Connection::open(&self.house.store).unwrap();
+        let file = support::log_file(&self.house.store);
         let select = "SELECT ended, cost_picousd, record FROM outcome WHERE request_id = ?1";
         let row = file.query_row(select, [scene.model('A')], |row| {
             Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?, row.get::<_, String>(2)?))

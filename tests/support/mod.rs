@@ -84,6 +84,12 @@ pub(crate) fn instant_models() -> Vec<SimulatedModel> {
     ROWS.map(|it| SimulatedModel { output_tokens, ..SimulatedModel::instant(it.name) }).to_vec()
 }
 
+/// The log's file, once everything that was acknowledged is in it.
+pub(crate) fn log_file(store: &Path) -> rusqlite::Connection {
+    drop(pointsman::outcome::OutcomeReader::open(store).unwrap());
+    rusqlite::Connection::open(store).unwrap()
+}
+
 /// A port on loopback that the system gives.
 pub(crate) async fn listener() -> TcpListener {
     TcpListener::bind(("127.0.0.1", 0)).await.unwrap()
@@ -191,7 +197,7 @@ impl House {
 
     /// Rows of a table of the outcome file.
     pub(crate) fn stored(&self, table: &str) -> u64 {
-        let file = rusqlite::Connection::open(&self.store).unwrap();
+        let file = log_file(&self.store);
         let count = format!("SELECT count(*) FROM {table}");
         file.query_row(&count, [], |row| row.get::<_, i64>(0)).unwrap().unsigned_abs()
     }

@@ -15,6 +15,8 @@ async fn log_of(records: &[OutcomeRecord]) -> (tempfile::TempDir, OutcomeLog) {
     for record in records {
         log.append(record.clone()).await.unwrap();
     }
+    // Everything before it is committed then.
+    assert_eq!(log.count().await.unwrap(), records.len() as u64);
     (folder, log)
 }
 
