@@ -142,7 +142,7 @@ impl Grpc {
         let asked = self.permitted(&asker, &wishes, asked)?;
         scope::take_tokens(&asker, &asked.request, &self.pipeline)?;
         let caller = asker.caller().cloned();
-        let Asked { request, policy, session_id, request_id, metadata, explain } = asked;
+        let Asked { request, policy, session_id, request_id, metadata, explain, cache } = asked;
         let call = Call {
             request,
             policy,
@@ -153,6 +153,7 @@ impl Grpc {
             metadata,
             faults,
             caller,
+            cache,
         };
         Ok((call, explain))
     }

@@ -22,6 +22,7 @@ mod http;
 mod life;
 mod outcomes;
 mod policy;
+mod preferences;
 pub mod proto;
 mod scope;
 mod serve;
@@ -31,6 +32,7 @@ mod status;
 mod testing;
 mod to_proto;
 mod turn_from_proto;
+mod variants;
 
 pub use admin_key::AdminKey;
 #[cfg(feature = "fuzzing")]

@@ -11,7 +11,7 @@ use crate::domain::{
 };
 use crate::pipeline::{Decision, Routed};
 use crate::prediction::{CachedInput, Forecast, LogNormal, Prediction, QualityEstimate};
-use crate::ranking::{Excluded, Exclusion, Ranked, Ranking, Refusal};
+use crate::ranking::{Excluded, Exclusion, Ranked, Ranking, Recent, Refusal};
 
 /// `small@one` and `large@one`.
 pub(super) fn fleet() -> Fleet {
@@ -96,7 +96,8 @@ pub(super) fn decided() -> Decision {
     let deployment = Arc::clone(&fleet().deployments()[0]);
     let prediction = prediction(&deployment);
     let (utility, propensity, shut) = (0.4, Probability::ONE, None);
-    let entry = Ranked { deployment, prediction, utility, propensity, shut, in_flight: 0 };
+    let (in_flight, recent) = (0, Recent::default());
+    let entry = Ranked { deployment, prediction, utility, propensity, shut, in_flight, recent };
     decision(Ok(Ranking { entries: vec![entry], excluded: vec![], ties: 1.into() }))
 }
 
@@ -133,7 +134,7 @@ pub(super) fn broken(class: FailureClass, partial: ChatResponse) -> Routed {
 }
 
 fn undispatched(decision: Decision) -> Routed {
-    Routed { decision, dispatched: None, total_ms: 33.0, recorded: true }
+    Routed { decision, dispatched: None, total_ms: 33.0, recorded: true, cached: None }
 }
 
 /// One attempt, and how everything ended.

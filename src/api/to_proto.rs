@@ -10,7 +10,7 @@ use crate::domain::{
     Attempt, ChatResponse, DeploymentId, FailureClass, FinishReason, Reasoning, Seal, Text,
     ToolCall, Usage,
 };
-use crate::pipeline::{Decision, Routed};
+use crate::pipeline::{CacheHit, Decision, Routed};
 use crate::prediction;
 use crate::ranking::{Availability, Excluded, Exclusion, Ranked};
 
@@ -48,8 +48,17 @@ fn served(routed: &Routed) -> Option<(proto::RouteResponse, &ChatResponse)> {
         total_ms: routed.total_ms,
         dropped_parameters: dispatched.dropped.clone(),
         logprobs_json: None,
+        cached: routed.cached.map(cached),
     };
     Some((told, response))
+}
+
+fn cached(of: CacheHit) -> proto::CachedAnswer {
+    proto::CachedAnswer {
+        decision_id: of.decision.to_string(),
+        age_ms: u64::try_from(of.age.as_millis()).unwrap_or(u64::MAX),
+        similarity: of.similarity,
+    }
 }
 
 /// How much of an answer was streamed before `class` ended it.
@@ -134,6 +143,16 @@ fn limit(of: &Exclusion) -> proto::Limit {
         Exclusion::Latency { .. } => proto::Limit::MaxLatencyMs,
         Exclusion::Ttft { .. } => proto::Limit::MaxTtftMs,
         Exclusion::Quality { .. } => proto::Limit::MinQuality,
+        Exclusion::InterToken { .. } => proto::Limit::MaxInterTokenMs,
+        Exclusion::Throughput { .. } => proto::Limit::MinThroughput,
+        Exclusion::NotOnly => proto::Limit::ProviderOnly,
+        Exclusion::Ignored => proto::Limit::ProviderIgnore,
+        Exclusion::Fallback => proto::Limit::AllowFallbacks,
+        Exclusion::Parameters { .. } => proto::Limit::RequireParameters,
+        Exclusion::DataCollection { .. } => proto::Limit::DataCollection,
+        Exclusion::Zdr { .. } => proto::Limit::Zdr,
+        Exclusion::Quantization { .. } => proto::Limit::Quantizations,
+        Exclusion::Price { .. } => proto::Limit::MaxPrice,
     }
 }
 
@@ -266,6 +285,9 @@ fn deployment(of: &Deployment, availability: &Availability) -> proto::Deployment
         output_usd_per_million: of.price.output.usd_per_million(),
         last_resort: of.last_resort,
         unavailable: unavailable(&of.id, availability),
+        data_collection: of.terms.data_collection.map(|it| it.as_str().to_owned()),
+        zdr: of.terms.zdr,
+        quantization: of.terms.quantization.map(|it| it.to_string()),
     }
 }
 

@@ -56,11 +56,11 @@ fn ranked_here(
     let scratch = Scratch::new()?;
     let log = scratch.log();
     // Nobody is called.
-    let (faults, learning) = (FaultPolicy::Refused, Learning::Off);
+    let (faults, learning, cache) = (FaultPolicy::Refused, Learning::Off, None);
     let (served, policy, places, note) = match assemble::config(args.config.as_deref()) {
         Ok(it) => {
             let (fleet, availability, providers) = (it.fleet, it.availability, it.providers);
-            let served = Served { fleet, availability, providers, log, faults, learning };
+            let served = Served { fleet, availability, providers, log, faults, learning, cache };
             (served, it.policy, it.artifacts, None)
         }
         Err(CommandError::Config(problems))
@@ -74,7 +74,7 @@ fn ranked_here(
             );
             let availability = Availability::default();
             let providers = vec![];
-            let served = Served { fleet, availability, providers, log, faults, learning };
+            let served = Served { fleet, availability, providers, log, faults, learning, cache };
             (served, Policy::default(), ArtifactPlaces::default(), Some(note))
         }
         Err(other) => return Err(other),

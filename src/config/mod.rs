@@ -4,6 +4,7 @@
 //! ([`Problems`]), each with its path and line. Invariant: secrets come from variables and files named
 //! in the config, never from the config itself. Not here: reading the file, and telling the problems.
 
+mod cache;
 mod connections;
 mod discover;
 mod fleet;
@@ -20,9 +21,11 @@ mod raw;
 mod resolve;
 mod section;
 mod server;
+mod terms;
 #[cfg(test)]
 mod tests;
 mod values;
+mod wishes;
 
 use std::net::SocketAddr;
 
@@ -31,7 +34,7 @@ use toml::de::DeTable;
 
 use crate::catalog::{Catalog, Fleet};
 use crate::outcome::LogSettings;
-use crate::pipeline::{ArtifactPlaces, FaultPolicy, Learning};
+use crate::pipeline::{ArtifactPlaces, CacheSettings, FaultPolicy, Learning};
 use crate::providers::{Provider, ProviderRow, builtin_rows};
 use crate::ranking::{Availability, Policy};
 
@@ -48,6 +51,8 @@ pub struct Config {
     pub admin: Option<AdminListener>,
     /// Whether callers need a key, and where keys are.
     pub keys: KeysPlan,
+    /// Whether answers are given again.
+    pub cache: Option<CacheSettings>,
     /// How long stopping may take.
     pub draining: Draining,
     /// What is wanted of a request that says nothing itself.

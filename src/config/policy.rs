@@ -5,15 +5,17 @@
 
 use super::section::Section;
 use super::values;
+use super::wishes::{self, RawWishes};
 use crate::domain::Timeouts;
 use crate::ranking::{Exploration, Policy};
 
-/// Reads the section; without it, the defaults. The limits on calls stand behind those of models.
-pub(super) fn read(section: Option<Section<'_>>) -> (Policy, Timeouts) {
+/// Reads the section; without it, the defaults. The limits on calls stand behind those of models; what
+/// is wanted of providers is looked up once they are known.
+pub(super) fn read(section: Option<Section<'_>>) -> (Policy, Timeouts, RawWishes) {
     let (mut policy, mut calls) = (Policy::default(), Timeouts::default());
-    let Some(mut section) = section else { return (policy, calls) };
+    let Some(mut section) = section else { return (policy, calls, RawWishes::default()) };
 
-    let Policy { budget, preference, min_quality, fallback, candidates: _, exploration: _ } =
+    let Policy { budget, preference, min_quality, fallback, candidates, exploration: _ } =
         &mut policy;
     section.field("preference", values::preset).fill(preference);
     let cost = section.field("cost_per_quality_usd", values::positive);
@@ -26,6 +28,11 @@ pub(super) fn read(section: Option<Section<'_>>) -> (Policy, Timeouts) {
     section.field("max_latency", values::duration).fill(&mut budget.max_latency);
     section.field("max_ttft", values::duration).fill_some(&mut budget.max_ttft);
     section.field("confidence", values::probability).fill(&mut budget.confidence);
+    section.field("max_inter_token", values::duration).fill_some(&mut budget.max_inter_token);
+    section.field("min_throughput", values::positive).fill_some(&mut budget.min_throughput);
+
+    section.field("strategy", values::strategy).fill(&mut candidates.strategies.default);
+    let wishes = wishes::read(section.section("provider"));
 
     section.field("candidates_max", values::chain).fill(&mut fallback.candidates_max);
     section.field("attempts_max", values::chain).fill(&mut fallback.attempts_max);
@@ -36,7 +43,7 @@ pub(super) fn read(section: Option<Section<'_>>) -> (Policy, Timeouts) {
     section.nested("timeouts", timeouts).fill(&mut calls);
 
     section.done();
-    (policy, calls)
+    (policy, calls, wishes)
 }
 
 /// Reads the section; without it nothing is given up.

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use super::cache;
 use super::keeping::{self, Keeping};
 use super::keys::{self, KeysPlan};
 use super::outcomes::{self, RawOutcomes};
@@ -14,17 +15,21 @@ use super::problems::{Fault, Place};
 use super::quirks::{self, RawQuirks};
 use super::section::{At, Field, Section};
 use super::server::{self, RawServer};
+use super::terms::{self, RawLimits, RawTerms};
 use super::values;
+use super::wishes::RawWishes;
 use crate::catalog::{Source, Speed};
 use crate::domain::{AbilitySet, Billing, ModelName, Price, Probability, ProviderName, Timeouts};
-use crate::pipeline::{ArtifactPlaces, FaultPolicy, Learning};
+use crate::pipeline::{ArtifactPlaces, CacheSettings, FaultPolicy, Learning};
 use crate::providers::Protocol;
-use crate::ranking::Policy;
+use crate::ranking::{Policy, Strategy};
 
 pub(super) struct RawConfig {
     pub(super) server: RawServer,
     pub(super) keys: KeysPlan,
+    pub(super) cache: Option<CacheSettings>,
     pub(super) policy: Policy,
+    pub(super) wishes: RawWishes,
     pub(super) timeouts: Timeouts,
     pub(super) providers: Vec<RawProvider>,
     pub(super) models: Vec<RawModel>,
@@ -45,6 +50,7 @@ pub(super) struct RawProvider {
     pub(super) auth_header: Field<String>,
     pub(super) billing: Field<Billing>,
     pub(super) quirks: Option<RawQuirks>,
+    pub(super) terms: RawTerms,
 }
 
 /// Where a key is.
@@ -69,6 +75,8 @@ pub(super) struct RawModel {
     pub(super) name: Field<ModelName>,
     pub(super) figures: RawFigures,
     pub(super) listed: Field<Vec<At<ProviderName>>>,
+    pub(super) strategy: Field<Strategy>,
+    pub(super) terms: RawTerms,
     pub(super) timeouts: Field<Timeouts>,
     pub(super) deployments: Vec<RawDeployment>,
 }
@@ -93,6 +101,8 @@ pub(super) struct RawDeployment {
     pub(super) price: Field<Price>,
     pub(super) speed: Field<Speed>,
     pub(super) last_resort: Field<bool>,
+    pub(super) terms: RawTerms,
+    pub(super) limits: RawLimits,
     pub(super) timeouts: Field<Timeouts>,
 }
 
@@ -113,8 +123,9 @@ pub(super) fn read(mut root: Section<'_>) -> RawConfig {
     let server = server::read(root.section("server"));
     server::read_telemetry(root.section("telemetry"));
     let keys = keys::read(root.section("keys"));
+    let cache = cache::read(root.section("cache"));
     let artifacts = artifacts(&mut root);
-    let (mut policy, timeouts) = policy::read(root.section("policy"));
+    let (mut policy, timeouts, wishes) = policy::read(root.section("policy"));
     policy.exploration = policy::exploration(root.section("exploration"));
     let mut allowed = false;
     if let Some(mut section) = root.section("testing") {
@@ -132,7 +143,9 @@ pub(super) fn read(mut root: Section<'_>) -> RawConfig {
     let raw = RawConfig {
         server,
         keys,
+        cache,
         policy,
+        wishes,
         timeouts,
         providers: root.sections("provider").into_iter().map(provider).collect(),
         models: root.sections("model").into_iter().map(model).collect(),
@@ -185,9 +198,10 @@ fn provider(mut section: Section<'_>) -> RawProvider {
     let auth_header = section.field("auth_header", values::header);
     let billing = section.field("billing", values::billing);
     let quirks = quirks::read(section.section("quirks"));
+    let terms = terms::read(&mut section);
     let place = section.place.clone();
     section.done();
-    RawProvider { place, name, protocol, base_url, key, auth_header, billing, quirks }
+    RawProvider { place, name, protocol, base_url, key, auth_header, billing, quirks, terms }
 }
 
 fn model(mut section: Section<'_>) -> RawModel {
@@ -202,12 +216,14 @@ fn model(mut section: Section<'_>) -> RawModel {
         speed: section.nested("speed", speed),
         source: section.nested("source", source),
     };
+    let strategy = section.field("strategy", values::strategy);
+    let terms = terms::read(&mut section);
     let timeouts = section.nested("timeouts", policy::timeouts);
     let listed = section.list("deployments", values::provider_name);
     let deployments = section.sections("deployment").into_iter().map(deployment).collect();
     let place = section.place.clone();
     section.done();
-    RawModel { place, name, figures, listed, timeouts, deployments }
+    RawModel { place, name, figures, listed, strategy, terms, timeouts, deployments }
 }
 
 fn deployment(mut section: Section<'_>) -> RawDeployment {
@@ -218,6 +234,8 @@ fn deployment(mut section: Section<'_>) -> RawDeployment {
         price: section.nested("price", price),
         speed: section.nested("speed", speed),
         last_resort: section.field("last_resort", values::flag),
+        terms: terms::read(&mut section),
+        limits: terms::read_limits(&mut section),
         timeouts: section.nested("timeouts", policy::timeouts),
     };
     section.done();

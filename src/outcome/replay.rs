@@ -67,6 +67,7 @@ pub fn replay_with(
     let mut availability = Availability::default();
     for facts in &record.candidates {
         availability.count(facts.deployment.clone(), facts.in_flight);
+        availability.note(facts.deployment.clone(), facts.recent);
         if let Some(why) = &facts.unavailable {
             availability.mark(facts.deployment.clone(), why.clone());
         }
@@ -155,6 +156,7 @@ fn deployment(facts: &CandidateFacts) -> Deployment {
         speed: facts.speed,
         last_resort: facts.last_resort,
         timeouts: Timeouts::default(),
+        terms: facts.terms,
     }
 }
 
@@ -163,7 +165,9 @@ mod tests {
     use super::*;
     use crate::domain::{Ability, AbilitySet, Billing, ModelName, Probability};
     use crate::outcome::samples;
-    use crate::ranking::{Exploration, Need, Order, Policy, UtilityGivenUp};
+    use crate::ranking::{
+        Exploration, Figure, Need, Order, Partition, Policy, Sort, Strategy, UtilityGivenUp,
+    };
 
     /// Through JSON first: the record alone must do.
     fn check(record: &OutcomeRecord) {
@@ -365,11 +369,18 @@ mod tests {
         let drawn = UtilityGivenUp::new(0.1).map(Exploration::Drawn);
         let explored = Policy { exploration: drawn.unwrap(), ..Policy::default() };
         let abilities = AbilitySet::EMPTY.with(Ability::Tools);
-        let tools = Need { abilities, max_output_tokens: Some(500) };
+        let tools = Need { abilities, max_output_tokens: Some(500), ..Need::default() };
         let mut hasty = Policy::default();
         hasty.budget.max_ttft = Some(std::time::Duration::from_millis(900));
+        let mut spread = ordered.clone();
+        spread.candidates.strategies.default = Strategy::Spread;
+        let mut sorted = ordered.clone();
+        let (by, partition) = (Figure::Ttft, Partition::None);
+        sorted.candidates.provider.sort = Some(Sort { by, partition });
         vec![
             (hasty, Need::default()),
+            (spread, Need::default()),
+            (sorted, Need::default()),
             (Policy::default(), Need::default()),
             (dear, tools),
             (good, Need::default()),

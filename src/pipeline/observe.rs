@@ -31,7 +31,7 @@ impl Works {
         };
         self.metrics.ended(&seen);
         self.history.ended(&seen, record.at_unix_ms.saturating_add(record.total_ms as u64));
-        if let Some(dispatched) = dispatched {
+        if let Some(dispatched) = dispatched.filter(|_| record.cached.is_none()) {
             self.expected.note(decision, dispatched);
         }
         let served = record.served.as_ref().map_or("none", |it| it.as_str());
@@ -42,6 +42,7 @@ impl Works {
             attempts = record.attempts.len(),
             total_ms = record.total_ms,
             cost_usd = record.cost_usd.get(),
+            cached = record.cached.is_some(),
             "request"
         );
     }

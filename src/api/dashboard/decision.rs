@@ -37,6 +37,7 @@ pub(super) fn told(of: &Logged) -> Value {
         "need": record.need,
         "end": record.end,
         "served": record.served,
+        "cached": record.cached,
         "switches": record.seams,
         "usage": record.usage,
         "cost_usd": record.cost_usd.get(),

@@ -73,6 +73,11 @@ impl OutcomeBrief {
         Self { metadata, artifact_version, first, failures, ..self }
     }
 
+    /// Whether the caller has a whole answer, of whoever it was.
+    fn is_answered(&self) -> bool {
+        matches!(self.ended.as_str(), "served" | "cached")
+    }
+
     /// Whether it is wanted.
     pub(super) fn fits(&self, filter: &OutcomeFilter) -> bool {
         let OutcomeFilter { model, failed, end, session, metadata, .. } = filter;
@@ -80,7 +85,7 @@ impl OutcomeBrief {
         let by_model = model.as_ref().is_none_or(|it| is_of(served, it));
         let so = match failed {
             None => true,
-            Some(FailedAs::Any) => !self.failures.is_empty() || self.ended != "served",
+            Some(FailedAs::Any) => !self.failures.is_empty() || !self.is_answered(),
             Some(FailedAs::Class(class)) => self.failures.iter().any(|it| it == class.as_str()),
         };
         by_model

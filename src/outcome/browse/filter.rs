@@ -154,7 +154,7 @@ pub(super) fn places(condition: &str) -> String {
 }
 
 /// What stands in the index `outcome_failed`, in its very words.
-const FAILED: &str = " AND (attempts > 1 OR ended <> 'served')";
+const FAILED: &str = " AND (attempts > 1 OR ended NOT IN ('served', 'cached'))";
 
 #[cfg(test)]
 mod tests {

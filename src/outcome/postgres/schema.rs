@@ -74,7 +74,8 @@ const SEQUENCES: &str = "
 const BROWSING: &str = "
     DROP INDEX outcome_session;
     CREATE INDEX outcome_session ON outcome (session_id, at_unix_ms) WHERE session_id IS NOT NULL;
-    CREATE INDEX outcome_failed ON outcome (at_unix_ms) WHERE attempts > 1 OR ended <> 'served';
+    CREATE INDEX outcome_failed ON outcome (at_unix_ms)
+        WHERE attempts > 1 OR ended NOT IN ('served', 'cached');
 ";
 
 /// As many as SQLite has; the compiler counts.

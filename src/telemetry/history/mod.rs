@@ -104,9 +104,10 @@ impl History {
 /// One request as traffic counts it. A fallback is what `pointsman_fallbacks_total` counts.
 fn second_of(seen: &Seen<'_>) -> Second {
     let first = seen.ranking.and_then(|it| it.entries.first());
+    let called = seen.dispatched.is_some_and(|it| !it.attempts.is_empty());
     let (answered, fell_back) = match seen.dispatched.map(|it| &it.end) {
         Some(ChainEnd::Served { deployment, .. }) => {
-            (true, first.is_some_and(|it| it.deployment.id != deployment.id))
+            (true, called && first.is_some_and(|it| it.deployment.id != deployment.id))
         }
         Some(ChainEnd::Broken { .. } | ChainEnd::Failed(_)) | None => (false, false),
     };

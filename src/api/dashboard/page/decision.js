@@ -22,6 +22,7 @@ function story(told) {
   if (!first) return "Every candidate was excluded by a limit, so nobody was called and nothing was spent.";
   const lead = second ? `, ${(first.utility - second.utility).toFixed(4)} of quality ahead of ${second.deployment}` : "";
   const chosen = `${first.deployment} was ranked first (utility ${first.utility.toFixed(4)}${lead}).`;
+  if (told.cached) return `${chosen} An answer that ${told.served} gave before was given again; nobody was called.`;
   const failed = told.attempts.filter((it) => it.failure);
   const fell = failed.map((it) => `${it.deployment} failed: ${words(it.failure)}`).join("; ");
   if (!told.served) return `${chosen} ${fell ? `${fell}. ` : ""}Nobody answered: ${words(told.end)}.`;
@@ -94,7 +95,7 @@ function policy(of) {
 }
 
 function page(told) {
-  const tone = told.end === "served" ? (told.attempts.length > 1 ? "warn" : "good") : "bad";
+  const tone = told.end === "served" || told.end === "cached" ? (told.attempts.length > 1 ? "warn" : "good") : "bad";
   const called = told.attempts.map((it) => it.deployment);
   const opened = (name, ...inside) => h("details", {}, h("summary", {}, name), inside);
   return [

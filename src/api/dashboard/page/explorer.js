@@ -6,7 +6,7 @@ import { clock, count, day, model, moment, ms, usd, words } from "./format.js";
 
 const CLASSES = ["any", "rate_limited", "overloaded", "connection", "first_token_late", "stalled", "deadline", "auth", "model_missing", "context_too_long",
   "unsupported", "content_filtered", "invalid_request", "empty_answer", "malformed", "stream_cut", "over_budget", "cancelled"];
-const ENDS = ["served", "refused", "broken", "cancelled", "exhausted", "all_shut", "deadline", "over_budget", "spend_limit"];
+const ENDS = ["served", "cached", "refused", "broken", "cancelled", "exhausted", "all_shut", "deadline", "over_budget", "spend_limit"];
 
 /** `datetime-local` takes and gives local times. */
 function local(unixMs) {
@@ -50,8 +50,8 @@ function address(form) {
 }
 
 function row(it) {
-  const fellBack = it.served && it.first && it.served !== it.first;
-  const tone = it.end !== "served" ? "bad" : it.failures.length > 0 ? "warn" : "good";
+  const fellBack = it.end === "served" && it.served && it.first && it.served !== it.first;
+  const tone = it.end !== "served" && it.end !== "cached" ? "bad" : it.failures.length > 0 ? "warn" : "good";
   const tags = Object.entries(it.metadata).slice(0, 4).map(([key, value]) => h("span", { class: "tag" }, `${key}=${value}`));
   const cell = (label, kind, ...content) => h("td", { class: kind, "data-label": label }, content);
   // On a phone, where a row is a card, what is not there takes no place.
