@@ -1,7 +1,8 @@
-//! The admin listener: metrics, health and `PointsmanAdmin`, on a port of their own.
+//! The admin listener: the dashboard, metrics, health and `PointsmanAdmin`, on a port of their own.
 //!
 //! In: a bound listener, a key or none. Out: nothing, once it is told that everything is over.
-//! Invariant: where there is a key, nothing is told or done without it; it outlives the main
+//! Invariant: where there is a key, nothing is told or done without it (the dashboard's page, which is
+//! the same everywhere, is there to ask for it); it outlives the main
 //! listener, so that a server that drains can be watched. Not here: whether an address may do
 //! without a key (see [`crate::config`]).
 
@@ -22,6 +23,7 @@ use tonic::service::Routes;
 use super::admin::Admin;
 use super::admin_key::AdminKey;
 use super::auth::{self, is_grpc};
+use super::dashboard::{self, Names};
 use super::defaults::Defaults;
 use super::http::{Face, admin_health};
 use super::life::{Life, Phase};
@@ -34,37 +36,50 @@ use crate::telemetry::Exposition;
 /// Most requests at the same time on one connection: operators and one scraper.
 const STREAMS_MAX: u32 = 64;
 
-/// Serves until `life` is over. Where there is a key, those of `gate` that are an operator's open it too.
+/// Who may look, and at what.
+#[derive(Default)]
+pub struct Operators {
+    /// What opens the listener; without one, whoever reaches it may look.
+    pub key: Option<AdminKey>,
+    /// Where there is a key, those of callers that are an operator's open it too.
+    pub gate: Option<Arc<Gate>>,
+    /// What callers are served under where they say nothing, for the dashboard.
+    pub defaults: Defaults,
+}
+
+/// Serves until `life` is over.
 ///
 /// # Errors
 /// [`ServeError`] when it cannot start or the listener fails.
 pub async fn serve_admin(
     listener: TcpListener,
-    key: Option<AdminKey>,
+    operators: Operators,
     pipeline: Arc<Pipeline>,
     life: Life,
-    gate: Option<Arc<Gate>>,
 ) -> Result<(), ServeError> {
     let over = life.clone().reached(Phase::Over);
+    let Operators { key, gate, defaults } = operators;
     let lock = key.map(|key| Lock { key, gate, pipeline: Arc::clone(&pipeline) });
-    let routes = routes(lock, pipeline, life)?;
+    let routes = routes(lock, Face { pipeline, defaults, life })?;
     listen(listener, routes, STREAMS_MAX, over).await
 }
 
-fn routes(lock: Option<Lock>, pipeline: Arc<Pipeline>, life: Life) -> Result<Router, ServeError> {
-    let admin = PointsmanAdminServer::new(Admin { pipeline: Arc::clone(&pipeline) });
+fn routes(lock: Option<Lock>, face: Face) -> Result<Router, ServeError> {
+    let admin = PointsmanAdminServer::new(Admin { pipeline: Arc::clone(&face.pipeline) });
     let own = ["pointsman.v1.PointsmanAdmin"];
     let grpc = Routes::new(admin)
         .add_service(reflection(&own).build_v1()?)
         .add_service(reflection(&own).build_v1alpha()?);
-    let face = Arc::new(Face { pipeline, defaults: Defaults::default(), life });
+    let face = Arc::new(face);
+    let names = if lock.is_some() { Names::Any } else { Names::Local };
     let metrics = Router::new().route("/metrics", get(metrics)).with_state(Arc::clone(&face));
-    let whole = grpc.into_axum_router().merge(metrics).merge(admin_health(face));
-    let whole = whole.fallback(unknown_path);
-    Ok(match lock {
+    let own = metrics.merge(dashboard::routes(Arc::clone(&face), names)).merge(admin_health(face));
+    let whole = grpc.into_axum_router().merge(own).fallback(unknown_path);
+    let whole = match lock {
         Some(lock) => whole.layer(middleware::from_fn_with_state(Arc::new(lock), ask_for_key)),
         None => whole,
-    })
+    };
+    Ok(whole.merge(dashboard::page_routes()))
 }
 
 /// `GET /metrics`.
@@ -117,8 +132,8 @@ async fn ask_for_key(
 }
 
 async fn unknown_path(headers: HeaderMap) -> Response<Body> {
-    let message = "no such path; this is the admin listener: there are /metrics, /healthz, /readyz \
-                   and gRPC's pointsman.v1.PointsmanAdmin";
+    let message = "no such path; this is the admin listener: there are / (the dashboard), /api, \
+                   /metrics, /healthz, /readyz and gRPC's pointsman.v1.PointsmanAdmin";
     if is_grpc(&headers) {
         return Status::unimplemented(message).into_http();
     }

@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::CommandError;
 use crate::access::Gate;
-use crate::api::{self, AdminKey, Defaults, Life, LifeTeller, Phase, ServeError};
+use crate::api::{self, AdminKey, Defaults, Life, LifeTeller, Operators, Phase, ServeError};
 use crate::config::Draining;
 use crate::pipeline::Pipeline;
 
@@ -51,8 +51,9 @@ impl Running {
         let own = |life: &Life| (Arc::clone(&pipeline), life.clone());
         let admin = fronts.admin.map(|(listener, key)| {
             let (pipeline, life) = own(&life);
-            let gate = fronts.gate.clone();
-            tokio::spawn(api::serve_admin(listener, key, pipeline, life, gate))
+            let (gate, defaults) = (fronts.gate.clone(), defaults.clone());
+            let operators = Operators { key, gate, defaults };
+            tokio::spawn(api::serve_admin(listener, operators, pipeline, life))
         });
         let (own, gate) = (Arc::clone(&pipeline), fronts.gate);
         let main = tokio::spawn(api::serve(fronts.main, own, defaults, life, gate));

@@ -6,6 +6,7 @@
 //! here: how a decision is made or carried out; this layer takes plain values.
 
 mod behind;
+mod browse;
 mod export;
 mod facts;
 mod feedback;
@@ -32,6 +33,10 @@ mod trials;
 mod upkeep;
 mod writer;
 
+pub use browse::{
+    BrowseError, FailedAs, NoPlace, OutcomeBrief, OutcomeBrowser, OutcomeFilter, OutcomePage,
+    OutcomePlace,
+};
 pub use export::{
     Cursor, CursorError, Destination, ExportError, ExportReader, Exported, Exporter,
     FEEDBACK_COLUMNS, OUTCOME_COLUMNS, Pulled, PulledFeedback, PulledOutcome, Puller,

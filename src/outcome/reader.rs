@@ -80,6 +80,11 @@ impl OutcomeReader {
         Ok(Self { path: path.to_owned(), connection })
     }
 
+    /// For whoever asks other things of the same log.
+    pub(super) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
     /// Hands every decision to `visit`; one that cannot be read as an error, after which the next
     /// ones follow.
     ///
@@ -155,7 +160,7 @@ impl OutcomeReader {
 const SELECT: &str = "SELECT decision, record_version, record, features, embedding FROM outcome";
 /// Scores of one decision that count, where it is not read with all others: anybody who knows its id
 /// can add more, under ever new keys.
-const SCORES_MAX: i64 = 64;
+pub(super) const SCORES_MAX: i64 = 64;
 
 type Read = (DecisionId, Result<OutcomeRecord, OutcomeError>);
 

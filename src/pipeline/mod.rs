@@ -37,7 +37,7 @@ use crate::outcome::{CallerFacts, Feedback, FeedbackReceipt, OutcomeError, Outco
 use crate::prediction::LiveFigures;
 use crate::providers::HttpCaller;
 use crate::ranking::{Availability, Policy, Ranking, Refusal};
-use crate::telemetry::{Delivery, Metrics};
+use crate::telemetry::{Delivery, History, Metrics};
 use artifacts::Draw;
 pub use artifacts::{
     ArtifactPlaces, Artifacts, ArtifactsStatus, Loaded, NothingBefore, Refused, Slot, SlotStatus,
@@ -93,6 +93,7 @@ struct Works {
     log: OutcomeLog,
     drills: Drills,
     metrics: Metrics,
+    history: History,
     expected: Expectations,
     cache: Option<AnswerCache>,
     /// Cancelled when requests under way are to end at once.
@@ -197,11 +198,13 @@ impl Pipeline {
             }
             None => {}
         }
-        let (metrics, cut) = (Metrics::new(&fleet), CancellationToken::new());
+        let (metrics, history) = (Metrics::new(&fleet), History::new(&fleet));
+        let cut = CancellationToken::new();
         let (judge, seats) = (Arc::new(judge), Semaphore::new(cores));
         let expected = Expectations::new();
         let cache = cache.map(AnswerCache::new);
-        let works = Works { judge, seats, caller, log, drills, metrics, expected, cache, cut };
+        let works =
+            Works { judge, seats, caller, log, drills, metrics, history, expected, cache, cut };
         Self { works: Arc::new(works), tasks: TaskTracker::new() }
     }
 

@@ -9,7 +9,7 @@ use super::{Decision, Pipeline, Works};
 use crate::dispatch::Dispatched;
 use crate::dispatch::health::Condition;
 use crate::outcome::OutcomeRecord;
-use crate::telemetry::{Delivery, Exposition, Metrics, Seen, Standing, States};
+use crate::telemetry::{Delivery, Exposition, Figures, History, Metrics, Seen, Standing, States};
 
 impl Works {
     /// Counts a request that ended, and tells the log of it.
@@ -20,7 +20,7 @@ impl Works {
         record: &OutcomeRecord,
         delivery: Delivery,
     ) {
-        self.metrics.ended(&Seen {
+        let seen = Seen {
             ranking: decision.verdict.as_ref().ok(),
             dispatched,
             end: &record.end,
@@ -28,7 +28,9 @@ impl Works {
             total_ms: record.total_ms,
             decide_us: decision.decide_us,
             encoder_exit: decision.encoder_exit,
-        });
+        };
+        self.metrics.ended(&seen);
+        self.history.ended(&seen, record.at_unix_ms.saturating_add(record.total_ms as u64));
         if let Some(dispatched) = dispatched.filter(|_| record.cached.is_none()) {
             self.expected.note(decision, dispatched);
         }
@@ -54,17 +56,30 @@ impl Pipeline {
 
     /// The figures as text, with how everything stands now; `ready` is whether work is wanted.
     pub fn metrics_text(&self, ready: bool, format: Exposition) -> String {
+        self.works.metrics.text(&self.states(ready), format)
+    }
+
+    /// The same figures, one by one.
+    pub fn figures(&self, ready: bool) -> Figures {
+        self.works.metrics.figures(&self.states(ready))
+    }
+
+    /// What the newest requests were like.
+    pub fn history(&self) -> &History {
+        &self.works.history
+    }
+
+    fn states(&self, ready: bool) -> States {
         let judge = &self.works.judge;
         let (log_queue, log_queue_max) = self.works.log.waiting();
-        let states = States {
+        States {
             fleet: self.standings(),
             encoder_queue: judge.encoder_queue(),
             log_queue,
             log_queue_max,
             retries_left: judge.health.retries_left(judge.health.now()),
             ready,
-        };
-        self.works.metrics.text(&states, format)
+        }
     }
 
     fn standings(&self) -> Vec<Standing> {

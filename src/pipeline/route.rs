@@ -316,6 +316,7 @@ impl Works {
         let counts = receipt == FeedbackReceipt::Stored && kind != FeedbackKind::Implicit;
         if let Some(it) = counts.then(|| self.expected.take(decision)).flatten() {
             self.metrics.scored(it.model.as_str(), it.quality, score.get());
+            self.history.scored(it.quality, score.get());
         }
         let file = self.log.file().filter(|_| self.judge.studies()).map(Path::to_owned);
         if let Some(path) = file.filter(|_| receipt == FeedbackReceipt::Stored) {

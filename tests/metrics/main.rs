@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may stop on the first surprise")]
 
 mod admin;
+mod dashboard;
 mod drain;
 mod figures;
 mod pages;

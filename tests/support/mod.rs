@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use pointsman::access::Gate;
 use pointsman::api::proto::pointsman_client::PointsmanClient;
 use pointsman::api::proto::{self, part};
-use pointsman::api::{self, Life, LifeTeller, Phase};
+use pointsman::api::{self, Life, LifeTeller, Operators, Phase};
 use pointsman::config::{self, Config, KeysPlan};
 use pointsman::dispatch::BreakerSettings;
 use pointsman::outcome::OutcomeLog;
@@ -193,7 +193,8 @@ impl House {
         let admin_listener = self::listener().await;
         let admin = admin_listener.local_addr().unwrap();
         let own = (Arc::clone(&pipeline), life.clone());
-        let operators = api::serve_admin(admin_listener, key, own.0, own.1, gate.clone());
+        let operators = Operators { key, gate: gate.clone(), defaults: policy.clone() };
+        let operators = api::serve_admin(admin_listener, operators, own.0, own.1);
         let operators = tokio::spawn(operators);
         let callers = tokio::spawn(api::serve(listener, pipeline, policy, life, gate.clone()));
         let served = [callers, operators];

@@ -171,7 +171,8 @@ fn excluded(of: &Excluded) -> Value {
     })
 }
 
-fn prediction(of: &Prediction) -> Value {
+/// What is expected of a deployment.
+pub(in crate::api) fn prediction(of: &Prediction) -> Value {
     json!({
         "quality": of.quality.mean.get(),
         "quality_spread": of.quality.spread,
@@ -187,7 +188,8 @@ fn prediction(of: &Prediction) -> Value {
     })
 }
 
-fn attempts(all: &[Attempt]) -> Value {
+/// Calls, in order.
+pub(in crate::api) fn attempts(all: &[Attempt]) -> Value {
     let one = |it: &Attempt| {
         json!({
             "deployment": it.deployment,

@@ -44,10 +44,12 @@ use super::fault;
 use super::life::Life;
 use crate::pipeline::Pipeline;
 use anthropic::Messages;
+pub(super) use details::{attempts, prediction};
 use handler::handle;
 use openai::Completions;
 pub(super) use problem::told_standing;
 use responses::Responses;
+pub(super) use rest::answer;
 
 const MESSAGES: &str = "/v1/messages";
 const RESPONSES: &str = "/v1/responses";
@@ -96,6 +98,18 @@ pub(super) fn problem_at(path: &str, fault: &fault::Fault) -> http::Response<Bod
 /// Health on the admin listener: as on the main one.
 pub(super) fn admin_health(face: Arc<Face>) -> Router {
     health().with_state(face)
+}
+
+/// Longest body of the playground, bytes: a prompt that somebody typed or pasted.
+const PLAYGROUND_BYTES_MAX: usize = 1 << 20;
+
+/// Choosing without calling, for the dashboard: as `/v1/rank`, under another path.
+pub(super) fn playground(path: &str, face: Arc<Face>) -> Router {
+    Router::new()
+        .route(path, post(rest::rank))
+        .method_not_allowed_fallback(rest::wrong_method)
+        .layer(DefaultBodyLimit::max(PLAYGROUND_BYTES_MAX))
+        .with_state(face)
 }
 
 /// A path that is neither ours nor gRPC's, told in the caller's protocol.

@@ -28,7 +28,8 @@ use crate::ranking::{Availability, Preference};
 const OWNER: &str = "pointsman";
 const FEEDBACK: [&str; 5] = ["decision_id", "score", "kind", "comment", "idempotency_key"];
 
-fn answer(result: Result<Value, Fault>) -> Response<Body> {
+/// 200 with JSON, or an error in OpenAI's shape.
+pub(in crate::api) fn answer(result: Result<Value, Fault>) -> Response<Body> {
     match result {
         Ok(body) => problem::json(&body),
         Err(fault) => problem::response::<Completions>(&fault),

@@ -152,6 +152,7 @@ impl Screen<'_> {
              curl -N http://{address}/v1/chat/completions -H 'content-type: application/json' \\\n    -d '{openai}'\n\n  \
              grpcurl -plaintext {address} pointsman.v1.Pointsman/ListModels\n  \
              grpcurl -plaintext -d '{message}' \\\n    {address} pointsman.v1.Pointsman/Route\n\n  \
+             open http://{admin}/ (the dashboard)\n  \
              curl http://{admin}/metrics\n  \
              {program} faults set{at_admin} demo-large=status:503\n"
         )?;

@@ -8,7 +8,8 @@ use super::tests::{database, open, outcome, score, settings};
 use super::*;
 use crate::domain::{Attempt, FailureClass};
 use crate::outcome::{
-    Destination, ExportReader, Exporter, OutcomeRecord, Puller, Retention, StoreSettings, samples,
+    Destination, ExportReader, Exporter, FailedAs, OutcomeBrowser, OutcomeFilter, OutcomeRecord,
+    Puller, Retention, StoreSettings, samples,
 };
 
 /// Batches of each server, and records in each.
@@ -65,6 +66,61 @@ async fn age_and_metadata_delete_from_the_database() {
         assert_eq!(store.count().unwrap(), 1);
     });
     work.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_is_looked_through_a_page_at_a_time() {
+    let Some(url) = database("browsed").await else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let settings = settings(&url, &folder);
+    let of = |at: u64| {
+        let mut record = OutcomeRecord { at_unix_ms: 1_000 + at / 2, ..samples::record() };
+        record.session_id = Some(format!("s-{}", at % 2));
+        record.metadata = [("user".to_owned(), format!("u{}", at % 3))].into();
+        let failed =
+            Attempt { failure: Some(FailureClass::Overloaded), ..record.attempts[0].clone() };
+        if at.is_multiple_of(4) {
+            record.attempts.insert(0, failed);
+        }
+        record
+    };
+    let records: Vec<_> = (0..12).map(of).collect();
+    let (mut store, _) = open(&settings).unwrap();
+    let browser = OutcomeBrowser::new(&StoreSettings::Postgres(Box::new(settings)));
+    let written = records.clone();
+    let store = tokio::task::spawn_blocking(move || {
+        let scored = score(written[3].decision);
+        store.write(written.iter().map(outcome).chain([scored]).collect());
+        store
+    });
+    let store = store.await.unwrap();
+    let all = OutcomeFilter::default;
+    let check = async |filter: OutcomeFilter, wanted: &dyn Fn(u64) -> bool| {
+        let (mut found, mut after) = (Vec::new(), None);
+        loop {
+            let page = browser.page(filter.clone(), after, 2).await.unwrap();
+            found.extend(page.rows.into_iter().map(|it| it.decision));
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        let wanted = (0..12).rev().filter(|it| wanted(*it));
+        let wanted: Vec<_> = wanted.map(|it| records[it as usize].decision.to_string()).collect();
+        assert_eq!(found, wanted, "{filter:?}");
+    };
+    check(all(), &|_| true).await;
+    let model = records[0].served.as_ref().unwrap().as_str().split('@').next().unwrap().to_owned();
+    let model = Some(crate::domain::ModelName::new(&model).unwrap());
+    check(OutcomeFilter { model, ..all() }, &|_| true).await;
+    check(OutcomeFilter { session: Some("s-1".into()), ..all() }, &|it| it % 2 == 1).await;
+    let failed = Some(FailedAs::Class(FailureClass::Overloaded));
+    check(OutcomeFilter { failed, ..all() }, &|it| it % 4 == 0).await;
+    let metadata = vec![("user".to_owned(), "u2".to_owned())];
+    check(OutcomeFilter { metadata, ..all() }, &|it| it % 3 == 2).await;
+    let found = browser.one(records[3].decision).await.unwrap().unwrap();
+    assert_eq!((found.record, found.scores.len()), (records[3].clone(), 1));
+    drop(store);
 }
 
 #[tokio::test(flavor = "multi_thread")]

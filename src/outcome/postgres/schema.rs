@@ -70,8 +70,16 @@ const SEQUENCES: &str = "
     );
 ";
 
+/// As in SQLite, where every index ends in `seq` by itself.
+const BROWSING: &str = "
+    DROP INDEX outcome_session;
+    CREATE INDEX outcome_session ON outcome (session_id, at_unix_ms) WHERE session_id IS NOT NULL;
+    CREATE INDEX outcome_failed ON outcome (at_unix_ms)
+        WHERE attempts > 1 OR ended NOT IN ('served', 'cached');
+";
+
 /// As many as SQLite has; the compiler counts.
-pub(super) const MIGRATIONS: [&str; SCHEMA_VERSION] = [OUTCOMES, FEEDBACK, SEQUENCES];
+pub(super) const MIGRATIONS: [&str; SCHEMA_VERSION] = [OUTCOMES, FEEDBACK, SEQUENCES, BROWSING];
 
 /// The lock under which a database is migrated: "pointsmn" in ASCII.
 const MIGRATION_LOCK: i64 = 0x706f_696e_7473_6d6e;

@@ -12,6 +12,7 @@ use crate::domain::{
     ChatRequest, Image, ImageSource, Message, Part, ResponseFormat, Text, Tool, ToolCall,
 };
 use crate::pipeline::Call;
+use crate::ranking::route::Taken;
 use crate::ranking::{Candidates, Policy, Preference};
 
 /// A question, its caller and its wishes.
@@ -26,15 +27,18 @@ struct Wishes<'a> {
     preference: Preference,
     min_quality: Option<f64>,
     candidates: &'a Candidates,
+    /// The operator's route and the branch of it, which may change what is asked.
+    taken: Option<(&'a str, &'a [String])>,
 }
 
-/// Both hashes of a call.
-pub(super) fn of(call: &Call) -> (Key, Frame) {
+/// Both hashes of a call that takes this way.
+pub(super) fn of(call: &Call, taken: Option<&Taken>) -> (Key, Frame) {
     let mut frame = Print::default();
     frame.text(call.caller.as_ref().map_or("", |it| it.key().as_str()));
     let Policy { preference, min_quality, candidates, .. } = &call.policy;
     let (preference, min_quality) = (*preference, min_quality.map(|it| it.get()));
-    frame.json(&Wishes { preference, min_quality, candidates });
+    let taken = taken.map(|it| (it.route.as_str(), it.branch.as_slice()));
+    frame.json(&Wishes { preference, min_quality, candidates, taken });
     request(&mut frame, &call.request);
     let last = call.request.messages.iter().rposition(|it| matches!(it, Message::User(_)));
     let mut words = Print::default();

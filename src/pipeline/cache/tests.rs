@@ -36,11 +36,15 @@ fn with(prompt: &str, change: impl FnOnce(&mut ChatRequest)) -> ChatRequest {
 
 #[tokio::test]
 async fn whatever_an_answer_depends_on_makes_another_question() {
-    let (key, frame) = key::of(&call(asked("why?")));
-    assert_eq!(key::of(&call(asked("why?"))), (key, frame));
+    let (key, frame) = key::of(&call(asked("why?")), None);
+    assert_eq!(key::of(&call(asked("why?")), None), (key, frame));
     let same = with("why?", |it| it.user = Some("u-1".into()));
-    assert_eq!(key::of(&call(same)).0, key, "who asks it for whom says nothing of the answer");
-    let (other, same_frame) = key::of(&call(asked("why not?")));
+    assert_eq!(
+        key::of(&call(same), None).0,
+        key,
+        "who asks it for whom says nothing of the answer"
+    );
+    let (other, same_frame) = key::of(&call(asked("why not?")), None);
     assert!(other != key && same_frame == frame);
 
     let tool = Tool {
@@ -60,7 +64,7 @@ async fn whatever_an_answer_depends_on_makes_another_question() {
         |it| it.effort = Some(crate::domain::Effort::Low),
     ];
     for (at, change) in changes.into_iter().enumerate() {
-        let (other, its_frame) = key::of(&call(with("why?", change)));
+        let (other, its_frame) = key::of(&call(with("why?", change)), None);
         assert!(other != key && its_frame != frame, "{at}");
     }
     let tooled = with("why?", |it| it.tools.push(tool));
@@ -68,13 +72,13 @@ async fn whatever_an_answer_depends_on_makes_another_question() {
         it.messages = vec![Message::User(vec![Part::Text("why?".into()), Part::Image(image)])];
     });
     for request in [tooled, pictured] {
-        assert!(key::of(&call(request)).1 != frame);
+        assert!(key::of(&call(request), None).1 != frame);
     }
     // Cut elsewhere, the words of two turns are not the words of one.
     let turns = |parts: [&str; 2]| {
         let turn = |text: &str| Message::User(vec![Part::Text(text.into())]);
         let request = ChatRequest { messages: parts.map(turn).into(), ..ChatRequest::default() };
-        key::of(&call(request)).0
+        key::of(&call(request), None).0
     };
     assert_ne!(turns(["ab", "c"]), turns(["a", "bc"]));
 }
@@ -84,7 +88,7 @@ async fn other_wishes_make_another_question_and_other_limits_do_not() {
     let wished = |change: fn(&mut Policy)| {
         let mut call = call(asked("why?"));
         change(&mut call.policy);
-        key::of(&call).0
+        key::of(&call, None).0
     };
     let usual = wished(|_| {});
     let limits: [fn(&mut Policy); 2] =

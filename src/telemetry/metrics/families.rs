@@ -84,6 +84,7 @@ pub struct Metrics {
     pub(super) cache_bytes: Gauge,
     pub(super) tokens: Counters<OfTokens>,
     pub(super) cost: Family<OfDeployment, Sum>,
+    pub(super) always_best: Sum,
     pub(super) ratio: Histograms<OfQuantity>,
     pub(super) predicted: Family<OfForetold, Sum>,
     pub(super) realised: Family<OfForetold, Sum>,
@@ -136,6 +137,7 @@ impl Metrics {
             cache_bytes: Gauge::default(),
             tokens: Family::default(),
             cost: Family::default(),
+            always_best: Sum::default(),
             ratio: Family::new_with_constructor(Scale(&RATIOS)),
             predicted: Family::default(),
             realised: Family::default(),
@@ -193,6 +195,9 @@ impl Metrics {
         let help = "Tokens billed; cached and cache_written are part of input, reasoning of output";
         put(to, "tokens", help, &self.tokens);
         put(to, "cost_usd", "What calls cost, failed ones included, in USD", &self.cost);
+        let help =
+            "What answers were predicted to cost from whoever was expected to be best, in USD";
+        put(to, "always_best_cost_usd", help, &self.always_best);
         let help = "What an answer took over what was predicted of it: 1 is right";
         put(to, "prediction_ratio", help, &self.ratio);
         let help =

@@ -7,6 +7,7 @@
 //! buffers of `metrics-exporter-prometheus` grow until somebody scrapes (0.18, 2026).
 
 mod families;
+mod figures;
 mod labels;
 mod observe;
 #[cfg(test)]
@@ -15,6 +16,7 @@ mod states;
 mod text;
 
 pub use families::Metrics;
+pub use figures::Figures;
 pub use labels::{Delivery, Face};
 pub use observe::{InFlight, Seen};
 pub use states::{Standing, States};

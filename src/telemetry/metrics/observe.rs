@@ -120,6 +120,9 @@ impl Metrics {
             let seconds = (attempt.start_ms + ttft_ms) / 1_000.0;
             self.first_token.get_or_create(&of(attempt)).observe(seconds);
         }
+        if let (Some(ranking), Some(_)) = (seen.ranking, served) {
+            self.always_best.inc_by(best_cost_usd(ranking));
+        }
         if let (Some(ranking), Some(Whose { whole: true, deployment })) = (seen.ranking, served) {
             self.fallback(ranking, deployment.id.as_str(), &dispatched.attempts);
         }
@@ -227,6 +230,10 @@ impl Metrics {
     fn fallback(&self, ranking: &Ranking, served: &str, attempts: &[Attempt]) {
         let Some(first) = ranking.entries.first() else { return };
         let first = &first.deployment.id;
+        // An answer that was kept is nobody's second choice.
+        if attempts.is_empty() {
+            return;
+        }
         if first.as_str() == served {
             return;
         }
@@ -238,6 +245,16 @@ impl Metrics {
         };
         self.fallbacks.get_or_create(&OfFallback { first: first.to_string(), why }).inc();
     }
+}
+
+/// What the candidate of the highest predicted quality was predicted to cost, USD: what a server that
+/// always asks the best would pay.
+fn best_cost_usd(ranking: &Ranking) -> f64 {
+    let quality = |it: &Ranked| it.prediction.quality.mean.get();
+    let best = ranking.entries.iter().max_by(|a, b| quality(a).total_cmp(&quality(b)));
+    let cost = best.map_or(0.0, |it| it.prediction.expected_cost_usd());
+    // A counter never falls.
+    if cost.is_finite() { cost.max(0.0) } else { 0.0 }
 }
 
 /// Whose answer it was, and whether it was whole.

@@ -4,6 +4,7 @@
 //! same time set them to the same.
 
 use super::families::Metrics;
+use super::figures::Figures;
 use super::labels::{OfModel, OfState};
 use super::text::{self, Exposition};
 use crate::dispatch::health::Phase;
@@ -53,6 +54,16 @@ fn state(phase: Phase) -> &'static str {
 impl Metrics {
     /// Everything as text.
     pub fn text(&self, states: &States, format: Exposition) -> String {
+        self.take_in(states);
+        text::write(&self.registry, format)
+    }
+
+    /// The same, one by one.
+    pub fn figures(&self, states: &States) -> Figures {
+        Figures::read(&self.text(states, Exposition::OpenMetrics))
+    }
+
+    fn take_in(&self, states: &States) {
         for it in &states.fleet {
             self.stand(it);
         }
@@ -61,7 +72,6 @@ impl Metrics {
         self.log_queue_max.set(count(states.log_queue_max));
         self.retries_left.set(i64::try_from(states.retries_left).unwrap_or(i64::MAX));
         self.ready.set(states.ready.into());
-        text::write(&self.registry, format)
     }
 
     fn stand(&self, it: &Standing) {

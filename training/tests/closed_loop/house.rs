@@ -12,7 +12,7 @@ use std::time::Duration;
 use pointsman::api::proto::ReloadArtifactRequest;
 use pointsman::api::proto::pointsman_admin_client::PointsmanAdminClient;
 use pointsman::api::proto::pointsman_client::PointsmanClient;
-use pointsman::api::{self, Life, LifeTeller, Phase};
+use pointsman::api::{self, Life, LifeTeller, Operators, Phase};
 use pointsman::config::{self, Config};
 use pointsman::dispatch::BreakerSettings;
 use pointsman::encoder::Encoder;
@@ -82,7 +82,7 @@ impl House {
         let own = (Arc::clone(&pipeline), seen.clone());
         let served = [
             tokio::spawn(api::serve(callers, pipeline, policy, seen, None)),
-            tokio::spawn(api::serve_admin(operators, None, own.0, own.1, None)),
+            tokio::spawn(api::serve_admin(operators, Operators::default(), own.0, own.1)),
         ];
         let client = PointsmanClient::new(channel(addresses[0]).await);
         let admin = PointsmanAdminClient::new(channel(addresses[1]).await);
