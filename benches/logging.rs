@@ -23,7 +23,7 @@ use pointsman::dispatch::BreakerSettings;
 use pointsman::domain::{ChatRequest, DecisionId};
 use pointsman::encoder::Encoder;
 use pointsman::outcome::{OutcomeLog, OutcomeReader, OutcomeRecord};
-use pointsman::pipeline::{Artifacts, Call, Pipeline, PipelineParts};
+use pointsman::pipeline::{Artifacts, CacheUse, Call, Pipeline, PipelineParts};
 use pointsman::providers::HttpCaller;
 use pointsman::ranking::Policy;
 use pointsman::simulator::Simulator;
@@ -110,6 +110,7 @@ fn pipeline(
         log: change(OutcomeLog::open(&log).unwrap()),
         faults,
         learning,
+        cache: None,
     }))
 }
 
@@ -124,6 +125,7 @@ fn call(request: &ChatRequest) -> Call {
         metadata: BTreeMap::new(),
         faults: Vec::new(),
         caller: None,
+        cache: CacheUse::Off,
     }
 }
 

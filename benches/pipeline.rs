@@ -39,6 +39,7 @@ fn call(request: &ChatRequest, policy: &Policy) -> Call {
         metadata: BTreeMap::new(),
         faults: Vec::new(),
         caller: None,
+        cache: Default::default(),
     }
 }
 

@@ -120,6 +120,7 @@ fn call(request: ChatRequest, policy: Policy, session: Option<&str>, after: u64)
         metadata: [].into(),
         faults: Vec::new(),
         caller: None,
+        cache: Default::default(),
     }
 }
 

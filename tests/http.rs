@@ -140,7 +140,7 @@ async fn bad_requests_are_told_in_openais_shape() {
     check(json!({"model": "auto"}), 400, bad, json!("messages")).await;
     check(with(chat("auto"), "temperature", json!(9)), 400, bad, json!("temperature")).await;
     check(with(chat("auto"), "n", json!(2)), 400, bad, json!("n")).await;
-    check(chat("auto:fast"), 400, bad, json!("model")).await;
+    check(chat("auto:quick"), 400, bad, json!("model")).await;
     check(chat("bset"), 404, "model_not_found", json!("model")).await;
     let models = with(chat("auto"), "models", json!(["best", "zzz"]));
     check(models, 404, "model_not_found", json!("models[1]")).await;

@@ -187,7 +187,7 @@ fn live_speed(of: &LiveFigures, believed: Speed) -> Option<proto::LiveSpeed> {
 fn never(deployment: &DeploymentId, known: &Availability) -> Option<String> {
     match known.of(deployment)? {
         why @ Unavailable::NoKey(_) => Some(why.to_string()),
-        Unavailable::Shut { .. } => None,
+        Unavailable::Shut { .. } | Unavailable::Full { .. } => None,
     }
 }
 

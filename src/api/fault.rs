@@ -280,7 +280,7 @@ fn failed(failure: ChainFailure, attempts: &[Attempt]) -> Fault {
             (kind, "EXHAUSTED".to_owned(), "every candidate that could be tried failed")
         }
         ChainFailure::AllShut { .. } => {
-            let what = "every candidate is shut after failures";
+            let what = "every candidate is shut after failures or full by its own limits";
             (Kind::AllShut, "ALL_SHUT".to_owned(), what)
         }
         ChainFailure::SpendLimit(exceeded) => return over_spend(&exceeded, attempts),

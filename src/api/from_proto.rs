@@ -13,6 +13,7 @@ use super::route::{self, Came};
 use crate::catalog::Fleet;
 use crate::domain::{ChatRequest, DecisionId, Probability, Violation};
 use crate::outcome::{Feedback, FeedbackKind};
+use crate::pipeline::CacheUse;
 use crate::ranking::Policy;
 use crate::telemetry::Delivery;
 
@@ -38,6 +39,8 @@ pub(super) struct Asked {
     pub(super) metadata: BTreeMap<String, String>,
     /// Whether the decision is to be put into words.
     pub(super) explain: bool,
+    /// What it wants of kept answers.
+    pub(super) cache: CacheUse,
 }
 
 /// Reads and checks a request.
@@ -64,6 +67,7 @@ pub(super) fn asked(
             request_id: wire.request_id,
             metadata: wire.metadata.into_iter().collect(),
             explain: wire.explain,
+            cache: cache_use(wire.cache).unwrap_or_default(),
         }),
         Some(_) | None => Err(found),
     }
@@ -82,7 +86,23 @@ pub(super) fn wishes(
     let policy = policy.map_err(|violations| found.extend(violations)).ok();
     let policy = policy.map(|it| route::taken(it, defaults, (wire, request), came, found));
     check_labels(wire, found);
+    if cache_use(wire.cache).is_none() {
+        let message = format!("{} is no known use of the cache", wire.cache);
+        found.push(Violation::new("cache", message));
+    }
     policy
+}
+
+/// What is wanted of kept answers; `None` for a number that means nothing.
+pub(super) fn cache_use(wire: i32) -> Option<CacheUse> {
+    use proto::CacheUse as Wire;
+    match Wire::try_from(wire) {
+        Ok(Wire::Unspecified | Wire::On) => Some(CacheUse::Usual),
+        Ok(Wire::Tools) => Some(CacheUse::WithTools),
+        Ok(Wire::Refresh) => Some(CacheUse::Refresh),
+        Ok(Wire::Off) => Some(CacheUse::Off),
+        Err(_) => None,
+    }
 }
 
 fn check_labels(wire: &proto::RouteRequest, found: &mut Vec<Violation>) {

@@ -150,7 +150,7 @@ impl Grpc {
         let asked = self.permitted(&asker, &wishes, asked)?;
         scope::take_tokens(&asker, &asked.request, &self.pipeline)?;
         let caller = asker.caller().cloned();
-        let Asked { request, policy, session_id, request_id, metadata, explain } = asked;
+        let Asked { request, policy, session_id, request_id, metadata, explain, cache } = asked;
         let call = Call {
             request,
             policy,
@@ -161,6 +161,7 @@ impl Grpc {
             metadata,
             faults,
             caller,
+            cache,
         };
         Ok((call, explain))
     }

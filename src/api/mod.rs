@@ -20,8 +20,10 @@ mod grpc;
 mod grpc_stream;
 mod http;
 mod life;
+mod limit;
 mod outcomes;
 mod policy;
+mod preferences;
 pub mod proto;
 mod route;
 mod scope;
@@ -32,6 +34,7 @@ mod status;
 mod testing;
 mod to_proto;
 mod turn_from_proto;
+mod variants;
 
 pub use admin_key::AdminKey;
 pub use defaults::Defaults;

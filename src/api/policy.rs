@@ -6,11 +6,12 @@
 
 use std::time::Duration;
 
-use super::proto;
+use super::{preferences, proto, variants};
 use crate::catalog::Fleet;
 use crate::domain::{ModelName, Probability, Timeouts, Usd, Violation};
 use crate::ranking::{
     Budget, Candidates, Exploration, FallbackPolicy, OnStreamFailure, Order, Policy, Preference,
+    Strategy,
 };
 
 /// Most names in one list of candidates: far more than any fleet has models.
@@ -34,7 +35,15 @@ pub fn policy_for(
         budget: budget(&defaults.budget, wire.budget.as_ref(), &mut found),
         preference: preference(defaults.preference, wire.preference.as_ref(), &mut found),
         min_quality: min_quality(defaults.min_quality, wire.min_quality, &mut found),
-        candidates: candidates(&defaults.candidates, wire.candidates.as_ref(), fleet, &mut found),
+        candidates: Candidates {
+            provider: preferences::wishes(
+                &defaults.candidates.provider,
+                wire.provider.as_ref(),
+                fleet,
+                &mut found,
+            ),
+            ..candidates(&defaults.candidates, wire.candidates.as_ref(), fleet, &mut found)
+        },
         fallback: fallback(defaults.fallback, wire.fallback.as_ref(), &mut found),
         exploration: exploration(defaults.exploration, wire.explore),
         route: None,
@@ -51,12 +60,26 @@ fn budget(defaults: &Budget, wire: Option<&proto::Budget>, found: &mut Vec<Viola
     let latency = wire.max_latency_ms.and_then(|it| limit("budget.max_latency_ms", it, found));
     let ttft = wire.max_ttft_ms.and_then(|it| limit("budget.max_ttft_ms", it, found));
     let confidence = wire.confidence.and_then(|it| chance("budget.confidence", it, found));
+    let apart = wire.max_inter_token_ms;
+    let apart = apart.and_then(|it| limit("budget.max_inter_token_ms", it, found));
+    let least = wire.min_throughput.and_then(|it| above_zero("budget.min_throughput", it, found));
+    let throughput = defaults.min_throughput.into_iter().chain(least);
     Budget {
         max_cost_usd: defaults.max_cost_usd.into_iter().chain(cost).min(),
         max_latency: latency.map_or(defaults.max_latency, |it| it.min(defaults.max_latency)),
         max_ttft: defaults.max_ttft.into_iter().chain(ttft).min(),
         confidence: confidence.unwrap_or(defaults.confidence),
+        max_inter_token: defaults.max_inter_token.into_iter().chain(apart).min(),
+        min_throughput: throughput.reduce(f64::max),
     }
+}
+
+fn above_zero(field: &str, value: f64, found: &mut Vec<Violation>) -> Option<f64> {
+    let fine = value.is_finite() && value > 0.0;
+    if !fine {
+        found.push(Violation::new(field, format!("{value} is not a number above zero")));
+    }
+    fine.then_some(value)
 }
 
 fn limit(field: &str, ms: f64, found: &mut Vec<Violation>) -> Option<Duration> {
@@ -104,12 +127,8 @@ fn preference(
         ),
     ];
     for (field, value, place) in figures {
-        let Some(value) = value else { continue };
-        if value.is_finite() && value > 0.0 {
-            *place = value;
-        } else {
-            found.push(Violation::new(field, format!("{value} is not a number above zero")));
-        }
+        let value = value.and_then(|it| above_zero(field, it, found));
+        *place = value.unwrap_or(*place);
     }
     preference
 }
@@ -134,10 +153,26 @@ fn candidates(
     let asked = names("candidates.allow", &wire.allow, fleet, found);
     let mut deny = defaults.deny.clone();
     deny.extend(names("candidates.deny", &wire.deny, fleet, found));
-    let order = names("candidates.order", &wire.order, fleet, found);
+    let (order, strategies) = in_order(&wire.order, fleet, found);
     let order = if order.is_empty() { defaults.order.clone() } else { Order::Given(order) };
     let allow = both_allow(&defaults.allow, asked, found);
-    Candidates { allow, deny, order, permitted: defaults.permitted.clone() }
+    let mut made = Candidates { allow, deny, order, ..defaults.clone() };
+    made.strategies.models.extend(strategies);
+    made
+}
+
+/// The models in an order, and the strategy of each that was named by a variant.
+fn in_order(
+    wire: &[String],
+    fleet: &Fleet,
+    found: &mut Vec<Violation>,
+) -> (Vec<ModelName>, Vec<(ModelName, Strategy)>) {
+    let plain = |it: &String| variants::read(it, fleet).ok();
+    let strategies = wire.iter().take(NAMES_MAX).filter_map(plain);
+    let strategies = strategies.filter_map(|(name, it)| Some((name, it?))).collect();
+    let base = |it: &String| plain(it).map_or_else(|| it.clone(), |(name, _)| name.to_string());
+    let bases: Vec<_> = wire.iter().map(base).collect();
+    (names("candidates.order", &bases, fleet, found), strategies)
 }
 
 fn both_allow(
@@ -259,142 +294,4 @@ fn timeouts(wire: proto::Timeouts, found: &mut Vec<Violation>) -> Timeouts {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::api::testing;
-    use crate::ranking::UtilityGivenUp;
-
-    fn merged(wire: proto::RouteRequest) -> Policy {
-        policy_for(&Policy::default(), &wire, &testing::fleet()).unwrap()
-    }
-    fn found(defaults: &Policy, wire: proto::RouteRequest) -> Vec<Violation> {
-        policy_for(defaults, &wire, &testing::fleet()).err().unwrap_or_default()
-    }
-
-    fn budget(budget: proto::Budget) -> proto::RouteRequest {
-        proto::RouteRequest { budget: Some(budget), ..Default::default() }
-    }
-
-    #[test]
-    fn an_empty_request_keeps_the_defaults() {
-        assert_eq!(merged(proto::RouteRequest::default()), Policy::default());
-        let empty = proto::RouteRequest {
-            budget: Some(proto::Budget::default()),
-            preference: Some(proto::Preference::default()),
-            candidates: Some(proto::Candidates::default()),
-            fallback: Some(proto::Fallback::default()),
-            ..Default::default()
-        };
-        assert_eq!(merged(empty), Policy::default());
-    }
-
-    #[test]
-    fn limits_tighten_and_never_loosen() {
-        let check = |asked_ms: f64, wanted_ms: u64| {
-            let wire =
-                budget(proto::Budget { max_latency_ms: Some(asked_ms), ..Default::default() });
-            assert_eq!(merged(wire).budget.max_latency, Duration::from_millis(wanted_ms));
-        };
-        check(2_500.0, 2_500);
-        check(1e300, 60_000);
-        let mut defaults = Policy::default();
-        defaults.budget.max_cost_usd = Some(Usd::clamped(0.01));
-        defaults.min_quality = Some(Probability::clamped(0.5));
-        let wire = proto::RouteRequest {
-            min_quality: Some(0.4),
-            fallback: Some(proto::Fallback {
-                candidates_max: Some(9),
-                on_content_filter: Some(true),
-                on_stream_failure: proto::OnStreamFailure::Error.into(),
-                ..Default::default()
-            }),
-            ..budget(proto::Budget { max_cost_usd: Some(1.0), ..Default::default() })
-        };
-        let policy = policy_for(&defaults, &wire, &testing::fleet()).unwrap();
-        assert_eq!(policy.budget.max_cost_usd, defaults.budget.max_cost_usd);
-        assert_eq!(policy.min_quality, defaults.min_quality);
-        assert_eq!(policy.fallback.candidates_max, defaults.fallback.candidates_max);
-        assert!(policy.fallback.on_content_filter);
-        assert_eq!(policy.fallback.on_stream_failure, OnStreamFailure::Error);
-    }
-
-    #[test]
-    fn a_request_can_only_opt_out_of_exploration() {
-        let drawn = Exploration::Drawn(UtilityGivenUp::new(0.01).unwrap());
-        let check = |default: Exploration, asked: Option<bool>, wanted: Exploration| {
-            assert_eq!(exploration(default, asked), wanted, "{default:?} {asked:?}");
-        };
-        check(drawn, None, drawn);
-        check(drawn, Some(true), drawn);
-        check(drawn, Some(false), Exploration::Off);
-        check(Exploration::Off, Some(true), Exploration::Off);
-    }
-
-    #[test]
-    fn preferences_are_a_preset_with_figures_replaced() {
-        let wire = proto::Preference {
-            preset: Some("cost".into()),
-            latency_per_quality_ms: Some(1.0),
-            ..Default::default()
-        };
-        let policy = merged(proto::RouteRequest { preference: Some(wire), ..Default::default() });
-        let wanted = Preference { latency_per_quality_ms: 1.0, ..Preference::COST };
-        assert_eq!(policy.preference, wanted);
-    }
-
-    #[test]
-    fn every_violation_is_reported() {
-        let wire = proto::RouteRequest {
-            budget: Some(proto::Budget {
-                max_cost_usd: Some(-1.0),
-                max_latency_ms: Some(0.0),
-                max_ttft_ms: Some(f64::NAN),
-                confidence: Some(2.0),
-            }),
-            preference: Some(proto::Preference {
-                preset: Some("cheap".into()),
-                cost_per_quality_usd: Some(0.0),
-                latency_per_quality_ms: Some(f64::INFINITY),
-            }),
-            min_quality: Some(f64::NAN),
-            candidates: Some(proto::Candidates {
-                allow: vec!["smal".into()],
-                deny: vec!["".into()],
-                order: vec!["zzz".into()],
-            }),
-            fallback: Some(proto::Fallback { candidates_max: Some(0), ..Default::default() }),
-            ..Default::default()
-        };
-        let found = found(&Policy::default(), wire);
-        let fields: Vec<_> = found.iter().map(|it| it.field.as_str()).collect();
-        let wanted = [
-            "budget.max_cost_usd",
-            "budget.max_latency_ms",
-            "budget.max_ttft_ms",
-            "budget.confidence",
-            "preference.preset",
-            "preference.cost_per_quality_usd",
-            "preference.latency_per_quality_ms",
-            "min_quality",
-            "candidates.allow[0]",
-            "candidates.deny[0]",
-            "candidates.order[0]",
-            "fallback.candidates_max",
-        ];
-        assert_eq!(fields, wanted);
-        assert!(found[8].message.contains("`smal`") && found[8].message.contains("`small`"));
-        assert!(!found[10].message.contains("did you mean"));
-    }
-
-    #[test]
-    fn both_allow_lists_hold() {
-        let mut defaults = Policy::default();
-        defaults.candidates.allow = vec![ModelName::new("small").unwrap()];
-        let allow = |name: &str| proto::RouteRequest {
-            candidates: Some(proto::Candidates { allow: vec![name.into()], ..Default::default() }),
-            ..Default::default()
-        };
-        assert_eq!(found(&defaults, allow("small")), []);
-        assert_eq!(found(&defaults, allow("large"))[0].field, "candidates.allow");
-    }
-}
+mod tests;

@@ -8,8 +8,7 @@ use std::borrow::Cow;
 
 use super::auth::Asker;
 use super::fault::{self, Fault};
-use super::proto;
-use super::route;
+use super::{proto, route, variants};
 use crate::domain::{ChatRequest, DecisionId};
 use crate::pipeline::Pipeline;
 use crate::ranking::Policy;
@@ -32,6 +31,8 @@ pub(super) fn permitted(
     let candidates = wire.candidates.as_ref();
     let named = candidates.into_iter().flat_map(|it| it.order.iter().chain(&it.allow));
     let may_use = |name: &str| {
+        let base = variants::read(name, pipeline.fleet()).ok().map(|(base, _)| base);
+        let name = base.as_ref().map_or(name, |it| it.as_str());
         let models = scope.models.as_ref();
         models.is_none_or(|it| it.iter().any(|own| own.as_str() == name))
     };

@@ -11,7 +11,7 @@ use crate::domain::{
 };
 use crate::pipeline::{Decision, Routed};
 use crate::prediction::{CachedInput, Forecast, LogNormal, Prediction, QualityEstimate};
-use crate::ranking::{Excluded, Exclusion, Ranked, Ranking, Refusal};
+use crate::ranking::{Excluded, Exclusion, Ranked, Ranking, Recent, Refusal};
 
 /// `small@one` and `large@one`.
 pub(super) fn fleet() -> Fleet {
@@ -96,8 +96,9 @@ pub(super) fn decided() -> Decision {
     let deployment = Arc::clone(&fleet().deployments()[0]);
     let prediction = prediction(&deployment);
     let (utility, propensity, shut) = (0.4, Probability::ONE, None);
-    let (in_flight, stop) = (0, None);
-    let entry = Ranked { deployment, prediction, utility, propensity, shut, in_flight, stop };
+    let (in_flight, recent, stop) = (0, Recent::default(), None);
+    let entry =
+        Ranked { deployment, prediction, utility, propensity, shut, in_flight, recent, stop };
     let (entries, excluded) = (vec![entry], vec![]);
     decision(Ok(Ranking { entries, excluded, ties: 1.into(), taken: None }))
 }
@@ -135,7 +136,7 @@ pub(super) fn broken(class: FailureClass, partial: ChatResponse) -> Routed {
 }
 
 fn undispatched(decision: Decision) -> Routed {
-    Routed { decision, dispatched: None, total_ms: 33.0, recorded: true }
+    Routed { decision, dispatched: None, total_ms: 33.0, recorded: true, cached: None }
 }
 
 /// One attempt, and how everything ended.

@@ -3,6 +3,7 @@
 //! In: what the pipeline gave. Out: wire messages. Invariant: every enum is a full match, so a new
 //! variant needs a name on the wire before it compiles. Not here: errors (see [`super::status`]).
 
+use super::limit::limit;
 use super::proto::{self, part::Content};
 use crate::catalog::{Deployment, Fleet, Model};
 use crate::dispatch::ChainEnd;
@@ -10,7 +11,7 @@ use crate::domain::{
     Attempt, ChatResponse, DeploymentId, FailureClass, FinishReason, Reasoning, Seal, Text,
     ToolCall, Usage,
 };
-use crate::pipeline::{Decision, Routed};
+use crate::pipeline::{CacheHit, Decision, Routed};
 use crate::prediction;
 use crate::ranking::route::Taken;
 use crate::ranking::{Availability, Excluded, Exclusion, Ranked};
@@ -49,8 +50,17 @@ fn served(routed: &Routed) -> Option<(proto::RouteResponse, &ChatResponse)> {
         total_ms: routed.total_ms,
         dropped_parameters: dispatched.dropped.clone(),
         logprobs_json: None,
+        cached: routed.cached.map(cached),
     };
     Some((told, response))
+}
+
+fn cached(of: CacheHit) -> proto::CachedAnswer {
+    proto::CachedAnswer {
+        decision_id: of.decision.to_string(),
+        age_ms: u64::try_from(of.age.as_millis()).unwrap_or(u64::MAX),
+        similarity: of.similarity,
+    }
 }
 
 /// How much of an answer was streamed before `class` ended it.
@@ -127,21 +137,6 @@ fn excluded(of: &Excluded) -> proto::ExcludedCandidate {
         deployment: of.deployment.to_string(),
         reasons: of.reasons.iter().map(reason).collect(),
         prediction: Some(prediction(&of.prediction)),
-    }
-}
-
-fn limit(of: &Exclusion) -> proto::Limit {
-    match of {
-        Exclusion::Abilities { .. } => proto::Limit::Abilities,
-        Exclusion::Window { .. } => proto::Limit::ContextWindow,
-        Exclusion::Unavailable(_) => proto::Limit::Unavailable,
-        Exclusion::NotAllowed => proto::Limit::NotAllowed,
-        Exclusion::NotPermitted => proto::Limit::KeyScope,
-        Exclusion::NotOnRoute => proto::Limit::NotOnRoute,
-        Exclusion::Cost { .. } => proto::Limit::MaxCostUsd,
-        Exclusion::Latency { .. } => proto::Limit::MaxLatencyMs,
-        Exclusion::Ttft { .. } => proto::Limit::MaxTtftMs,
-        Exclusion::Quality { .. } => proto::Limit::MinQuality,
     }
 }
 
@@ -274,6 +269,9 @@ fn deployment(of: &Deployment, availability: &Availability) -> proto::Deployment
         output_usd_per_million: of.price.output.usd_per_million(),
         last_resort: of.last_resort,
         unavailable: unavailable(&of.id, availability),
+        data_collection: of.terms.data_collection.map(|it| it.as_str().to_owned()),
+        zdr: of.terms.zdr,
+        quantization: of.terms.quantization.map(|it| it.to_string()),
     }
 }
 
@@ -285,7 +283,6 @@ fn unavailable(id: &DeploymentId, availability: &Availability) -> Option<String>
 mod tests {
     use super::*;
     use crate::api::testing;
-    use crate::domain::AbilitySet;
     use crate::ranking::Unavailable;
 
     #[test]
@@ -293,27 +290,6 @@ mod tests {
         for class in FailureClass::ALL {
             let name = format!("FAILURE_CLASS_{}", class.as_str().to_uppercase());
             assert_eq!(failure_class(class).as_str_name(), name);
-        }
-    }
-
-    #[test]
-    fn limits_keep_their_names() {
-        let half = crate::domain::Probability::clamped(0.5);
-        let all = [
-            Exclusion::Abilities { missing: AbilitySet::EMPTY },
-            Exclusion::Window { needed_tokens: 2, window_tokens: 1 },
-            Exclusion::Unavailable(Unavailable::NoKey("X".into())),
-            Exclusion::NotAllowed,
-            Exclusion::NotPermitted,
-            Exclusion::NotOnRoute,
-            Exclusion::Cost { chance: half, likely_usd: 1.0 },
-            Exclusion::Latency { chance: half, likely_ms: 1.0 },
-            Exclusion::Ttft { chance: half, likely_ms: 1.0 },
-            Exclusion::Quality { expected: half },
-        ];
-        for exclusion in all {
-            let name = format!("LIMIT_{}", exclusion.limit().to_uppercase());
-            assert_eq!(limit(&exclusion).as_str_name(), name);
         }
     }
 

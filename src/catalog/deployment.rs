@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use super::model::{Model, Speed};
+use super::terms::Terms;
 use crate::domain::{AbilitySet, Billing, DeploymentId, ModelName, Price, ProviderName, Timeouts};
 
 /// A model at a provider, with the price and speed it has there.
@@ -29,6 +30,8 @@ pub struct Deployment {
     pub last_resort: bool,
     /// Limits on a call here that the operator named, for this model or for all.
     pub timeouts: Timeouts,
+    /// What else is known of it.
+    pub terms: Terms,
 }
 
 impl Deployment {
@@ -44,6 +47,7 @@ impl Deployment {
             speed: model.speed,
             last_resort: false,
             timeouts: Timeouts::default(),
+            terms: Terms::default(),
         }
     }
 

@@ -8,7 +8,9 @@
 mod builtin;
 mod deployment;
 mod model;
+mod terms;
 
 pub use builtin::{Catalog, CatalogError};
 pub use deployment::{Deployment, Fleet, FleetError};
 pub use model::{Model, QualityPrior, Source, Speed};
+pub use terms::{DataCollection, Quantization, Terms};

@@ -14,6 +14,7 @@ pub use super::catalog::args::CatalogCommand;
 pub use super::keys::args::KeysCommand;
 pub use super::models::args::ModelsCommand;
 use super::operator::AtServer;
+pub use super::outcomes::{OutcomesCommand, OutcomesDeleteArgs, OutcomesSummaryArgs};
 use crate::ranking::Preference;
 use crate::simulator::{
     Fault, FaultRates, Flap, InvalidScript, parse_fault, parse_flap, parse_rates, parse_script,
@@ -188,31 +189,6 @@ pub struct ExportArgs {
     pub json: bool,
 }
 
-/// What of `outcomes`.
-#[derive(Debug, Subcommand)]
-pub enum OutcomesCommand {
-    /// Delete every outcome with this metadata, and its scores; for ever.
-    Delete(OutcomesDeleteArgs),
-}
-
-/// For `outcomes delete`.
-#[derive(Debug, Args)]
-pub struct OutcomesDeleteArgs {
-    /// Whose: a key and a value of the requests' metadata, for instance user=42.
-    #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
-    pub metadata: (String, String),
-    /// Which log.
-    #[command(flatten)]
-    pub at: LogArgs,
-    /// Ask this running server, by its admin address, for instance http://127.0.0.1:8081, instead of opening
-    /// the log here.
-    #[arg(long, value_name = "URL", conflicts_with_all = ["config", "log"])]
-    pub server: Option<String>,
-    /// Write what was deleted as JSON.
-    #[arg(long)]
-    pub json: bool,
-}
-
 /// What of `faults`.
 #[derive(Debug, Subcommand)]
 pub enum FaultsCommand {
@@ -321,7 +297,7 @@ fn positive(text: &str) -> Result<f64, String> {
     if number.is_finite() && number > 0.0 { Ok(number) } else { Err("must be above zero".into()) }
 }
 
-fn pair(text: &str) -> Result<(String, String), String> {
+pub(super) fn pair(text: &str) -> Result<(String, String), String> {
     let pair = text.split_once('=').filter(|(key, _)| !key.is_empty());
     let (key, value) = pair.ok_or("must be KEY=VALUE, such as user=42")?;
     Ok((key.to_owned(), value.to_owned()))

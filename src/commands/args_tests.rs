@@ -42,6 +42,8 @@ fn what_is_typed_is_understood_or_refused_with_the_reason() {
     check("pointsman outcomes delete --metadata user=4=2 --log a.db", Ok(()));
     check("pointsman outcomes delete --metadata user", Err("KEY=VALUE"));
     check("pointsman outcomes delete", Err("--metadata"));
+    check("pointsman outcomes summary --by metadata.city --where team=a=b --since 7d", Ok(()));
+    check("pointsman outcomes summary --by city", Err("metadata.NAME"));
     let two = "pointsman outcomes delete --metadata a=b --log c --server d";
     check(two, Err("cannot be used with"));
     check("pointsman simulate --models a,b --faults status:503=0.02 --script reset*3", Ok(()));

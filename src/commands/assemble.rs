@@ -14,7 +14,9 @@ use crate::catalog::{Catalog, Deployment, Fleet};
 use crate::config::{self, Config, Fault, LogForm, Problems};
 use crate::dispatch::BreakerSettings;
 use crate::outcome::{LogSettings, OutcomeLog};
-use crate::pipeline::{ArtifactPlaces, Artifacts, FaultPolicy, Learning, Pipeline, PipelineParts};
+use crate::pipeline::{
+    ArtifactPlaces, Artifacts, CacheSettings, FaultPolicy, Learning, Pipeline, PipelineParts,
+};
 use crate::providers::{HttpCaller, Provider};
 use crate::ranking::Availability;
 
@@ -26,6 +28,7 @@ pub(super) struct Served {
     pub(super) log: LogSettings,
     pub(super) faults: FaultPolicy,
     pub(super) learning: Learning,
+    pub(super) cache: Option<CacheSettings>,
 }
 
 /// A file's config, or what the environment has keys for.
@@ -44,13 +47,21 @@ pub(super) fn artifacts(places: &ArtifactPlaces) -> Result<Artifacts, CommandErr
 
 /// A pipeline; makes the outcome log's file where there is none.
 pub(super) fn pipeline(artifacts: Artifacts, served: Served) -> Result<Pipeline, CommandError> {
-    let Served { fleet, availability, providers, log, faults, learning } = served;
+    let Served { fleet, availability, providers, log, faults, learning, cache } = served;
     let caller = HttpCaller::new(providers)?;
     let log = OutcomeLog::open(&log)?;
     let breakers = BreakerSettings::default();
-    let parts =
-        PipelineParts { fleet, availability, breakers, artifacts, caller, log, faults, learning };
-    Ok(Pipeline::new(parts))
+    Ok(Pipeline::new(PipelineParts {
+        fleet,
+        availability,
+        breakers,
+        artifacts,
+        caller,
+        log,
+        faults,
+        learning,
+        cache,
+    }))
 }
 
 /// A listener on an address; `option` is what takes another.

@@ -89,7 +89,7 @@ fn state(deployment: &Deployment, availability: &Availability) -> String {
     match availability.of(&deployment.id) {
         None => "ready".to_owned(),
         Some(Unavailable::NoKey(place)) => format!("no key: {place} is not set"),
-        Some(why @ Unavailable::Shut { .. }) => why.to_string(),
+        Some(why @ (Unavailable::Shut { .. } | Unavailable::Full { .. })) => why.to_string(),
     }
 }
 

@@ -83,6 +83,12 @@ pub enum CommandError {
     /// No place was given.
     #[error("where to? Say `--to PLACE`, or `to = \"PLACE\"` under [export] in the config")]
     NowhereToExport,
+    /// A summary of what is in a database.
+    #[error("summaries read SQLite files and exports: name one with --log or --export")]
+    OnlyExported,
+    /// A thread that ended without a result.
+    #[error("reading was interrupted")]
+    Interrupted(#[source] tokio::task::JoinError),
     /// Choosing.
     #[error(transparent)]
     Pipeline(#[from] PipelineError),

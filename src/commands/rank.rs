@@ -56,12 +56,12 @@ fn ranked_here(
     let scratch = Scratch::new()?;
     let log = scratch.log();
     // Nobody is called.
-    let (faults, learning) = (FaultPolicy::Refused, Learning::Off);
+    let (faults, learning, cache) = (FaultPolicy::Refused, Learning::Off, None);
     let (served, defaults, places, note) = match assemble::config(args.config.as_deref()) {
         Ok(it) => {
             let defaults = it.defaults();
             let (fleet, availability, providers) = (it.fleet, it.availability, it.providers);
-            let served = Served { fleet, availability, providers, log, faults, learning };
+            let served = Served { fleet, availability, providers, log, faults, learning, cache };
             (served, defaults, it.artifacts, None)
         }
         Err(CommandError::Config(problems))
@@ -75,7 +75,7 @@ fn ranked_here(
             );
             let availability = Availability::default();
             let providers = vec![];
-            let served = Served { fleet, availability, providers, log, faults, learning };
+            let served = Served { fleet, availability, providers, log, faults, learning, cache };
             (served, Defaults::default(), ArtifactPlaces::default(), Some(note))
         }
         Err(other) => return Err(other),

@@ -44,6 +44,7 @@ pub(super) async fn serve(args: &ServeArgs, out: &mut dyn Write) -> Result<(), C
         log: config.log,
         faults: config.faults,
         learning: config.learning,
+        cache: config.cache,
     };
     let pipeline = assemble::pipeline(artifacts, served)?;
     let chores = Chores::of(pipeline.log(), &config.keeping)?;

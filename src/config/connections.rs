@@ -15,6 +15,7 @@ use super::place;
 use super::problems::{Fault, nearest};
 use super::raw::{KeyPlace, RawProvider};
 use super::section::{Field, Ledger};
+use crate::catalog::Terms;
 use crate::domain::{Billing, ProviderName};
 use crate::providers::{ApiKey, AuthScheme, Protocol, Provider, ProviderRow, Quirks};
 
@@ -36,6 +37,15 @@ pub(super) struct Connection {
     plan: Plan,
 }
 
+impl Connection {
+    /// What is known of all its deployments.
+    pub(super) fn terms(&self) -> Terms {
+        let Plan { protocol, quirks, terms, .. } = &self.plan;
+        let lacks = quirks.lacks.iter().copied().collect();
+        Terms { lacks: protocol.lacks().and(lacks), ..*terms }
+    }
+}
+
 /// A provider before the environment is looked at.
 #[derive(Clone)]
 struct Plan {
@@ -46,6 +56,7 @@ struct Plan {
     auth: AuthScheme,
     billing: Billing,
     quirks: Quirks,
+    terms: Terms,
 }
 
 /// Every provider that may be named: the built-in ones and those of the file.
@@ -63,6 +74,7 @@ impl Connections {
                 auth: row.auth_header.as_deref().map_or_else(|| row.protocol.default_auth(), shown),
                 billing: row.billing,
                 quirks: row.quirks.clone(),
+                terms: Terms::default(),
             };
             (row.name.clone(), plan.connection(row.name.clone(), env))
         };
@@ -109,8 +121,8 @@ impl Connections {
         let mut plan = base.map_or_else(|| Plan::new(Protocol::OpenAi), |it| it.plan.clone());
         if let Some(protocol) = section.protocol.given().filter(|it| *it != plan.protocol) {
             // What is known of it is known of its own protocol.
-            let Plan { base_url, key, billing, .. } = plan;
-            plan = Plan { base_url, key, billing, ..Plan::new(protocol) };
+            let Plan { base_url, key, billing, terms, .. } = plan;
+            plan = Plan { base_url, key, billing, terms, ..Plan::new(protocol) };
         }
         section.base_url.fill(&mut plan.base_url);
         if let Field::Given(at) = section.key {
@@ -120,6 +132,7 @@ impl Connections {
             plan.auth = shown(&header);
         }
         section.billing.fill(&mut plan.billing);
+        section.terms.over(&mut plan.terms);
         if let Some(quirks) = section.quirks {
             quirks.over(&mut plan.quirks);
         }
@@ -149,6 +162,7 @@ impl Plan {
             auth: protocol.default_auth(),
             billing: Billing::default(),
             quirks: Quirks::default(),
+            terms: Terms::default(),
         }
     }
 

@@ -41,6 +41,7 @@ pub(super) fn discover(
         artifacts: ArtifactPlaces::default(),
         faults: FaultPolicy::Refused,
         learning: Learning::Off,
+        cache: None,
     })
 }
 
@@ -57,7 +58,8 @@ pub(super) fn deployments(catalog: &Catalog, connections: &Connections) -> Vec<D
         catalog.models().filter_map(move |model| {
             let id = model.served_by.get(provider)?;
             let deployment = Deployment::new(model, provider, id.clone());
-            Some(Deployment { billing: connection.billing, ..deployment })
+            let (billing, terms) = (connection.billing, connection.terms());
+            Some(Deployment { billing, terms, ..deployment })
         })
     });
     served.collect()

@@ -118,14 +118,18 @@ fn deploy(model: &Arc<Model>, raw: &RawModel, known: &Known<'_>) -> Vec<Deployme
     }
     let timeouts = raw.timeouts.as_given().map(|it| it.value).unwrap_or_default();
     let of_model = |it: Deployment| Deployment { timeouts: it.timeouts.or(timeouts), ..it };
+    let with_terms = |mut it: Deployment| {
+        raw.terms.over(&mut it.terms);
+        it
+    };
     let mut found: Vec<Deployment> = Vec::new();
     for provider in listed {
-        let made = at_provider(model, provider, None, known);
+        let made = at_provider(model, provider, None, known).map(with_terms);
         keep(&mut found, made.map(of_model), &provider.place, known.ledger);
     }
     for section in &raw.deployments {
         let Some(provider) = section.provider.as_given() else { continue };
-        let made = at_provider(model, provider, Some(section), known);
+        let made = at_provider(model, provider, Some(section), known).map(with_terms);
         let made = made.map(|it| of_model(refined(it, section)));
         keep(&mut found, made, &provider.place, known.ledger);
     }
@@ -157,14 +161,16 @@ fn at_provider(
         let (model, provider) = (model.name.to_string(), name.to_string());
         known.ledger.report(place, Fault::NoModelId { model, provider });
     }
-    let billing = connection.billing;
-    model_id.map(|it| Deployment { billing, ..Deployment::new(model, name, it) })
+    let (billing, terms) = (connection.billing, connection.terms());
+    model_id.map(|it| Deployment { billing, terms, ..Deployment::new(model, name, it) })
 }
 
 fn refined(mut deployment: Deployment, section: &RawDeployment) -> Deployment {
     section.price.clone().fill(&mut deployment.price);
     section.speed.clone().fill(&mut deployment.speed);
     section.last_resort.clone().fill(&mut deployment.last_resort);
+    section.terms.over(&mut deployment.terms);
+    section.limits.over(&mut deployment.terms);
     section.timeouts.clone().fill(&mut deployment.timeouts);
     deployment
 }

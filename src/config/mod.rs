@@ -4,6 +4,7 @@
 //! ([`Problems`]), each with its path and line. Invariant: secrets come from variables and files named
 //! in the config, never from the config itself. Not here: reading the file, and telling the problems.
 
+mod cache;
 mod connections;
 mod discover;
 mod fleet;
@@ -21,9 +22,11 @@ mod resolve;
 mod routes;
 mod section;
 mod server;
+mod terms;
 #[cfg(test)]
 mod tests;
 mod values;
+mod wishes;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -34,7 +37,7 @@ use toml::de::DeTable;
 use crate::api::Defaults;
 use crate::catalog::{Catalog, Fleet};
 use crate::outcome::LogSettings;
-use crate::pipeline::{ArtifactPlaces, FaultPolicy, Learning};
+use crate::pipeline::{ArtifactPlaces, CacheSettings, FaultPolicy, Learning};
 use crate::providers::{Provider, ProviderRow, builtin_rows};
 use crate::ranking::{Availability, Policy, Routes};
 
@@ -52,6 +55,8 @@ pub struct Config {
     pub admin: Option<AdminListener>,
     /// Whether callers need a key, and where keys are.
     pub keys: KeysPlan,
+    /// Whether answers are given again.
+    pub cache: Option<CacheSettings>,
     /// How long stopping may take.
     pub draining: Draining,
     /// What is wanted of a request that says nothing itself.

@@ -5,24 +5,24 @@
 
 use super::section::{Field, Section};
 use super::values;
+use super::wishes::{self, RawWishes};
 use crate::domain::{RouteName, Timeouts};
 use crate::ranking::{Exploration, Policy};
 
-/// Reads the section; without it, the defaults. The limits on calls stand behind those of models, and
-/// the route is a name that is looked up later.
-pub(super) fn read(section: Option<Section<'_>>) -> (Policy, Timeouts, Field<RouteName>) {
-    let (mut policy, mut calls) = (Policy::default(), Timeouts::default());
-    let Some(mut section) = section else { return (policy, calls, Field::Absent) };
+/// What of the section is looked up later: what is wanted of providers, and the route.
+#[derive(Default)]
+pub(super) struct Named {
+    pub(super) wishes: RawWishes,
+    pub(super) route: Field<RouteName>,
+}
 
-    let Policy {
-        budget,
-        preference,
-        min_quality,
-        fallback,
-        candidates: _,
-        exploration: _,
-        route: _,
-    } = &mut policy;
+/// Reads the section; without it, the defaults. The limits on calls stand behind those of models.
+pub(super) fn read(section: Option<Section<'_>>) -> (Policy, Timeouts, Named) {
+    let (mut policy, mut calls) = (Policy::default(), Timeouts::default());
+    let Some(mut section) = section else { return (policy, calls, Named::default()) };
+
+    let Policy { budget, preference, min_quality, fallback, candidates, exploration: _, route: _ } =
+        &mut policy;
     section.field("preference", values::preset).fill(preference);
     let cost = section.field("cost_per_quality_usd", values::positive);
     cost.fill(&mut preference.cost_per_quality_usd);
@@ -34,6 +34,11 @@ pub(super) fn read(section: Option<Section<'_>>) -> (Policy, Timeouts, Field<Rou
     section.field("max_latency", values::duration).fill(&mut budget.max_latency);
     section.field("max_ttft", values::duration).fill_some(&mut budget.max_ttft);
     section.field("confidence", values::probability).fill(&mut budget.confidence);
+    section.field("max_inter_token", values::duration).fill_some(&mut budget.max_inter_token);
+    section.field("min_throughput", values::positive).fill_some(&mut budget.min_throughput);
+
+    section.field("strategy", values::strategy).fill(&mut candidates.strategies.default);
+    let wishes = wishes::read(section.section("provider"));
 
     section.field("candidates_max", values::chain).fill(&mut fallback.candidates_max);
     section.field("attempts_max", values::chain).fill(&mut fallback.attempts_max);
@@ -45,7 +50,7 @@ pub(super) fn read(section: Option<Section<'_>>) -> (Policy, Timeouts, Field<Rou
     let route = section.field("route", values::route_name);
 
     section.done();
-    (policy, calls, route)
+    (policy, calls, Named { wishes, route })
 }
 
 /// Reads the section; without it nothing is given up.

@@ -89,9 +89,15 @@ pub enum Fault {
         /// The most allowed.
         most: u64,
     },
+    /// A similarity at which nearly everything is alike.
+    #[error("must be a number from {0} to 1: below it questions get the answers of others")]
+    Similarity(f64),
     /// A number that must be above zero.
     #[error("must be a number above zero")]
     NotPositive,
+    /// A share that is none.
+    #[error("must be a number, zero or more")]
+    Weight,
     /// Not an address to listen on.
     #[error("`{0}` is not an address and port, such as \"127.0.0.1:8080\"")]
     Address(String),

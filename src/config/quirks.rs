@@ -46,7 +46,7 @@ pub(super) fn read(section: Option<Section<'_>>) -> Option<RawQuirks> {
     let raw = RawQuirks {
         max_tokens_field: section.field("max_tokens_field", max_tokens_field),
         json_schema: section.field("json_schema", json_schema),
-        lacks: section.list("lacks", parameter),
+        lacks: section.list("lacks", values::parameter),
         image_urls: section.field("image_urls", values::flag),
         stream_options: section.field("stream_options", values::flag),
         past_reasoning: section.field("past_reasoning", values::flag),
@@ -97,10 +97,6 @@ fn assistant_prefix(value: &DeValue<'_>) -> Result<AssistantPrefix, Fault> {
         ("continue_final_message", AssistantPrefix::ContinueFinalMessage),
     ];
     one_of("way", known, value)
-}
-
-fn parameter(value: &DeValue<'_>) -> Result<Parameter, Fault> {
-    one_of("parameter", Parameter::ALL.map(|it| (it.as_str(), it)).to_vec(), value)
 }
 
 fn class(value: &DeValue<'_>) -> Result<FailureClass, Fault> {

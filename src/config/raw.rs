@@ -6,6 +6,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use super::cache;
 use super::keeping::{self, Keeping};
 use super::keys::{self, KeysPlan};
 use super::outcomes::{self, RawOutcomes};
@@ -15,19 +16,23 @@ use super::quirks::{self, RawQuirks};
 use super::routes::{self, RawFallbacks, RawRoute};
 use super::section::{At, Field, Section};
 use super::server::{self, RawServer};
+use super::terms::{self, RawLimits, RawTerms};
 use super::values;
+use super::wishes::RawWishes;
 use crate::catalog::{Source, Speed};
 use crate::domain::{
     AbilitySet, Billing, ModelName, Price, Probability, ProviderName, RouteName, Timeouts,
 };
-use crate::pipeline::{ArtifactPlaces, FaultPolicy, Learning};
+use crate::pipeline::{ArtifactPlaces, CacheSettings, FaultPolicy, Learning};
 use crate::providers::Protocol;
-use crate::ranking::Policy;
+use crate::ranking::{Policy, Strategy};
 
 pub(super) struct RawConfig {
     pub(super) server: RawServer,
     pub(super) keys: KeysPlan,
+    pub(super) cache: Option<CacheSettings>,
     pub(super) policy: Policy,
+    pub(super) wishes: RawWishes,
     pub(super) timeouts: Timeouts,
     pub(super) route: Field<RouteName>,
     pub(super) routes: Vec<RawRoute>,
@@ -50,6 +55,7 @@ pub(super) struct RawProvider {
     pub(super) auth_header: Field<String>,
     pub(super) billing: Field<Billing>,
     pub(super) quirks: Option<RawQuirks>,
+    pub(super) terms: RawTerms,
 }
 
 /// Where a key is.
@@ -74,6 +80,8 @@ pub(super) struct RawModel {
     pub(super) name: Field<ModelName>,
     pub(super) figures: RawFigures,
     pub(super) listed: Field<Vec<At<ProviderName>>>,
+    pub(super) strategy: Field<Strategy>,
+    pub(super) terms: RawTerms,
     pub(super) timeouts: Field<Timeouts>,
     pub(super) fallbacks: RawFallbacks,
     pub(super) deployments: Vec<RawDeployment>,
@@ -99,6 +107,8 @@ pub(super) struct RawDeployment {
     pub(super) price: Field<Price>,
     pub(super) speed: Field<Speed>,
     pub(super) last_resort: Field<bool>,
+    pub(super) terms: RawTerms,
+    pub(super) limits: RawLimits,
     pub(super) timeouts: Field<Timeouts>,
 }
 
@@ -119,8 +129,10 @@ pub(super) fn read(mut root: Section<'_>) -> RawConfig {
     let server = server::read(root.section("server"));
     server::read_telemetry(root.section("telemetry"));
     let keys = keys::read(root.section("keys"));
+    let cache = cache::read(root.section("cache"));
     let artifacts = artifacts(&mut root);
-    let (mut policy, timeouts, route) = policy::read(root.section("policy"));
+    let (mut policy, timeouts, policy::Named { wishes, route }) =
+        policy::read(root.section("policy"));
     policy.exploration = policy::exploration(root.section("exploration"));
     let mut allowed = false;
     if let Some(mut section) = root.section("testing") {
@@ -138,7 +150,9 @@ pub(super) fn read(mut root: Section<'_>) -> RawConfig {
     let raw = RawConfig {
         server,
         keys,
+        cache,
         policy,
+        wishes,
         timeouts,
         route,
         routes: routes::read(&mut root),
@@ -193,9 +207,10 @@ fn provider(mut section: Section<'_>) -> RawProvider {
     let auth_header = section.field("auth_header", values::header);
     let billing = section.field("billing", values::billing);
     let quirks = quirks::read(section.section("quirks"));
+    let terms = terms::read(&mut section);
     let place = section.place.clone();
     section.done();
-    RawProvider { place, name, protocol, base_url, key, auth_header, billing, quirks }
+    RawProvider { place, name, protocol, base_url, key, auth_header, billing, quirks, terms }
 }
 
 fn model(mut section: Section<'_>) -> RawModel {
@@ -210,13 +225,15 @@ fn model(mut section: Section<'_>) -> RawModel {
         speed: section.nested("speed", speed),
         source: section.nested("source", source),
     };
+    let strategy = section.field("strategy", values::strategy);
+    let terms = terms::read(&mut section);
     let timeouts = section.nested("timeouts", policy::timeouts);
     let fallbacks = RawFallbacks::read(&mut section);
     let listed = section.list("deployments", values::provider_name);
     let deployments = section.sections("deployment").into_iter().map(deployment).collect();
     let place = section.place.clone();
     section.done();
-    RawModel { place, name, figures, listed, timeouts, fallbacks, deployments }
+    RawModel { place, name, figures, listed, strategy, terms, timeouts, fallbacks, deployments }
 }
 
 fn deployment(mut section: Section<'_>) -> RawDeployment {
@@ -227,6 +244,8 @@ fn deployment(mut section: Section<'_>) -> RawDeployment {
         price: section.nested("price", price),
         speed: section.nested("speed", speed),
         last_resort: section.field("last_resort", values::flag),
+        terms: terms::read(&mut section),
+        limits: terms::read_limits(&mut section),
         timeouts: section.nested("timeouts", policy::timeouts),
     };
     section.done();

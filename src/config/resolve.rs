@@ -4,6 +4,7 @@
 //! when nothing was reported. A key that is not set is no problem of the file: its deployments are
 //! marked unavailable.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -19,10 +20,11 @@ use super::server;
 use super::{Config, toml_table};
 use crate::access::Demand;
 use crate::catalog::{Catalog, Deployment, Fleet};
+use crate::domain::ModelName;
 use crate::outcome::OutcomeAccess;
 use crate::pipeline::FaultPolicy;
 use crate::providers::{ApiKey, Provider, ProviderRow};
-use crate::ranking::{Availability, Unavailable};
+use crate::ranking::{Availability, Strategy, Unavailable};
 
 /// Resolves a file against a catalog and the built-in providers.
 pub(super) fn resolve(
@@ -38,6 +40,8 @@ pub(super) fn resolve(
 
     let mut connections = Connections::builtin(rows, env);
     connections.configure(raw.providers, &ledger, env);
+    let mut policy = raw.policy;
+    policy.candidates.strategies.models = strategies(&raw.models);
     let log = outcomes::resolve(raw.outcomes, &ledger, env);
     let mut models = raw.models;
     let fallbacks = fallbacks(&mut models);
@@ -51,6 +55,7 @@ pub(super) fn resolve(
         deployment.timeouts = deployment.timeouts.or(raw.timeouts);
     }
     let routes = routes::link(&raw.routes, &fallbacks, &raw.route, &deployments, &ledger);
+    policy.candidates.provider = raw.wishes.resolve(&deployments, &ledger);
     for id in calls_itself(&deployments, &connections, raw.server.listen) {
         let place = Place { path: "server.listen".to_owned(), line: None };
         ledger.report(&place, Fault::OwnAddress(id));
@@ -79,8 +84,9 @@ pub(super) fn resolve(
         listen: raw.server.listen,
         admin,
         keys: raw.keys,
+        cache: raw.cache,
         draining: raw.server.draining,
-        policy: raw.policy,
+        policy,
         routes: Arc::new(routes),
         providers: reached(&fleet, &connections),
         availability: availability(&fleet, &connections),
@@ -101,6 +107,13 @@ fn fallbacks(models: &mut [RawModel]) -> Vec<Named> {
         Some((it.name.as_given()?.clone(), fallbacks))
     };
     models.iter_mut().filter_map(of).collect()
+}
+
+/// The strategy of each model that has one.
+fn strategies(models: &[RawModel]) -> BTreeMap<ModelName, Strategy> {
+    let own =
+        |it: &RawModel| Some((it.name.as_given()?.value.clone(), it.strategy.as_given()?.value));
+    models.iter().filter_map(own).collect()
 }
 
 /// Makes the fleet; an empty one is told with the variables that would fill it.

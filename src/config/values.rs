@@ -12,25 +12,32 @@ use toml::de::DeValue;
 use super::place;
 use super::problems::{Fault, nearest};
 use super::section::wrong;
+use crate::catalog::{DataCollection, Quantization};
 use crate::domain::{
-    Ability, Billing, DeploymentId, ModelName, Probability, ProviderName, RouteName, TokenPrice,
-    Usd,
+    Ability, Billing, DeploymentId, ModelName, Parameter, Probability, ProviderName, RouteName,
+    TokenPrice, Usd,
 };
 use crate::outcome::PromptPrivacy;
 use crate::providers::Protocol;
-use crate::ranking::{OnStreamFailure, Preference, UtilityGivenUp};
+use crate::ranking::{Figure, OnStreamFailure, Partition, Preference, Strategy, UtilityGivenUp};
 
 /// No request is waited for longer than a day; also keeps `Instant + Duration` from overflowing.
 const DURATION_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 const DURATION_MIN: Duration = Duration::from_millis(1);
 /// Far beyond any model, and exact in a float.
 const TOKENS_MAX: u64 = 1_000_000_000;
+/// Beyond what any provider sells; sums of a minute's stay far from overflowing.
+const PER_MINUTE_MAX: u64 = 1_000_000_000_000;
 /// A chain longer than this helps nobody: at 10 s each it is past any deadline.
 const CHAIN_MAX: u64 = 32;
 /// A spool of less than 1 MiB would be full at once; 16 TiB is beyond any disk and any SQLite file.
 const SPOOL_BYTES: (u64, u64) = (1 << 20, 1 << 44);
 /// A century: more would only be another way to write "for ever".
 const DAYS_MAX: u64 = 36_500;
+/// Below a MiB a cache holds a few hundred answers; above 64 GiB it would be another program.
+const CACHE_BYTES: (u64, u64) = (1 << 20, 1 << 36);
+/// Below this nearly every question is like another (docs/cache.md).
+const SIMILARITY_MIN: f64 = 0.8;
 /// Below a MiB a log holds some hundred outcomes.
 const LOG_BYTES_MIN: u64 = 1 << 20;
 /// What TOML's integers hold.
@@ -96,6 +103,17 @@ pub(super) fn days(value: &DeValue<'_>) -> Read<Duration> {
 
 pub(super) fn log_bytes(value: &DeValue<'_>) -> Read<u64> {
     within(value, LOG_BYTES_MIN, LOG_BYTES_MAX)
+}
+
+pub(super) fn cache_bytes(value: &DeValue<'_>) -> Read<u64> {
+    let (least, most) = CACHE_BYTES;
+    within(value, least, most)
+}
+
+pub(super) fn similarity(value: &DeValue<'_>) -> Read<Probability> {
+    let similarity = probability(value)?;
+    let near = similarity.get() >= SIMILARITY_MIN;
+    if near { Ok(similarity) } else { Err(Fault::Similarity(SIMILARITY_MIN)) }
 }
 
 pub(super) fn export_every(value: &DeValue<'_>) -> Read<Duration> {
@@ -172,6 +190,41 @@ pub(super) fn preset(value: &DeValue<'_>) -> Read<Preference> {
 
 pub(super) fn on_stream_failure(value: &DeValue<'_>) -> Read<OnStreamFailure> {
     one_of("way on", OnStreamFailure::NAMES.to_vec(), value)
+}
+
+pub(super) fn strategy(value: &DeValue<'_>) -> Read<Strategy> {
+    one_of("strategy", Strategy::NAMES.to_vec(), value)
+}
+
+pub(super) fn figure(value: &DeValue<'_>) -> Read<Figure> {
+    one_of("figure", Figure::NAMES.to_vec(), value)
+}
+
+pub(super) fn partition(value: &DeValue<'_>) -> Read<Partition> {
+    one_of("partition", Partition::NAMES.to_vec(), value)
+}
+
+pub(super) fn data_collection(value: &DeValue<'_>) -> Read<DataCollection> {
+    one_of("policy", DataCollection::NAMES.to_vec(), value)
+}
+
+pub(super) fn quantization(value: &DeValue<'_>) -> Read<Quantization> {
+    one_of("precision", Quantization::NAMES.to_vec(), value)
+}
+
+pub(super) fn parameter(value: &DeValue<'_>) -> Read<Parameter> {
+    one_of("parameter", Parameter::ALL.map(|it| (it.as_str(), it)).to_vec(), value)
+}
+
+/// A share: zero is never drawn.
+pub(super) fn weight(value: &DeValue<'_>) -> Read<f64> {
+    let number = number(value)?;
+    if number.is_finite() && number >= 0.0 { Ok(number) } else { Err(Fault::Weight) }
+}
+
+/// Calls or tokens in a minute.
+pub(super) fn per_minute(value: &DeValue<'_>) -> Read<u64> {
+    whole(value, PER_MINUTE_MAX)
 }
 
 pub(super) fn ability(value: &DeValue<'_>) -> Read<Ability> {

@@ -8,6 +8,7 @@
 mod pay;
 mod race;
 mod record;
+mod turn;
 
 use std::time::Duration;
 
@@ -25,6 +26,7 @@ use crate::providers::CallFailure;
 use crate::ranking::Ranked;
 use record::LEFT;
 pub(super) use record::{Broke, Facts};
+use turn::TakenTurn;
 
 /// A walk down the ranking that is under way.
 pub(super) struct Chain<'a> {
@@ -37,6 +39,8 @@ pub(super) struct Chain<'a> {
     unpaid: Vec<Unpaid>,
     /// What is set aside for the attempts under way.
     reserved: Vec<Reserved<'a>>,
+    /// What was counted of the attempts under way.
+    turns: Vec<TakenTurn<'a>>,
     /// How long nobody was called, for want of anyone who could be.
     waited: Duration,
     /// Who asked to be left alone, and until when, on the health's clock.
@@ -100,7 +104,7 @@ impl<'a> Chain<'a> {
         let walk = plan.ranking.walk(plan.policy.fallback.candidates_max).collect();
         let backoff = Backoff::new(seed);
         let (tried, shut, asked, attempts) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let (under_way, unpaid, reserved) = (Vec::new(), Vec::new(), Vec::new());
+        let (under_way, unpaid, reserved, turns) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let (set_aside, begun, waited) = (None, 0, Duration::ZERO);
         Self {
             plan,
@@ -110,6 +114,7 @@ impl<'a> Chain<'a> {
             shut,
             unpaid,
             reserved,
+            turns,
             asked,
             waited,
             awaited,
@@ -200,22 +205,36 @@ impl<'a> Chain<'a> {
 
     /// Whether a candidate may be called now; who may not is remembered.
     fn is_admitted(&mut self, at: usize) -> bool {
-        let (health, now) = (self.plan.health, self.plan.health.now());
-        let before = self.shut.iter().position(|it| it.at == at);
-        // Who comes back to one that ramps has nobody else.
-        let draw = before.map_or_else(|| self.backoff.share(), |_| 0.0);
-        let again = match health.admit(&self.walk[at].deployment.id, now, draw) {
-            Admission::Go | Admission::Probe => {
-                self.shut.retain(|it| it.at != at);
-                return true;
-            }
-            Admission::Shut { until } => until,
-            Admission::Probed => now + PROBE_RECHECK,
-            Admission::Ramped => now,
+        let now = self.plan.health.now();
+        let again = match self.take_turn(at, now) {
+            Err(until) => until,
+            Ok(()) => match self.let_through(at, now) {
+                None => {
+                    self.shut.retain(|it| it.at != at);
+                    return true;
+                }
+                Some(again) => {
+                    self.give_back_turn(at);
+                    again
+                }
+            },
         };
         self.shut.retain(|it| it.at != at);
         self.shut.push(FoundShut { at, again });
         false
+    }
+
+    /// When to ask again whether a candidate is well; `None`: it may be called.
+    fn let_through(&mut self, at: usize, now: Duration) -> Option<Duration> {
+        let before = self.shut.iter().position(|it| it.at == at);
+        // Who comes back to one that ramps has nobody else.
+        let draw = before.map_or_else(|| self.backoff.share(), |_| 0.0);
+        match self.plan.health.admit(&self.walk[at].deployment.id, now, draw) {
+            Admission::Go | Admission::Probe => None,
+            Admission::Shut { until } => Some(until),
+            Admission::Probed => Some(now + PROBE_RECHECK),
+            Admission::Ramped => Some(now),
+        }
     }
 
     /// The end of a chain: for want of money where that kept anyone from being called, or because

@@ -17,7 +17,7 @@ use crate::domain::{
 };
 use crate::prediction::{CachedInput, Forecast, LogNormal, Prediction, QualityEstimate};
 use crate::providers::{Begun, CallFailure, Caller, DeltaStream, Reply, StreamItem};
-use crate::ranking::{Ranked, Ranking};
+use crate::ranking::{Ranked, Ranking, Recent};
 
 /// What is expected of a candidate; its model is named after its place, `m0`, `m1`, ...
 #[derive(Debug, Clone, Copy)]
@@ -69,8 +69,8 @@ fn ranked(at: usize, figures: &Figures) -> Ranked {
     let propensity = if at == 0 { Probability::ONE } else { Probability::ZERO };
     let utility = -(at as f64);
     let deployment = Arc::new(deployment);
-    let (shut, in_flight, stop) = (None, 0, None);
-    Ranked { deployment, prediction, utility, propensity, shut, in_flight, stop }
+    let (shut, in_flight, recent, stop) = (None, 0, Recent::default(), None);
+    Ranked { deployment, prediction, utility, propensity, shut, in_flight, recent, stop }
 }
 
 fn prediction(deployment: DeploymentId, figures: &Figures) -> Prediction {

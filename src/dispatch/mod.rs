@@ -17,6 +17,8 @@ mod health_tests;
 #[cfg(test)]
 mod hedge_tests;
 #[cfg(test)]
+mod meter_tests;
+#[cfg(test)]
 mod money_tests;
 mod next;
 mod passage;
@@ -45,7 +47,7 @@ use crate::catalog::Deployment;
 use crate::domain::{Attempt, ChatRequest, ChatResponse, FailureClass, Seam, Usage, Usd};
 use crate::ranking::{Policy, Ranking};
 
-pub use health::{BreakerSettings, Health};
+pub use health::{BreakerSettings, Health, PerMinute, Used};
 pub use passage::{Answering, ChainEvent, EVENTS_MAX};
 pub use run::run;
 pub use stream::stream;
@@ -117,7 +119,7 @@ pub enum ChainFailure {
     #[error("every candidate that may be tried has failed")]
     Exhausted,
     /// Nobody was called: everyone failed so much lately that nobody calls them for now.
-    #[error("every candidate is shut after failures; the first opens in {} ms", .retry_in.as_millis())]
+    #[error("every candidate is shut after failures or full; the first opens in {} ms", .retry_in.as_millis())]
     AllShut {
         /// When the first of them may be called.
         retry_in: Duration,

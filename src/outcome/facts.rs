@@ -10,12 +10,12 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::catalog::{Deployment, Speed};
+use crate::catalog::{Deployment, Speed, Terms};
 use crate::domain::{
-    AbilitySet, Billing, DeploymentId, ModelName, Price, Probability, ProviderName,
+    AbilitySet, Billing, DecisionId, DeploymentId, ModelName, Price, Probability, ProviderName,
 };
 use crate::prediction::{Forecast, LogNormal, Prediction};
-use crate::ranking::{Availability, Exclusion, Ranked, Ranking, Refusal, Unavailable};
+use crate::ranking::{Availability, Exclusion, Ranked, Ranking, Recent, Refusal, Unavailable};
 
 /// One candidate as it was when the decision was made.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -55,8 +55,26 @@ pub struct CandidateFacts {
     /// Calls that were under way there; records from before they were counted have none.
     #[serde(default)]
     pub in_flight: u32,
+    /// What it did of late; records from before that counted have none.
+    #[serde(default, skip_serializing_if = "Recent::is_nothing")]
+    pub recent: Recent,
+    /// What else was known of it; as above.
+    #[serde(default, skip_serializing_if = "Terms::are_unknown")]
+    pub terms: Terms,
     /// What was expected of it.
     pub prediction: Prediction,
+}
+
+/// An answer that was given before.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct CachedFacts {
+    /// The decision that it was first given for.
+    pub decision: DecisionId,
+    /// How long before, milliseconds.
+    pub age_ms: u64,
+    /// How much alike the questions were (cosine), where they were not the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub similarity: Option<f32>,
 }
 
 /// A place in the order; the prediction stands with the candidate.
@@ -146,6 +164,8 @@ impl CandidateFacts {
             quality_prior: deployment.model.quality_prior.as_ref().map(|it| it.value),
             unavailable: availability.of(&deployment.id).cloned(),
             in_flight: availability.in_flight(&deployment.id),
+            recent: availability.recent(&deployment.id),
+            terms: deployment.terms,
             prediction,
         }
     }
@@ -156,6 +176,7 @@ impl CandidateFacts {
         let single = [
             ("speed.ttft_ms", self.speed.ttft_ms),
             ("speed.tokens_per_s", self.speed.tokens_per_s),
+            ("terms.weight", self.terms.weight),
             ("prediction.quality.spread", it.quality.spread),
             ("prediction.input_tokens", it.input_tokens),
             ("prediction.ttft_ms", it.ttft_ms),

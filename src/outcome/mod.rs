@@ -27,6 +27,7 @@ mod spool;
 mod sqlite;
 mod status;
 mod store;
+mod summary;
 mod trials;
 mod upkeep;
 mod writer;
@@ -35,7 +36,7 @@ pub use export::{
     Cursor, CursorError, Destination, ExportError, ExportReader, Exported, Exporter,
     FEEDBACK_COLUMNS, OUTCOME_COLUMNS, Pulled, PulledFeedback, PulledOutcome, Puller,
 };
-pub use facts::{CandidateFacts, Choice, ExcludedFacts, RankedFacts};
+pub use facts::{CachedFacts, CandidateFacts, Choice, ExcludedFacts, RankedFacts};
 pub use feedback::{Feedback, FeedbackKind, FeedbackReceipt};
 pub use log::OutcomeLog;
 pub use postgres::{PostgresSettings, PostgresUrlError};
@@ -48,5 +49,6 @@ pub use signals::{Signal, Signalled};
 pub use spool::{SPOOL_BYTES_DEFAULT, SPOOL_PATH_DEFAULT, SpoolSettings};
 pub use status::OutcomeStatus;
 pub use store::OutcomeError;
+pub use summary::{Dimension, Group, NoDimension, Summary};
 pub use trials::{CanaryFacts, ExpectedFacts, ShadowFacts};
 pub use upkeep::{Erased, Retention, Swept, Upkeep};

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::facts::{CandidateFacts, ExcludedFacts, RankedFacts};
+use super::facts::{CachedFacts, CandidateFacts, ExcludedFacts, RankedFacts};
 use super::privacy::RecordedPrompt;
 use super::trials::{CanaryFacts, ShadowFacts};
 use crate::domain::{Attempt, DecisionId, DeploymentId, Seam, Usage, Usd};
@@ -23,7 +23,9 @@ use crate::ranking::{Need, Policy};
 /// 3: the time to the first token has a spread, and its limit is kept at the policy's confidence. Older
 /// records are read as they are: without a spread, which gives the rule of then.
 /// 4: a record may name the caller's key and team, and exclude what the key has no right to.
-/// 5: the policy may hold a route, which orders the candidates after everything else.
+/// 5: what was wanted of providers, how deployments of one model were ordered and what that went by; new
+/// reasons to exclude, and deployments that were full; and the policy may hold a route, which orders the
+/// candidates after everything else.
 pub const RECORD_VERSION: u32 = 5;
 /// The oldest version that is still read.
 pub(super) const RECORD_VERSION_MIN: u32 = 1;
@@ -92,7 +94,7 @@ pub struct OutcomeRecord {
     pub excluded: Vec<ExcludedFacts>,
     /// Every call, in order.
     pub attempts: Vec<Attempt>,
-    /// `served`, `refused`, `exhausted`, `all_shut`, `deadline`, `over_budget`, `spend_limit`, or the class of the
+    /// `served`, `cached`, `refused`, `exhausted`, `all_shut`, `deadline`, `over_budget`, `spend_limit`, or the class of the
     /// caller's error.
     pub end: String,
     /// Who answered, if anyone.
@@ -110,6 +112,9 @@ pub struct OutcomeRecord {
     pub decide_us: f64,
     /// As much of the prompt as the operator lets us keep.
     pub prompt: RecordedPrompt,
+    /// That the answer was given before, to the same question; nobody was called then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cached: Option<CachedFacts>,
     /// Which of two artifacts decided, where one of them served a share on trial.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub canary: Option<CanaryFacts>,
@@ -129,6 +134,7 @@ impl OutcomeRecord {
             ("total_ms", self.total_ms),
             ("tie_step", self.tie_step),
             ("decide_us", self.decide_us),
+            ("policy.budget.min_throughput", self.policy.budget.min_throughput.unwrap_or_default()),
         ];
         let route = self.policy.route.iter().filter_map(|it| it.facts.unwritable());
         let route = route.map(|it| ("policy.route.facts", it));

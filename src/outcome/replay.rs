@@ -69,6 +69,7 @@ pub fn replay_with(
     let mut availability = Availability::default();
     for facts in &record.candidates {
         availability.count(facts.deployment.clone(), facts.in_flight);
+        availability.note(facts.deployment.clone(), facts.recent);
         if let Some(why) = &facts.unavailable {
             availability.mark(facts.deployment.clone(), why.clone());
         }
@@ -161,6 +162,7 @@ fn deployment(facts: &CandidateFacts) -> Deployment {
         speed: facts.speed,
         last_resort: facts.last_resort,
         timeouts: Timeouts::default(),
+        terms: facts.terms,
     }
 }
 
@@ -169,7 +171,9 @@ mod tests {
     use super::*;
     use crate::domain::{Ability, AbilitySet, Billing, ModelName, Probability};
     use crate::outcome::samples;
-    use crate::ranking::{Exploration, Need, Order, Policy, UtilityGivenUp};
+    use crate::ranking::{
+        Exploration, Figure, Need, Order, Partition, Policy, Sort, Strategy, UtilityGivenUp,
+    };
 
     /// Through JSON first: the record alone must do.
     fn check(record: &OutcomeRecord) {
@@ -371,11 +375,18 @@ mod tests {
         let drawn = UtilityGivenUp::new(0.1).map(Exploration::Drawn);
         let explored = Policy { exploration: drawn.unwrap(), ..Policy::default() };
         let abilities = AbilitySet::EMPTY.with(Ability::Tools);
-        let tools = Need { abilities, max_output_tokens: Some(500) };
+        let tools = Need { abilities, max_output_tokens: Some(500), ..Need::default() };
         let mut hasty = Policy::default();
         hasty.budget.max_ttft = Some(std::time::Duration::from_millis(900));
+        let mut spread = ordered.clone();
+        spread.candidates.strategies.default = Strategy::Spread;
+        let mut sorted = ordered.clone();
+        let (by, partition) = (Figure::Ttft, Partition::None);
+        sorted.candidates.provider.sort = Some(Sort { by, partition });
         vec![
             (hasty, Need::default()),
+            (spread, Need::default()),
+            (sorted, Need::default()),
             (Policy::default(), Need::default()),
             (dear, tools),
             (good, Need::default()),

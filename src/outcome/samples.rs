@@ -92,6 +92,7 @@ fn chosen(seed: u64, (policy, need): (Policy, Need), open: Availability) -> Outc
         total_ms: 812.3,
         decide_us: 431.7,
         prompt: RecordedPrompt::None,
+        cached: None,
         canary: None,
         shadow: None,
     }

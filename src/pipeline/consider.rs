@@ -13,7 +13,7 @@ use super::lessons::{self, Learning, LearningState};
 use super::sessions::{Sessions, Turn};
 use super::{Decision, PipelineError};
 use crate::catalog::Fleet;
-use crate::dispatch::{BreakerSettings, ChainEnd, Dispatched, Health};
+use crate::dispatch::{BreakerSettings, ChainEnd, Dispatched, Health, PerMinute, Used};
 use crate::domain::{ChatRequest, DecisionId, DeploymentId, Shape};
 use crate::encoder::Encoded;
 use crate::features::{self, Features};
@@ -21,7 +21,7 @@ use crate::outcome::CanaryFacts;
 use crate::prediction::{
     HeldPrompt, Known, Learned, LiveFigures, LiveStats, Manner, Predictor, Prompt, SpeedSample,
 };
-use crate::ranking::{Availability, Candidate, Need, Policy, Unavailable, rank};
+use crate::ranking::{Availability, Candidate, Need, Policy, Recent, Unavailable, rank};
 
 /// The share of what is left until the deadline that reading may take; the answer needs the rest.
 const READING_SHARE: u32 = 20;
@@ -81,7 +81,12 @@ impl Judge {
         learning: Learning,
     ) -> Self {
         let ids = fleet.deployments().iter().map(|it| it.id.clone());
-        let health = Health::new(ids, breakers);
+        let limits = fleet.deployments().iter().filter_map(|it| {
+            let limits = PerMinute { calls: it.terms.rpm, tokens: it.terms.tpm };
+            let any = limits.calls.is_some() || limits.tokens.is_some();
+            any.then(|| (it.id.clone(), limits))
+        });
+        let health = Health::new(ids, breakers).metered(limits);
         let (live, sessions) = (Mutex::default(), Sessions::new());
         Self { fleet, health, keyless, artifacts, live, sessions, learning }
     }
@@ -95,10 +100,29 @@ impl Judge {
             let for_ms = u64::try_from(left).unwrap_or(u64::MAX);
             availability.mark(it.deployment, Unavailable::Shut { for_ms, class: it.class });
         }
+        self.recent(&mut availability, now);
         for (deployment, calls) in self.health.in_flight() {
             availability.count(deployment.clone(), calls);
         }
         availability
+    }
+
+    /// What each did of late, and who is full.
+    fn recent(&self, availability: &mut Availability, now: Duration) {
+        let conditions = self.health.conditions(now).into_iter();
+        for it in conditions.filter(|it| it.class.is_some()) {
+            let recent = availability.recent(&it.deployment);
+            availability.note(it.deployment, Recent { failing: true, ..recent });
+        }
+        for Used { deployment, calls, tokens, full_until } in self.health.used(now) {
+            if let Some(until) = full_until {
+                let left = until.saturating_sub(now).as_micros().div_ceil(1_000);
+                let for_ms = u64::try_from(left).unwrap_or(u64::MAX);
+                availability.mark(deployment.clone(), Unavailable::Full { for_ms });
+            }
+            let recent = availability.recent(&deployment);
+            availability.note(deployment, Recent { calls, tokens, ..recent });
+        }
     }
 
     /// How many prompts wait for the encoder.
@@ -127,7 +151,8 @@ impl Judge {
         let id = DecisionId::fresh();
         let (brain, canary) = lineup.acting(draw, id.seed());
         let max_output_tokens = request.sampling.max_output_tokens;
-        let need = Need { abilities: request.abilities_needed(), max_output_tokens };
+        let (abilities, parameters) = (request.abilities_needed(), request.parameters());
+        let need = Need { abilities, max_output_tokens, parameters };
         let features = features::extract(request);
         let encoded = match deep {
             Some(encoded) => encoded,

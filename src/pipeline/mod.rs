@@ -6,6 +6,7 @@
 //! Not here: the wire (see [`crate::api`]), and every decision itself (see the layers).
 
 mod artifacts;
+mod cache;
 mod consider;
 mod drills;
 mod expected;
@@ -42,6 +43,10 @@ pub use artifacts::{
     ArtifactPlaces, Artifacts, ArtifactsStatus, Loaded, NothingBefore, Refused, Slot, SlotStatus,
     Unfit, WATCH_EVERY,
 };
+use cache::AnswerCache;
+pub use cache::{
+    CACHE_BYTES_DEFAULT, CACHE_TTL_DEFAULT, CacheHit, CacheSettings, CacheUse, ToolAnswers,
+};
 use consider::{Asked, Judge};
 use drills::Drills;
 pub use drills::{FAULTS_TTL_DEFAULT, FAULTS_TTL_MAX, FaultPolicy, StandingFaults};
@@ -67,6 +72,8 @@ pub struct PipelineParts {
     pub faults: FaultPolicy,
     /// Whether scores change the choice while serving.
     pub learning: Learning,
+    /// Whether answers are given again; `None`: each is asked for anew.
+    pub cache: Option<CacheSettings>,
 }
 
 /// From a request to its answer. Whoever waits may leave at any time: the work then ends early, and
@@ -87,6 +94,7 @@ struct Works {
     drills: Drills,
     metrics: Metrics,
     expected: Expectations,
+    cache: Option<AnswerCache>,
     /// Cancelled when requests under way are to end at once.
     cut: CancellationToken,
 }
@@ -112,6 +120,8 @@ pub struct Call {
     pub faults: Vec<ForcedFault>,
     /// Whose limits hold and who pays, where callers have keys.
     pub caller: Option<Caller>,
+    /// What it wants of kept answers, where there are any.
+    pub cache: CacheUse,
 }
 
 /// Who is to be tried, in which order, and why.
@@ -144,6 +154,8 @@ pub struct Routed {
     pub total_ms: f64,
     /// Whether the outcome is in the log, durably.
     pub recorded: bool,
+    /// That the answer was given before: nobody was called for this request.
+    pub cached: Option<CacheHit>,
 }
 
 /// A request that could not be decided, through a fault of ours.
@@ -174,7 +186,7 @@ impl Pipeline {
     /// Puts the parts together. Blocks while the newest scores are read, where they are learned from.
     pub fn new(parts: PipelineParts) -> Self {
         let PipelineParts { fleet, availability, breakers, artifacts, .. } = parts;
-        let PipelineParts { caller, log, faults, learning, .. } = parts;
+        let PipelineParts { caller, log, faults, learning, cache, .. } = parts;
         let (drills, artifacts) = (Drills::new(faults), Arc::new(artifacts));
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let judge = Judge::new(fleet.clone(), availability, breakers, artifacts, learning);
@@ -188,7 +200,8 @@ impl Pipeline {
         let (metrics, cut) = (Metrics::new(&fleet), CancellationToken::new());
         let (judge, seats) = (Arc::new(judge), Semaphore::new(cores));
         let expected = Expectations::new();
-        let works = Works { judge, seats, caller, log, drills, metrics, expected, cut };
+        let cache = cache.map(AnswerCache::new);
+        let works = Works { judge, seats, caller, log, drills, metrics, expected, cache, cut };
         Self { works: Arc::new(works), tasks: TaskTracker::new() }
     }
 
@@ -219,7 +232,7 @@ impl Pipeline {
     /// [`PipelineError`] for faults of ours before anything was spent.
     pub async fn route_stream(&self, call: Call) -> Result<RoutedStream, PipelineError> {
         let under_way = self.works.begin(call, Delivery::Stream).await?;
-        let decision = under_way.decision().clone();
+        let (decision, cached) = (under_way.decision().clone(), under_way.cached());
         let (events, pieces) = mpsc::channel(dispatch::EVENTS_MAX);
         let (told, telling) = oneshot::channel();
         let works = Arc::clone(&self.works);
@@ -228,7 +241,7 @@ impl Pipeline {
             // As above.
             let _ = told.send(routed);
         });
-        Ok(RoutedStream { decision, pieces, telling, cut: self.works.cut.clone() })
+        Ok(RoutedStream { decision, cached, pieces, telling, cut: self.works.cut.clone() })
     }
 
     /// Chooses only, always with the artifact that serves: spends, logs and learns nothing. Where the

@@ -29,7 +29,7 @@ impl Works {
             decide_us: decision.decide_us,
             encoder_exit: decision.encoder_exit,
         });
-        if let Some(dispatched) = dispatched {
+        if let Some(dispatched) = dispatched.filter(|_| record.cached.is_none()) {
             self.expected.note(decision, dispatched);
         }
         let served = record.served.as_ref().map_or("none", |it| it.as_str());
@@ -40,6 +40,7 @@ impl Works {
             attempts = record.attempts.len(),
             total_ms = record.total_ms,
             cost_usd = record.cost_usd.get(),
+            cached = record.cached.is_some(),
             "request"
         );
     }

@@ -3,13 +3,13 @@
 //! In: the call, the decision, how it ended. Out: an [`OutcomeRecord`]. Invariant: everything that
 //! ranking read is in it, so that the decision can be recomputed. Pure.
 
-use super::Call;
 use super::consider::{Considered, Judge};
+use super::{CacheHit, Call};
 use crate::dispatch::{ChainEnd, ChainFailure, Dispatched};
 use crate::domain::{DeploymentId, Usage, Usd};
 use crate::features::FEATURE_SCHEMA;
 use crate::outcome::{
-    CallerFacts, Choice, OutcomeRecord, PromptPrivacy, RECORD_VERSION, RecordedPrompt,
+    CachedFacts, CallerFacts, Choice, OutcomeRecord, PromptPrivacy, RECORD_VERSION, RecordedPrompt,
 };
 use crate::ranking::TIE_STEP;
 
@@ -19,6 +19,8 @@ pub(super) struct Ended<'a> {
     pub(super) call: &'a Call,
     /// What was tried; `None` after a refusal.
     pub(super) dispatched: Option<&'a Dispatched>,
+    /// That the answer was given before.
+    pub(super) cached: Option<CacheHit>,
     /// When it arrived, milliseconds since 1970 UTC.
     pub(super) at_unix_ms: u64,
     /// From arrival to the end, milliseconds.
@@ -65,7 +67,7 @@ impl Ended<'_> {
             ranked,
             excluded,
             attempts: self.dispatched.map(|it| it.attempts.clone()).unwrap_or_default(),
-            end: end(self.dispatched).to_owned(),
+            end: self.cached.map_or_else(|| end(self.dispatched), |_| "cached").to_owned(),
             served: served_by.cloned(),
             seams: self.dispatched.map(|it| it.seams.clone()).unwrap_or_default(),
             usage: self.dispatched.map_or_else(Usage::default, Dispatched::usage),
@@ -74,6 +76,11 @@ impl Ended<'_> {
             decide_us: decision.decide_us,
             prompt: RecordedPrompt::of(&self.call.request, prompts),
             canary: considered.canary.clone(),
+            cached: self.cached.map(|it| CachedFacts {
+                decision: it.decision,
+                age_ms: u64::try_from(it.age.as_millis()).unwrap_or(u64::MAX),
+                similarity: it.similarity,
+            }),
             shadow: considered.shadow.as_ref().and_then(|it| it.facts(served_by)),
         }
     }

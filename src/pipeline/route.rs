@@ -15,11 +15,12 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::artifacts::{Draw, Lineup};
+use super::cache::{Looked, Slot};
 use super::consider::{Asked, Considered};
-use super::{Call, Decision, PipelineError, Routed, Works, record};
+use super::{CacheHit, CacheUse, Call, Decision, PipelineError, Routed, Works, cache, record};
 use crate::access::Caller;
 use crate::dispatch::{self, ChainEnd, ChainEvent, ChainFailure, Dispatched, Health, Plan};
-use crate::domain::Usage;
+use crate::domain::{DecisionId, Usage};
 use crate::outcome::{Feedback, FeedbackKind, FeedbackReceipt, OutcomeError};
 use crate::prediction::Manner;
 use crate::providers::{Drill, HttpCaller};
@@ -31,6 +32,8 @@ use crate::telemetry::{Delivery, InFlight};
 pub struct RoutedStream {
     /// Who is tried, and why.
     pub decision: Decision,
+    /// That the answer was given before.
+    pub cached: Option<CacheHit>,
     pub(super) pieces: Receiver<ChainEvent>,
     pub(super) telling: oneshot::Receiver<Routed>,
     pub(super) cut: CancellationToken,
@@ -74,7 +77,7 @@ impl RoutedStream {
         pieces: Receiver<ChainEvent>,
         telling: oneshot::Receiver<Routed>,
     ) -> Self {
-        Self { decision, pieces, telling, cut: CancellationToken::new() }
+        Self { decision, cached: None, pieces, telling, cut: CancellationToken::new() }
     }
 }
 
@@ -104,6 +107,8 @@ pub(super) struct UnderWay {
     call: Arc<Call>,
     considered: Considered,
     at_unix_ms: u64,
+    /// What the cache said of it.
+    looked: Looked,
     /// Counts it as under way.
     in_flight: InFlight,
 }
@@ -111,6 +116,11 @@ pub(super) struct UnderWay {
 impl UnderWay {
     pub(super) fn decision(&self) -> &Decision {
         &self.considered.decision
+    }
+
+    /// That it is answered from the cache.
+    pub(super) fn cached(&self) -> Option<CacheHit> {
+        self.looked.hit.as_ref().map(|it| it.told)
     }
 
     fn plan<'a>(&'a self, ranking: &'a Ranking, health: &'a Health) -> Plan<'a> {
@@ -146,7 +156,8 @@ impl Works {
         let call = Arc::new(call);
         let considered = self.consider(&call).await;
         let considered = considered.inspect_err(|_| self.metrics.not_decided())?;
-        Ok(UnderWay { call, considered, at_unix_ms, in_flight })
+        let looked = self.look(&call, &considered);
+        Ok(UnderWay { call, considered, at_unix_ms, looked, in_flight })
     }
 
     /// Calls for an answer in one piece, unless `gone` ends.
@@ -155,6 +166,10 @@ impl Works {
         under_way: UnderWay,
         gone: impl Future<Output = ()>,
     ) -> Routed {
+        if let Some(hit) = &under_way.looked.hit {
+            let dispatched = hit.dispatched();
+            return self.end(under_way, Some(dispatched)).await;
+        }
         let decision = under_way.decision();
         let dispatched = match &decision.verdict {
             Ok(ranking) => {
@@ -174,6 +189,12 @@ impl Works {
 
     /// Calls for an answer in pieces. The channel closes before the record is written.
     pub(super) async fn pieces(&self, under_way: UnderWay, events: Sender<ChainEvent>) -> Routed {
+        if let Some(hit) = &under_way.looked.hit {
+            cache::tell(hit, &events).await;
+            drop(events);
+            let dispatched = hit.dispatched();
+            return self.end(under_way, Some(dispatched)).await;
+        }
         let decision = under_way.decision();
         let dispatched = match &decision.verdict {
             Ok(ranking) => {
@@ -192,6 +213,25 @@ impl Works {
         self.end(under_way, dispatched).await
     }
 
+    /// What the cache has for a call.
+    fn look(&self, call: &Call, considered: &Considered) -> Looked {
+        let Some(cache) = &self.cache else { return Looked::default() };
+        let looked = cache.look(call, considered, Instant::now());
+        if looked.slot.is_some() && call.cache != CacheUse::Refresh {
+            let near = looked.hit.as_ref().map(|it| it.told.similarity.is_some());
+            self.metrics.looked_in_cache(near);
+        }
+        looked
+    }
+
+    fn keep(&self, slot: Slot, decision: DecisionId, dispatched: &Dispatched) {
+        if let Some(cache) = &self.cache {
+            cache.keep(slot, decision, dispatched, Instant::now());
+            let (answers, bytes) = cache.held();
+            self.metrics.cache_holds(answers, bytes);
+        }
+    }
+
     /// What fails on purpose.
     fn drill(&self, under_way: &UnderWay) -> Option<Arc<Drill>> {
         let (own, seed) = (&under_way.call.faults, under_way.decision().id.seed());
@@ -205,19 +245,29 @@ impl Works {
 
     /// Remembers who served, and records.
     async fn end(&self, under_way: UnderWay, dispatched: Option<Dispatched>) -> Routed {
-        let UnderWay { call, considered, at_unix_ms, in_flight } = under_way;
-        if let Some((session, dispatched)) = call.session().zip(dispatched.as_ref()) {
+        let UnderWay { call, considered, at_unix_ms, looked, in_flight } = under_way;
+        let cached = looked.hit.as_ref().map(|it| it.told);
+        let called = dispatched.as_ref().filter(|_| cached.is_none());
+        if let Some((session, dispatched)) = call.session().zip(called) {
             self.judge.remember((&session, call.arrived), &considered, dispatched);
         }
+        if let Some((slot, dispatched)) = looked.slot.zip(called) {
+            self.keep(slot, considered.decision.id, dispatched);
+        }
         let total_ms = call.arrived.elapsed().as_secs_f64() * 1_000.0;
-        let ended =
-            record::Ended { call: &call, dispatched: dispatched.as_ref(), at_unix_ms, total_ms };
+        let ended = record::Ended {
+            call: &call,
+            dispatched: dispatched.as_ref(),
+            cached,
+            at_unix_ms,
+            total_ms,
+        };
         let record = ended.record(&self.judge, &considered, self.log.prompts());
         self.observe(&considered.decision, dispatched.as_ref(), &record, in_flight.delivery);
         let used = record.usage;
         let (recorded, ()) =
             tokio::join!(self.append(record), self.count(&call, used, dispatched.as_ref()));
-        Routed { decision: considered.decision, dispatched, total_ms, recorded }
+        Routed { decision: considered.decision, dispatched, total_ms, recorded, cached }
     }
 
     /// Counts what a call took of its key's limits; returns once what it cost is on disk, or the wait

@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use super::quirks::Quirks;
-use crate::domain::{Billing, ProviderName};
+use crate::domain::{Billing, Parameter, ParameterSet, ProviderName};
 
 const BUILTIN: &str = include_str!("builtin.toml");
 
@@ -65,6 +65,26 @@ impl Protocol {
             Self::Gemini => "gemini",
             Self::Ollama => "ollama",
             Self::Bedrock => "bedrock",
+        }
+    }
+
+    /// Parameters that it has no words for, or that it leaves out of some requests; docs/translation.md
+    /// has the table, and a test holds both together.
+    pub fn lacks(self) -> ParameterSet {
+        use Parameter as P;
+        let common = [P::ImageDetail, P::StrictTools];
+        let common = ParameterSet::from_iter(common).with_others();
+        let unsampled = [P::Seed, P::FrequencyPenalty, P::PresencePenalty, P::Logprobs];
+        let unsent = [P::ParallelToolCalls, P::User, P::PromptCache];
+        let (unsampled, unsent) =
+            (ParameterSet::from_iter(unsampled), ParameterSet::from_iter(unsent));
+        match self {
+            Self::OpenAi => ParameterSet::EMPTY,
+            Self::Anthropic => common.and(unsampled),
+            Self::Gemini | Self::Ollama => common.and(unsent),
+            Self::Bedrock => {
+                common.and(unsampled).and(unsent).with(P::TopK).with(P::ReasoningEffort)
+            }
         }
     }
 

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 
 use crate::domain::FailureClass;
+pub use crate::domain::Parameter;
 
 /// How a provider differs from its protocol.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
@@ -68,83 +69,4 @@ pub enum SchemaBy {
     Native,
     /// By a tool that must be called, whose arguments are the answer.
     Tool,
-}
-
-/// A parameter that may be left out where a provider lacks it: the answer is less steered, but it
-/// is an answer. What changes its meaning (tools, images, schemas) is no such parameter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Parameter {
-    /// How far from the likeliest token.
-    Temperature,
-    /// From how much of the probability.
-    TopP,
-    /// From how many tokens.
-    TopK,
-    /// Strings that end the answer.
-    Stop,
-    /// For repeatable answers.
-    Seed,
-    /// Against frequent tokens.
-    FrequencyPenalty,
-    /// Against tokens that were there.
-    PresencePenalty,
-    /// Log-probabilities.
-    Logprobs,
-    /// Whether several tools may be called at once.
-    ParallelToolCalls,
-    /// How hard the model thinks.
-    ReasoningEffort,
-    /// The caller's id of its user.
-    User,
-    /// How closely images are looked at.
-    ImageDetail,
-    /// That arguments must satisfy their schema.
-    StrictTools,
-    /// That the prompt is kept in the cache.
-    PromptCache,
-    /// Thinking of earlier answers.
-    PastReasoning,
-}
-
-impl Parameter {
-    /// Every parameter.
-    pub const ALL: [Self; 15] = [
-        Self::Temperature,
-        Self::TopP,
-        Self::TopK,
-        Self::Stop,
-        Self::Seed,
-        Self::FrequencyPenalty,
-        Self::PresencePenalty,
-        Self::Logprobs,
-        Self::ParallelToolCalls,
-        Self::ReasoningEffort,
-        Self::User,
-        Self::ImageDetail,
-        Self::StrictTools,
-        Self::PromptCache,
-        Self::PastReasoning,
-    ];
-
-    /// Its name as callers are told it: OpenAI's, where there is one.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Temperature => "temperature",
-            Self::TopP => "top_p",
-            Self::TopK => "top_k",
-            Self::Stop => "stop",
-            Self::Seed => "seed",
-            Self::FrequencyPenalty => "frequency_penalty",
-            Self::PresencePenalty => "presence_penalty",
-            Self::Logprobs => "logprobs",
-            Self::ParallelToolCalls => "parallel_tool_calls",
-            Self::ReasoningEffort => "reasoning_effort",
-            Self::User => "user",
-            Self::ImageDetail => "image_detail",
-            Self::StrictTools => "strict_tools",
-            Self::PromptCache => "prompt_cache",
-            Self::PastReasoning => "past_reasoning",
-        }
-    }
 }

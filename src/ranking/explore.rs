@@ -10,7 +10,8 @@
 //! lie apart differs from prompt to prompt, and where all are alike trying costs nothing. The temperature
 //! is then the one at which the expected loss is just that.
 
-use super::policy::{Exploration, Order, Policy};
+use super::policy::{Exploration, Policy};
+use super::ties::unit;
 use super::verdict::Ranked;
 use crate::domain::Probability;
 
@@ -29,7 +30,7 @@ pub(super) fn first(entries: &mut [Ranked], policy: &Policy, seed: u64) {
         entry.propensity = Probability::ONE;
     }
     let Some(given_up) = policy.exploration.given_up() else { return };
-    if policy.candidates.order != Order::Learned {
+    if !policy.candidates.by_utility() {
         return;
     }
     // They stand at the head.
@@ -95,15 +96,6 @@ fn drawn(chances: &[f64], point: f64) -> usize {
     });
     // The chances may sum to a bit less than 1.
     found.unwrap_or(chances.len().saturating_sub(1))
-}
-
-/// A number in [0, 1) for the draw, that has nothing to do with how ties are broken: SplitMix64
-/// (Steele, Lea, Flood 2014).
-pub(super) fn unit(seed: u64) -> f64 {
-    let state = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
 }
 
 #[cfg(test)]

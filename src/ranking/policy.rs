@@ -3,16 +3,14 @@
 //! In: config defaults and request fields. Out: [`Policy`], one value that ranking and dispatch
 //! read. Invariant: every number is checked where it is made; there are no sentinel values.
 
-use std::collections::BTreeMap;
-use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::preferences::ProviderWishes;
 use super::route::OnRoute;
-use crate::domain::{
-    AbilitySet, DeploymentId, FailureClass, ModelName, Probability, Timeouts, Usd,
-};
+use super::strategy::Strategies;
+use crate::domain::{AbilitySet, ModelName, ParameterSet, Probability, Timeouts, Usd};
 
 /// Hard limits for the whole chain of attempts.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -25,6 +23,12 @@ pub struct Budget {
     pub max_ttft: Option<Duration>,
     /// How sure a candidate must be to stay inside the limits.
     pub confidence: Probability,
+    /// The longest expected time from one output token to the next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_inter_token: Option<Duration>,
+    /// The least expected output tokens per second after the first; above zero.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_throughput: Option<f64>,
 }
 
 impl Default for Budget {
@@ -35,6 +39,8 @@ impl Default for Budget {
             max_latency: Duration::from_secs(60),
             max_ttft: None,
             confidence: Probability::clamped(0.9),
+            max_inter_token: None,
+            min_throughput: None,
         }
     }
 }
@@ -86,8 +92,8 @@ pub enum Order {
     Given(Vec<ModelName>),
 }
 
-/// Which models may be asked.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+/// Which models may be asked, and where.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Candidates {
     /// Only these; empty means all.
     pub allow: Vec<ModelName>,
@@ -99,6 +105,34 @@ pub struct Candidates {
     /// key, as in records from before there were any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub permitted: Option<Vec<ModelName>>,
+    /// What is wanted of their providers; records from before that could be said have nothing.
+    #[serde(default, skip_serializing_if = "ProviderWishes::are_none")]
+    pub provider: ProviderWishes,
+    /// How several deployments of one model are ordered.
+    #[serde(default, skip_serializing_if = "Strategies::are_default")]
+    pub strategies: Strategies,
+}
+
+impl Candidates {
+    /// The models in the order that somebody gave, if anybody did. A list of one that is allowed is such
+    /// an order.
+    pub(super) fn models_in_order(&self) -> Option<&[ModelName]> {
+        match &self.order {
+            Order::Given(models) => Some(models),
+            Order::Learned if self.allow.len() == 1 => Some(&self.allow),
+            Order::Learned => None,
+        }
+    }
+
+    /// Whether utility alone says who comes first.
+    pub(super) fn by_utility(&self) -> bool {
+        let unnamed = match (&self.order, self.models_in_order()) {
+            (Order::Learned, Some(models)) => models.iter().all(|it| self.strategies.learns(it)),
+            (Order::Learned, None) => true,
+            (Order::Given(_), _) => false,
+        };
+        unnamed && self.provider.order.is_empty() && self.provider.sort.is_none()
+    }
 }
 
 /// What follows when a stream breaks after its first content was passed on.
@@ -274,101 +308,7 @@ pub struct Need {
     pub abilities: AbilitySet,
     /// Output tokens asked for at most, if the caller said.
     pub max_output_tokens: Option<u64>,
-}
-
-/// Why a deployment may not be called now.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Unavailable {
-    /// Its provider's key is not set; the environment variable (or file) that should hold it.
-    NoKey(String),
-    /// It failed so much lately that nobody calls it for now.
-    Shut {
-        /// For so long, in milliseconds.
-        for_ms: u64,
-        /// How it failed.
-        class: FailureClass,
-    },
-}
-
-impl fmt::Display for Unavailable {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoKey(place) => write!(out, "no API key in {place}"),
-            Self::Shut { for_ms, class } => {
-                write!(out, "shut for {for_ms} ms after {}", class.as_str())
-            }
-        }
-    }
-}
-
-/// Utilities are compared in steps of this size, in units of quality: whoever stands on the same step
-/// is equal. It is noise and no policy: a two-hundredth of the calibration error that the artifact may
-/// have (0.02 by its own gate), and under the preset `balanced` 12 ms or 0.0005 cents. The steps are
-/// fixed and not counted from the best, so that a candidate more or less never changes how two others
-/// stand to each other; the price is that two can be closer than a step and on either side of an edge,
-/// where the better one comes first.
-pub const TIE_STEP: f64 = 1e-4;
-
-/// Who counts as equal, and what decides among those equals that are equally busy.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Ties {
-    /// Gives each deployment its place.
-    pub seed: u64,
-    /// The size of a step of utility; 0 where only the same utility is equal, as it was before steps.
-    pub step: f64,
-}
-
-impl From<u64> for Ties {
-    /// Steps of [`TIE_STEP`].
-    fn from(seed: u64) -> Self {
-        Self { seed, step: TIE_STEP }
-    }
-}
-
-impl Ties {
-    /// The step that a utility stands on.
-    pub(super) fn step_of(self, utility: f64) -> f64 {
-        if self.step > 0.0 { (utility / self.step).floor() } else { utility }
-    }
-
-    /// A number that orders equals: FNV-1a over the id, started from the seed.
-    pub(super) fn draw(self, deployment: &DeploymentId) -> u64 {
-        let start = 0xcbf2_9ce4_8422_2325 ^ self.seed;
-        let bytes = deployment.as_str().bytes();
-        bytes.fold(start, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
-    }
-}
-
-/// Which deployments may not be called now, and why (all others may); and how busy each is.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Availability {
-    closed: BTreeMap<DeploymentId, Unavailable>,
-    /// Calls under way; who is not here has none.
-    in_flight: BTreeMap<DeploymentId, u32>,
-}
-
-impl Availability {
-    /// Says how many calls are under way at a deployment.
-    pub fn count(&mut self, deployment: DeploymentId, in_flight: u32) {
-        self.in_flight.insert(deployment, in_flight);
-    }
-
-    /// How many calls are under way at a deployment.
-    pub fn in_flight(&self, deployment: &DeploymentId) -> u32 {
-        self.in_flight.get(deployment).copied().unwrap_or(0)
-    }
-
-    /// Marks a deployment. One without a key stays so, whatever else is wrong with it.
-    pub fn mark(&mut self, deployment: DeploymentId, why: Unavailable) {
-        let known = self.closed.entry(deployment).or_insert_with(|| why.clone());
-        if matches!(known, Unavailable::Shut { .. }) {
-            *known = why;
-        }
-    }
-
-    /// Why a deployment may not be called, if so.
-    pub fn of(&self, deployment: &DeploymentId) -> Option<&Unavailable> {
-        self.closed.get(deployment)
-    }
+    /// Parameters that the request has; records from before they were kept have none.
+    #[serde(default, skip_serializing_if = "ParameterSet::is_empty")]
+    pub parameters: ParameterSet,
 }

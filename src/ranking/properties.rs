@@ -4,12 +4,14 @@
 //! failing case is then shrunk and printed. The laws themselves are in [`super::invariants`].
 
 mod ties;
+mod wishes;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
+use proptest::strategy::Strategy;
 
 use super::*;
 use crate::catalog::{Deployment, Model, Source, Speed};
@@ -150,6 +152,7 @@ prop_compose! {
                 max_latency: Duration::from_millis(max_latency_ms),
                 max_ttft: max_ttft_ms.map(Duration::from_millis),
                 confidence: Probability::clamped(confidence),
+                ..Budget::default()
             },
             preference: Preference::PRESETS[preset].1,
             min_quality: min_quality.map(Probability::clamped),
@@ -159,6 +162,7 @@ prop_compose! {
                 allow,
                 deny,
                 order: order.map_or(Order::Learned, Order::Given),
+                ..Candidates::default()
             },
             fallback: FallbackPolicy::default(),
             exploration,
@@ -188,7 +192,7 @@ prop_compose! {
     fn need()(tools in prop::bool::weighted(0.2), most in prop::option::of(1_u64..8_192)) -> Need {
         let abilities = AbilitySet::EMPTY;
         let abilities = if tools { abilities.with(Ability::Tools) } else { abilities };
-        Need { abilities, max_output_tokens: most }
+        Need { abilities, max_output_tokens: most, ..Need::default() }
     }
 }
 
@@ -251,7 +255,7 @@ proptest! {
         let all = fleet(&drafts);
         let open = availability(down);
         let passes = |it: &&Candidate| {
-            rank::exclusions(&it.deployment, &it.prediction, &policy, &need, &open).is_empty()
+            limits::exclusions(&it.deployment, &it.prediction, &policy, &need, &open).is_empty()
         };
         let eligible: BTreeSet<_> = all.iter().filter(passes).map(|it| &it.deployment.id).collect();
         let verdict = rank(all.clone(), &policy, &need, &open, seed);
@@ -280,7 +284,7 @@ proptest! {
         let still: Vec<_> = whole.iter().copied().filter(is_open).collect();
         prop_assert_eq!(ranked.len(), whole.len());
         prop_assert_eq!(&ranked[..still.len()], still.as_slice());
-        let times = ranking.entries.iter().map(|it| rank::opens_in_ms(open.of(&it.deployment.id)));
+        let times = ranking.entries.iter().map(order::opens_in_ms);
         prop_assert!(times.is_sorted());
     }
 

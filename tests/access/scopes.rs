@@ -9,7 +9,7 @@ use tonic::Code;
 use tonic_types::StatusExt as _;
 
 use crate::desk::{CHAT, Desk, Key, MESSAGES, RESPONSES, body_for, shown};
-use crate::support::{ask, deployment};
+use crate::support::{ask, deployment, instant_models};
 
 const REFUSALS: &str = "pointsman_auth_refusals_total";
 
@@ -82,11 +82,16 @@ async fn a_model_that_is_named_without_a_right_is_refused_in_every_dialect() {
             ("MODEL_NOT_PERMITTED", "best")
         );
     }
-    assert!(desk.route(&key.text, named(&["small"], &[])).await.is_ok());
+    // A variant of a model is that model.
+    let status = desk.route(&key.text, named(&["best:cheap"], &[])).await.unwrap_err();
+    assert_eq!(status.code(), Code::PermissionDenied);
+    for own in ["small", "small:cheap"] {
+        assert!(desk.route(&key.text, named(&[own], &[])).await.is_ok(), "{own}");
+    }
     let rank = proto::RankRequest { request: Some(named(&["best"], &[])) };
     let refused = desk.house.client.rank(shown(&key.text, rank)).await.unwrap_err();
     assert_eq!(refused.code(), Code::PermissionDenied);
-    assert_eq!(desk.metric(&format!("{REFUSALS}{{reason=\"model\"}}")).await, 6.0);
+    assert_eq!(desk.metric(&format!("{REFUSALS}{{reason=\"model\"}}")).await, 7.0);
     assert!(desk.house.simulator.calls().iter().all(|it| it.model_id == "small"));
     desk.house.stop().await;
 }
@@ -174,5 +179,21 @@ async fn a_session_is_its_teams_and_no_other_teams_of_the_same_name() {
     }
     // The log keeps the caller's own name for it.
     assert_eq!(desk.records()[0].session_id.as_deref(), Some("s"));
+    desk.house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kept_answer_is_for_the_key_that_got_it() {
+    let mut desk = Desk::with(instant_models(), "", |text| text + "[cache]\n").await;
+    let [own, other] = ["search", "search"].map(|team| desk.key(team, |_| {}).text);
+    let body = json!({"model": "auto", "messages": [{"role": "user", "content": "My salary?"}]});
+    let how = async |key: &str| {
+        let told = desk.post("/v1/chat/completions", key, &body).await;
+        assert_eq!(told.status, 200, "{told:?}");
+        told.header("x-pointsman-cache").to_owned()
+    };
+    assert_eq!((how(&own).await, how(&other).await), (String::new(), String::new()));
+    assert_eq!((how(&own).await.as_str(), how(&other).await.as_str()), ("hit", "hit"));
+    assert_eq!(desk.house.simulator.calls().len(), 2);
     desk.house.stop().await;
 }

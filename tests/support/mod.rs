@@ -110,10 +110,18 @@ pub(crate) fn pipeline_with(config: Config, breakers: BreakerSettings) -> Pipeli
     let artifacts = Artifacts::open(config.artifacts.clone()).unwrap();
     let caller = HttpCaller::new(config.providers).unwrap();
     let log = OutcomeLog::open(&config.log).unwrap();
-    let Config { fleet, availability, faults, learning, .. } = config;
-    let parts =
-        PipelineParts { fleet, availability, breakers, artifacts, caller, log, faults, learning };
-    Pipeline::new(parts)
+    let Config { fleet, availability, faults, learning, cache, .. } = config;
+    Pipeline::new(PipelineParts {
+        fleet,
+        availability,
+        breakers,
+        artifacts,
+        caller,
+        log,
+        faults,
+        learning,
+        cache,
+    })
 }
 
 /// A server with a simulator behind it.

@@ -5,6 +5,7 @@
 //! parts are cut by question text (see [`split`]). Not here: anything that serves requests; of what is here, only
 //! [`panel`] calls anybody.
 
+pub mod alike;
 pub mod card;
 pub mod choose;
 pub mod controls;

@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use pointsman::encoder::Encoder;
 use pointsman::prediction::Predictor;
+use pointsman_training::alike::AlikeArgs;
 use pointsman_training::choose::Pool;
 use pointsman_training::course::Course;
 use pointsman_training::dataset::Dataset;
@@ -58,6 +59,8 @@ enum Command {
     /// Asks all models some recent prompts within a stated spend, grades the answers, and writes the
     /// labelled table. Exit code 3 when its judge is not to be believed.
     Panel(Box<PanelArgs>),
+    /// Measures how often the answer cache would mistake one question for another.
+    Alike(AlikeArgs),
     /// Tells from an outcome log what an artifact would have earned.
     Ope(OpeArgs),
     /// Lets an artifact take another's place, if it is surely better.
@@ -295,6 +298,7 @@ fn run(command: Command) -> Result<()> {
         Command::AddModel(asked) => asked.run(),
         Command::Holdout(asked) => asked.run(),
         Command::Panel(asked) => asked.run(),
+        Command::Alike(asked) => asked.run(),
         Command::Ope(asked) => asked.run(),
         Command::Promote(asked) => asked.run(),
     }

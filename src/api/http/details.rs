@@ -10,7 +10,7 @@ use crate::api::fault::{Fault, Kind, Tried};
 use crate::api::to_proto;
 use crate::catalog::Deployment;
 use crate::domain::{Attempt, FailureClass, Seam};
-use crate::pipeline::{Decision, Routed};
+use crate::pipeline::{CacheHit, Decision, Routed};
 use crate::prediction::Prediction;
 use crate::ranking::{Excluded, Ranked};
 
@@ -41,11 +41,17 @@ pub(super) fn of_answer(routed: &Routed, deployment: &Deployment, explain: Expla
         "cost_usd": dispatched.map_or(0.0, |it| it.cost_usd().get()),
         "total_ms": routed.total_ms,
         "outcome_recorded": routed.recorded,
+        "cached": routed.cached.map(cached),
         "switches": dispatched.map(|it| it.seams.as_slice()).unwrap_or_default(),
         "dropped_parameters": dispatched.map(|it| it.dropped.as_slice()).unwrap_or_default(),
     });
     extend(&mut all, rest);
     Value::Object(all)
+}
+
+fn cached(of: CacheHit) -> Value {
+    let CacheHit { decision, age, similarity } = of;
+    json!({ "decision_id": decision.to_string(), "age_ms": age.as_millis() as u64, "similarity": similarity })
 }
 
 /// The `pointsman` object of an error; null where nothing was decided.

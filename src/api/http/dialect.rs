@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
+use super::fields::Placed;
 use crate::domain::{ChatRequest, ChatResponse, Delta, StreamEnd, Violation};
 use crate::telemetry::Face;
 
@@ -25,6 +26,10 @@ pub(super) struct Said {
     pub(super) delivery: Delivery,
     /// Our own fields: the `pointsman` object.
     pub(super) extension: Option<Value>,
+    /// OpenRouter's `provider` object.
+    pub(super) provider: Option<Value>,
+    /// Patterns of the models that `auto` may take, with their paths.
+    pub(super) allowed: Vec<Placed>,
     /// The dialect's own metadata for the log.
     pub(super) metadata: BTreeMap<String, String>,
 }

@@ -13,7 +13,8 @@ use crate::domain::{FORCED_MAX, Violation};
 /// The name of the object.
 pub(super) const NAME: &str = "pointsman";
 /// Its fields.
-pub(super) const KNOWN: [&str; 12] = [
+pub(super) const KNOWN: [&str; 13] = [
+    "cache",
     "budget",
     "preference",
     "min_quality",
@@ -27,7 +28,14 @@ pub(super) const KNOWN: [&str; 12] = [
     "faults",
     "route",
 ];
-const BUDGET: [&str; 4] = ["max_cost_usd", "max_latency_ms", "max_ttft_ms", "confidence"];
+const BUDGET: [&str; 6] = [
+    "max_cost_usd",
+    "max_latency_ms",
+    "max_ttft_ms",
+    "confidence",
+    "max_inter_token_ms",
+    "min_throughput",
+];
 const PREFERENCE: [&str; 3] = ["preset", "cost_per_quality_usd", "latency_per_quality_ms"];
 const CANDIDATES: [&str; 3] = ["allow", "deny", "order"];
 const FALLBACK: [&str; 5] =
@@ -57,6 +65,12 @@ pub(super) fn read(value: Value, wire: &mut proto::RouteRequest, found: &mut Vec
     wire.explain = fields.flag("explain", found).unwrap_or(wire.explain);
     over(&mut wire.explore, fields.flag("explore", found));
     over(&mut wire.route, fields.text("route", found));
+    if let Some(name) = fields.text("cache", found) {
+        match cache_use(&name) {
+            Ok(it) => wire.cache = it.into(),
+            Err(message) => found.push(Violation::new(format!("{NAME}.cache"), message)),
+        }
+    }
     if let Some(list) = fields.place("faults") {
         // One more than is allowed is enough to be told so.
         let list = list.elements(found).into_iter().take(FORCED_MAX + 1);
@@ -76,6 +90,8 @@ fn budget(mut fields: Fields, wire: &mut proto::Budget, found: &mut Vec<Violatio
     over(&mut wire.max_latency_ms, fields.number("max_latency_ms", found));
     over(&mut wire.max_ttft_ms, fields.number("max_ttft_ms", found));
     over(&mut wire.confidence, fields.number("confidence", found));
+    over(&mut wire.max_inter_token_ms, fields.number("max_inter_token_ms", found));
+    over(&mut wire.min_throughput, fields.number("min_throughput", found));
     fields.deny_rest(&BUDGET, found);
 }
 
@@ -141,6 +157,17 @@ pub(super) fn on_stream_failure(name: &str) -> Result<proto::OnStreamFailure, St
     }
 }
 
+/// What is wanted of kept answers, by its name.
+pub(super) fn cache_use(name: &str) -> Result<proto::CacheUse, String> {
+    match name {
+        "on" => Ok(proto::CacheUse::On),
+        "tools" => Ok(proto::CacheUse::Tools),
+        "refresh" => Ok(proto::CacheUse::Refresh),
+        "off" => Ok(proto::CacheUse::Off),
+        _ => Err("`on`, `tools`, `refresh` or `off` is wanted".into()),
+    }
+}
+
 fn fault(mut fields: Fields, found: &mut Vec<Violation>) -> proto::ForcedFault {
     let times = fields.count("times", found);
     let wire = proto::ForcedFault {
@@ -172,7 +199,7 @@ mod tests {
                 "hedge": true, "timeouts": {"first_token_ms": 800, "stall_ms": 2000.5},
             },
             "session_id": "s", "request_id": "r", "metadata": {"k": "v"}, "explain": true,
-            "explore": false, "route": "support",
+            "explore": false, "cache": "refresh", "route": "support",
             "faults": [{"target": "*", "fault": "reset", "times": 2, "probability": 0.5}],
         });
         read(value, &mut wire, &mut found);
@@ -189,6 +216,7 @@ mod tests {
         assert_eq!((wire.session_id.as_deref(), wire.explain), (Some("s"), true));
         assert_eq!((wire.metadata["k"].as_str(), wire.explore), ("v", Some(false)));
         assert_eq!(wire.route.as_deref(), Some("support"));
+        assert_eq!(wire.cache, i32::from(proto::CacheUse::Refresh));
         let fault = &wire.faults[0];
         assert_eq!((fault.target.as_str(), fault.fault.as_str()), ("*", "reset"));
         assert_eq!((fault.times, fault.probability), (Some(2), Some(0.5)));
@@ -216,6 +244,7 @@ mod tests {
         check(value, "pointsman.fallback.on_stream_failure", "`continue` or `error`");
         let value = json!({"faults": [{"time": 1}]});
         check(value, "pointsman.faults[0].time", "did you mean `times`");
+        check(json!({"cache": "never"}), "pointsman.cache", "`refresh`");
         check(json!({"metadata": {"k": 1}}), "pointsman.metadata.k", "a string");
     }
 }

@@ -20,11 +20,11 @@ use super::said::{Wanted, wanted};
 use super::{Face, limits, problem, stream};
 use crate::api::auth::Asker;
 use crate::api::fault::{self, Fault};
-use crate::api::scope;
+use crate::api::{from_proto, scope};
 use crate::catalog::Deployment;
 use crate::dispatch::ChainEnd;
 use crate::domain::{ChatRequest, ChatResponse, Message};
-use crate::pipeline::{Call, Routed};
+use crate::pipeline::{CacheHit, Call, Routed};
 
 /// Answers a request of dialect `D`.
 pub(super) async fn handle<D: Dialect>(
@@ -87,6 +87,7 @@ async fn whole<D: Dialect>(
         problem::insert(headers, "x-pointsman-cost-usd", &cost);
         told_dropped(headers, &dispatched.dropped);
     }
+    told_cached(headers, routed.cached);
     Ok(answer)
 }
 
@@ -94,6 +95,15 @@ async fn whole<D: Dialect>(
 pub(super) fn told_dropped(headers: &mut HeaderMap, dropped: &[String]) {
     if !dropped.is_empty() {
         problem::insert(headers, "x-pointsman-dropped-parameters", &dropped.join(", "));
+    }
+}
+
+/// Says that an answer was given before, how long ago (RFC 9111), and whether to this very question.
+pub(super) fn told_cached(headers: &mut HeaderMap, cached: Option<CacheHit>) {
+    if let Some(hit) = cached {
+        let how = if hit.similarity.is_some() { "near-hit" } else { "hit" };
+        problem::insert(headers, "x-pointsman-cache", how);
+        problem::insert(headers, "age", &hit.age.as_secs().to_string());
     }
 }
 
@@ -128,6 +138,7 @@ pub(super) fn call(wanted: Wanted, arrived: Instant) -> (About, Call) {
         metadata: wire.metadata.into_iter().collect(),
         faults,
         caller: asker.caller().cloned(),
+        cache: from_proto::cache_use(wire.cache).unwrap_or_default(),
     };
     (about, call)
 }

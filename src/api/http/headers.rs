@@ -1,8 +1,10 @@
 //! Our own request headers: the wishes of callers who cannot add fields to a body.
 //!
-//! In: `x-pointsman-*` headers. Out: the same fields of [`proto::RouteRequest`] that the body's
+//! In: `x-pointsman-*` headers, and those of Helicone that mean the same. Out: the same fields of [`proto::RouteRequest`] that the body's
 //! `pointsman` object sets. Invariant: the body wins; a header that is not known is told, not
 //! ignored.
+
+use std::borrow::Cow;
 
 use http::HeaderMap;
 
@@ -11,14 +13,26 @@ use crate::api::{policy, proto};
 use crate::domain::Violation;
 
 const PREFIX: &str = "x-pointsman-";
+/// What Helicone's callers send already, with our name for it. Others of its headers are about Helicone's
+/// own service, and passed over.
+const ALSO: [(&str, &str); 3] = [
+    ("helicone-session-id", "session-id"),
+    ("helicone-request-id", "request-id"),
+    ("helicone-user-id", "metadata-user"),
+];
+/// Its custom properties: metadata here.
+const PROPERTY: &str = "helicone-property-";
 /// Its rest is the key: `x-pointsman-metadata-team: search`.
 const METADATA: &str = "metadata-";
 /// Every header without its prefix, with the field it sets.
-pub(super) const KNOWN: [(&str, &str); 12] = [
+pub(super) const KNOWN: [(&str, &str); 15] = [
+    ("cache", "cache"),
     ("max-cost-usd", "budget.max_cost_usd"),
     ("max-latency-ms", "budget.max_latency_ms"),
     ("max-ttft-ms", "budget.max_ttft_ms"),
     ("confidence", "budget.confidence"),
+    ("max-inter-token-ms", "budget.max_inter_token_ms"),
+    ("min-throughput", "budget.min_throughput"),
     ("preference", "preference.preset"),
     ("min-quality", "min_quality"),
     ("on-stream-failure", "fallback.on_stream_failure"),
@@ -35,16 +49,29 @@ pub(super) fn read(
     wire: &mut proto::RouteRequest,
     found: &mut Vec<Violation>,
 ) {
+    if let Some(asked) = cache_control(headers) {
+        wire.cache = asked.into();
+    }
     for (name, value) in headers {
-        let Some(own) = name.as_str().strip_prefix(PREFIX) else { continue };
+        let Some(own) = own_name(name.as_str()) else { continue };
         let Ok(value) = value.to_str() else {
             found.push(Violation::new(name.as_str(), "the value must be plain ASCII"));
             continue;
         };
-        if let Err(message) = one(own, value, wire) {
+        if let Err(message) = one(&own, value, wire) {
             found.push(Violation::new(name.as_str(), message));
         }
     }
+}
+
+/// What a header is called here without its prefix; `None` for one that is not for us.
+fn own_name(name: &str) -> Option<Cow<'_, str>> {
+    if let Some(own) = name.strip_prefix(PREFIX) {
+        return Some(own.into());
+    }
+    let property = || name.strip_prefix(PROPERTY).map(|it| format!("{METADATA}{it}").into());
+    let also = ALSO.iter().find(|(theirs, _)| *theirs == name);
+    also.map(|(_, own)| (*own).into()).or_else(property)
 }
 
 /// The header that was given for a field, if one was.
@@ -64,6 +91,10 @@ fn one(own: &str, value: &str, wire: &mut proto::RouteRequest) -> Result<(), Str
         "max-latency-ms" => wire.budget.get_or_insert_default().max_latency_ms = number(value)?,
         "max-ttft-ms" => wire.budget.get_or_insert_default().max_ttft_ms = number(value)?,
         "confidence" => wire.budget.get_or_insert_default().confidence = number(value)?,
+        "max-inter-token-ms" => {
+            wire.budget.get_or_insert_default().max_inter_token_ms = number(value)?;
+        }
+        "min-throughput" => wire.budget.get_or_insert_default().min_throughput = number(value)?,
         "preference" => wire.preference.get_or_insert_default().preset = Some(value.to_owned()),
         "min-quality" => wire.min_quality = number(value)?,
         "on-stream-failure" => {
@@ -75,9 +106,23 @@ fn one(own: &str, value: &str, wire: &mut proto::RouteRequest) -> Result<(), Str
         "explain" => wire.explain = flag(value)?,
         "explore" => wire.explore = Some(flag(value)?),
         "route" => wire.route = Some(value.trim().to_owned()),
+        "cache" => wire.cache = extension::cache_use(value.trim())?.into(),
         _ => return Err(unknown(own)),
     }
     Ok(())
+}
+
+/// What a `cache-control` header of a request asks for (RFC 9111, 5.2.1); the rest of them is for caches
+/// on the way.
+fn cache_control(headers: &HeaderMap) -> Option<proto::CacheUse> {
+    let said = headers.get_all(http::header::CACHE_CONTROL).into_iter();
+    let words: Vec<_> =
+        said.filter_map(|it| it.to_str().ok()).flat_map(|it| it.split(',')).collect();
+    let says = |word: &str| words.iter().any(|it| it.trim().eq_ignore_ascii_case(word));
+    if says("no-store") {
+        return Some(proto::CacheUse::Off);
+    }
+    says("no-cache").then_some(proto::CacheUse::Refresh)
 }
 
 fn number(value: &str) -> Result<Option<f64>, String> {
@@ -104,6 +149,26 @@ mod tests {
     use super::*;
 
     #[test]
+    fn headers_of_helicone_say_the_same() {
+        let mut headers = HeaderMap::new();
+        let given = [
+            ("helicone-session-id", "s-1"),
+            ("helicone-user-id", "u-1"),
+            ("helicone-property-city", "Bern"),
+            ("helicone-auth", "Bearer secret"),
+        ];
+        for (name, value) in given {
+            headers.insert(name, value.parse().unwrap());
+        }
+        let (mut wire, mut found) = (proto::RouteRequest::default(), Vec::new());
+        read(&headers, &mut wire, &mut found);
+        assert_eq!((found, wire.session_id.as_deref()), (vec![], Some("s-1")));
+        let wanted = [("city", "Bern"), ("user", "u-1")];
+        let wanted = wanted.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(wire.metadata, wanted.into());
+    }
+
+    #[test]
     fn every_header_sets_its_field_and_others_are_told() {
         let mut headers = HeaderMap::new();
         let given = [
@@ -112,6 +177,7 @@ mod tests {
             ("x-pointsman-preference", "cost"),
             ("x-pointsman-explain", "true"),
             ("x-pointsman-explore", "0"),
+            ("cache-control", "max-age=0, No-Store"),
             ("x-pointsman-metadata-team", "search"),
             ("x-pointsman-min-quality", "high"),
             ("x-pointsman-on-stream-failure", "restart"),
@@ -126,7 +192,7 @@ mod tests {
         let budget = wire.budget.unwrap();
         assert_eq!((budget.max_cost_usd, budget.confidence), (Some(0.01), Some(0.8)));
         assert_eq!(wire.preference.unwrap().preset.as_deref(), Some("cost"));
-        assert_eq!(wire.explore, Some(false));
+        assert_eq!((wire.explore, wire.cache), (Some(false), proto::CacheUse::Off.into()));
         assert!(wire.explain && wire.metadata["team"] == "search");
         let fields: Vec<_> = found.iter().map(|it| it.field.as_str()).collect();
         let wanted = ["min-quality", "on-stream-failure", "sesion-id"];

@@ -18,6 +18,7 @@ mod headers;
 mod limits;
 mod openai;
 mod problem;
+mod provider;
 mod responses;
 mod rest;
 mod said;

@@ -115,6 +115,9 @@ fn deployment(of: &Deployment, availability: &Availability) -> Value {
         "output_usd_per_million": of.price.output.usd_per_million(),
         "last_resort": of.last_resort,
         "unavailable": unavailable,
+        "data_collection": of.terms.data_collection,
+        "zdr": of.terms.zdr,
+        "quantization": of.terms.quantization,
     })
 }
 

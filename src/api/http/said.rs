@@ -10,17 +10,20 @@ use http::HeaderMap;
 
 use super::details::Explain;
 use super::dialect::{Delivery, Dialect, Said};
-use super::{Face, extension, headers};
+use super::fields::Placed;
+use super::{Face, extension, headers, provider};
 use crate::api::auth::Asker;
 use crate::api::fault::{self, Fault, Kind};
 use crate::api::route::{Came, NO_ROUTE, ROUTE};
-use crate::api::{drill, from_proto, policy, proto, scope};
+use crate::api::{drill, from_proto, proto, scope, variants};
 use crate::catalog::Fleet;
-use crate::domain::{ChatRequest, ForcedFault, ModelName, Violation};
+use crate::domain::{ChatRequest, ForcedFault, Violation};
 use crate::ranking::{OnStreamFailure, Policy, Preference};
 
 /// The model that leaves the choice to us.
 pub(super) const AUTO: &str = "auto";
+/// The same as OpenRouter's users write it.
+const OPENROUTER_AUTO: &str = "openrouter/auto";
 
 /// A request that passed.
 pub(super) struct Wanted {
@@ -60,7 +63,8 @@ pub(super) fn wanted<D: Dialect>(
     body: Map<String, Value>,
 ) -> Result<Wanted, Fault> {
     let mut found = Vec::new();
-    let Said { chat, model, models, delivery, extension, metadata } = D::read(body, &mut found);
+    let said = D::read(body, &mut found);
+    let Said { chat, model, models, delivery, extension, provider, allowed, metadata } = said;
     let shape_fits = found.is_empty();
     let invalid = chat.validate().err().unwrap_or_default();
     // A stand-in of what could not be read is not told a second time.
@@ -73,14 +77,16 @@ pub(super) fn wanted<D: Dialect>(
     let mut wire = proto::RouteRequest::default();
     headers::read(headers, &mut wire, &mut found);
     wire.metadata.extend(metadata);
+    wire.provider = provider.and_then(|it| provider::read(it, &mut found));
     by_model(&model, &mut wire, &mut found);
     if let Some(value) = extension {
         extension::read(value, &mut wire, &mut found);
     }
-    let missing = in_order(&model, models, &mut wire, face.pipeline.fleet(), &mut found);
+    let fleet = face.pipeline.fleet();
+    allow(allowed, &mut wire, fleet, &mut found);
+    let missing = in_order(&model, models, &mut wire, fleet, &mut found);
     let mut own = Vec::new();
     let came = Came { model: &model, stream: delivery != Delivery::Whole };
-    let fleet = face.pipeline.fleet();
     let policy = from_proto::wishes((&wire, &chat), &face.defaults, fleet, came, &mut own);
     let policy = policy.map(without_restart);
     found.extend(own.into_iter().map(|it| placed(it, headers)));
@@ -118,6 +124,11 @@ fn by_model(model: &str, wire: &mut proto::RouteRequest, found: &mut Vec<Violati
         return;
     }
     let Some(preset) = model.strip_prefix(AUTO).and_then(|it| it.strip_prefix(':')) else { return };
+    if let Some(by) = variants::figure(preset) {
+        let sort = proto::ProviderSort { by: by.to_owned(), partition: String::new() };
+        wire.provider.get_or_insert_default().sort.get_or_insert(sort);
+        return;
+    }
     if Preference::preset(preset).is_none() {
         let names = Preference::PRESETS.map(|(it, _)| format!("`{AUTO}:{it}`")).join(", ");
         let message = format!("this preference is not known; there are {names}");
@@ -125,6 +136,24 @@ fn by_model(model: &str, wire: &mut proto::RouteRequest, found: &mut Vec<Violati
         return;
     }
     wire.preference.get_or_insert_default().preset = Some(preset.to_owned());
+}
+
+/// The models that OpenRouter's auto router would be allowed.
+fn allow(
+    patterns: Vec<Placed>,
+    wire: &mut proto::RouteRequest,
+    fleet: &Fleet,
+    found: &mut Vec<Violation>,
+) {
+    let Some(first) = patterns.first().map(|it| it.path.clone()) else { return };
+    let names = provider::matching(patterns, fleet, found);
+    let candidates = wire.candidates.get_or_insert_default();
+    if candidates.allow.is_empty() {
+        candidates.allow = names;
+    } else {
+        let message = "`pointsman.candidates.allow` names the models already; leave one out";
+        found.push(Violation::new(first, message));
+    }
 }
 
 /// The models that were named, in their order; gives back what is wrong with the first that is not
@@ -137,8 +166,10 @@ fn in_order(
     found: &mut Vec<Violation>,
 ) -> Option<Violation> {
     let open = ["auto:", ROUTE];
-    let auto =
-        |name: &str| name.is_empty() || name == AUTO || open.iter().any(|it| name.starts_with(it));
+    let auto = |name: &str| {
+        let ours = name.is_empty() || name == AUTO || name == OPENROUTER_AUTO;
+        ours || open.iter().any(|it| name.starts_with(it))
+    };
     // A route says who answers; the model is what its conditions may look at.
     let routed = wire.route.is_some() && wire.route.as_deref() != Some(NO_ROUTE);
     let primary = (!auto(model) && !routed).then(|| ("model".to_owned(), model.to_owned()));
@@ -156,11 +187,7 @@ fn in_order(
         return None;
     }
     let missing = order.iter().find_map(|(field, name)| {
-        let name = match ModelName::new(name) {
-            Ok(name) => name,
-            Err(why) => return Some(Violation::new(field, why.to_string())),
-        };
-        (!fleet.has_model(&name)).then(|| Violation::new(field, policy::unknown(&name, fleet)))
+        variants::read(name, fleet).err().map(|why| Violation::new(field, why))
     });
     if missing.is_none() {
         candidates.order = order.into_iter().map(|(_, name)| name).collect();

@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout};
 
 use super::details::{self, Explain};
 use super::dialect::{About, Delivery, Dialect, Event, Teller};
-use super::handler::{call, ended, told_dropped};
+use super::handler::{call, ended, told_cached, told_dropped};
 use super::said::Wanted;
 use super::{Face, problem, sse};
 use crate::api::fault::{self, Fault};
@@ -52,7 +52,10 @@ pub(super) async fn respond<D: Dialect>(
     let (about, call) = call(wanted, arrived);
     let stream = face.pipeline.route_stream(call).await.map_err(|it| fault::broken(&it))?;
     let about = About { id: stream.decision.id.to_string(), ..about };
-    tell::<D, _>(stream, about, how).await
+    let cached = stream.cached;
+    let mut answer = tell::<D, _>(stream, about, how).await?;
+    told_cached(answer.headers_mut(), cached);
+    Ok(answer)
 }
 
 /// How a stream is wanted.

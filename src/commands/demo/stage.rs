@@ -62,6 +62,7 @@ impl Stage {
             // Made-up models on loopback: whoever plays with it may also break it.
             faults: FaultPolicy::Allowed,
             learning: Learning::Off,
+            cache: None,
         };
         let pipeline = assemble::pipeline(artifacts, served)?;
         let main = front(show.listen, USUAL.into()).await?;

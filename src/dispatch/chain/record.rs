@@ -100,6 +100,7 @@ impl Chain<'_> {
         let bill = bill(deployment.billing, &ended, self.expected(ranked));
         let cost_usd = deployment.price.cost(&bill.usage);
         self.settle(ranked, cost_usd);
+        self.end_turn(ranked, &bill.usage);
         self.pay(cost_usd, facts.detail);
         self.attempts.push(Attempt {
             deployment: deployment.id.clone(),
@@ -166,7 +167,7 @@ impl Chain<'_> {
     }
 
     /// What a whole answer of this candidate is expected to use; a begun one is input.
-    fn expected(&self, ranked: &Ranked) -> Expected {
+    pub(super) fn expected(&self, ranked: &Ranked) -> Expected {
         let expected = Expected::of(&ranked.prediction);
         Expected { input: expected.input + self.begun, ..expected }
     }

@@ -1,12 +1,13 @@
 //! The health of every deployment, as the calls of this process find it.
 //!
-//! In: who wants to call, how calls ended. Out: [`Admission`]s, what is shut and until when, and
+//! In: who wants to call, how calls ended. Out: [`Admission`]s, what is shut or full and until when,
 //! whether a deployment may be called a second time, and how many calls are under way. Invariant: one entry per deployment of the
-//! fleet and no other; every decision is one of `breaker`, `retries`, `hedges` or `refusals`, under one lock that is
+//! fleet and no other; every decision is one of `breaker`, `retries`, `hedges`, `refusals` or `meters`, under one lock that is
 //! never held while waiting. Not here: what follows from it (see `chain`).
 
 mod breaker;
 mod hedges;
+mod meters;
 mod refusals;
 mod retries;
 #[cfg(test)]
@@ -22,6 +23,9 @@ use tokio::time::Instant;
 use crate::domain::{BreakerEffect, DeploymentId, FailureClass, Shape, Usd};
 pub use breaker::{Admission, Breaker, BreakerSettings, Phase, Told, Verdict};
 use hedges::HedgeBudget;
+pub(super) use meters::Counted;
+use meters::Meters;
+pub use meters::{PerMinute, Used};
 use refusals::Refusals;
 use retries::RetryBudget;
 
@@ -66,6 +70,7 @@ struct Inner {
     retries: RetryBudget,
     hedges: HedgeBudget,
     refusals: Refusals,
+    meters: Meters,
 }
 
 /// A deployment as its breaker stands.
@@ -99,9 +104,44 @@ impl Health {
             fleet.into_iter().map(|it| (it, Breaker::default())).collect();
         let calls = breakers.keys().map(|it| (it.clone(), AtomicU32::new(0))).collect();
         let (retries, hedges) = (RetryBudget::default(), HedgeBudget::default());
-        let inner = Inner { breakers, retries, hedges, refusals: Refusals::default() };
+        let (refusals, meters) = (Refusals::default(), Meters::default());
+        let inner = Inner { breakers, retries, hedges, refusals, meters };
         let inner = Mutex::new(inner);
         Self { epoch: Instant::now(), settings, calls, inner }
+    }
+
+    /// The same, with limits on what some deployments take in a minute.
+    pub fn metered(self, limits: impl IntoIterator<Item = (DeploymentId, PerMinute)>) -> Self {
+        self.inner().meters = Meters::new(limits);
+        self
+    }
+
+    /// How much of its minute each deployment that has limits has used.
+    pub fn used(&self, now: Duration) -> Vec<Used> {
+        self.inner().meters.used(now)
+    }
+
+    /// Counts a call that is about to be made, with the tokens expected of it.
+    ///
+    /// # Errors
+    /// When to come back, where the deployment's own minute is used up.
+    pub(super) fn take_turn(
+        &self,
+        of: &DeploymentId,
+        tokens: u64,
+        now: Duration,
+    ) -> Result<Option<Counted>, Duration> {
+        self.inner().meters.take(of, tokens, now)
+    }
+
+    /// A call that was counted used so many tokens.
+    pub(super) fn used_turn(&self, of: &DeploymentId, counted: Counted, tokens: u64) {
+        self.inner().meters.settle(of, counted, tokens);
+    }
+
+    /// A call that was counted was not made.
+    pub(super) fn give_back_turn(&self, of: &DeploymentId, counted: Counted) {
+        self.inner().meters.give_back(of, counted);
     }
 
     /// Counts a call as under way. One of another fleet is not counted.
@@ -187,13 +227,16 @@ impl Health {
         self.inner().breakers.iter().map(condition).collect()
     }
 
-    /// Until when nobody may call a deployment, if so.
+    /// Until when nobody may call a deployment, if so: it is shut, or its minute is used up.
     pub(super) fn shut_until(&self, deployment: &DeploymentId, now: Duration) -> Option<Duration> {
-        let phase = self.inner().breakers.get(deployment)?.phase(now, &self.settings);
-        match phase {
+        let mut inner = self.inner();
+        let full = inner.meters.full_until(deployment, now);
+        let phase = inner.breakers.get(deployment)?.phase(now, &self.settings);
+        let shut = match phase {
             Phase::Open(until) => Some(until),
             Phase::Closed | Phase::Due | Phase::Probing(_) | Phase::Ramping(_) => None,
-        }
+        };
+        shut.max(full)
     }
 
     /// A request begins to call.

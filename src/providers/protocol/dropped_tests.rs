@@ -87,6 +87,26 @@ fn table() -> String {
     table
 }
 
+/// What a protocol is said to lack is what it leaves out; thinking of earlier answers is no parameter of
+/// a request.
+#[test]
+fn what_is_lacked_is_what_is_left_out() {
+    let plain = ChatRequest { effort: None, ..everything() };
+    for (protocol, dropped) in Protocol::ALL.into_iter().zip(dropped(&plain)) {
+        let past = Parameter::PastReasoning.as_str();
+        let mut dropped: Vec<_> = dropped.iter().map(String::as_str).collect();
+        dropped.retain(|it| *it != past);
+        let lacks = Vec::<&str>::from(protocol.lacks());
+        let shown = |it| if it == "other fields" { "logit_bias" } else { it };
+        let mut lacks: Vec<_> = lacks.into_iter().map(shown).collect();
+        // Only models that think have it there; the table says so for a model that is not known.
+        lacks.retain(|it| *it != Parameter::ReasoningEffort.as_str());
+        dropped.sort_unstable();
+        lacks.sort_unstable();
+        assert_eq!(dropped, lacks, "{protocol:?}");
+    }
+}
+
 #[test]
 fn the_page_tells_what_is_left_out() {
     let table = table();

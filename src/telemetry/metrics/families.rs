@@ -79,6 +79,9 @@ pub struct Metrics {
     pub(super) attempt_duration: Histograms<OfDeployment>,
     pub(super) fallbacks: Counters<OfFallback>,
     pub(super) hedges: Counters<OfResult>,
+    pub(super) cache_lookups: Counters<OfResult>,
+    pub(super) cache_answers: Gauge,
+    pub(super) cache_bytes: Gauge,
     pub(super) tokens: Counters<OfTokens>,
     pub(super) cost: Family<OfDeployment, Sum>,
     pub(super) ratio: Histograms<OfQuantity>,
@@ -128,6 +131,9 @@ impl Metrics {
             attempt_duration: Family::new_with_constructor(seconds),
             fallbacks: Family::default(),
             hedges: Family::default(),
+            cache_lookups: Family::default(),
+            cache_answers: Gauge::default(),
+            cache_bytes: Gauge::default(),
             tokens: Family::default(),
             cost: Family::default(),
             ratio: Family::new_with_constructor(Scale(&RATIOS)),
@@ -173,6 +179,11 @@ impl Metrics {
         put(to, "requests_in_flight", "Requests under way", &self.in_flight);
         let help = "Answers by another deployment than the one ranked first, and how that failed";
         put(to, "fallbacks", help, &self.fallbacks);
+        let help =
+            "Requests that a kept answer was looked for: the same was there, a near one, none";
+        put(to, "cache_lookups", help, &self.cache_lookups);
+        put(to, "cache_answers", "Answers kept to be given again", &self.cache_answers);
+        put(to, "cache_bytes", "Their bytes", &self.cache_bytes);
         put(to, "hedges", "Hedged calls that answered first (won) or not (lost)", &self.hedges);
     }
 
@@ -234,6 +245,9 @@ impl Metrics {
         }
         for limit in LIMITS {
             let _ = self.limit_refusals.get_or_create(&OfLimit { limit });
+        }
+        for result in ["hit", "near_hit", "miss"] {
+            let _ = self.cache_lookups.get_or_create(&OfResult { result });
         }
         for result in ["won", "lost"] {
             let _ = self.hedges.get_or_create(&OfResult { result });

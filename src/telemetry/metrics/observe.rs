@@ -198,6 +198,23 @@ impl Metrics {
         self.compared.get_or_create(&label).inc();
     }
 
+    /// A kept answer was looked for; `near`: one was found, and whether to a question that is only like
+    /// this one.
+    pub fn looked_in_cache(&self, near: Option<bool>) {
+        let result = match near {
+            Some(false) => "hit",
+            Some(true) => "near_hit",
+            None => "miss",
+        };
+        self.cache_lookups.get_or_create(&OfResult { result }).inc();
+    }
+
+    /// So many answers are kept, of so many bytes.
+    pub fn cache_holds(&self, answers: usize, bytes: u64) {
+        self.cache_answers.set(i64::try_from(answers).unwrap_or(i64::MAX));
+        self.cache_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+
     /// Of a hedged pair one was dropped: the later one lost, or the earlier one did.
     fn hedge(&self, attempts: &[Attempt]) {
         let Some(loser) = attempts.iter().find(|it| it.is_hedge_loser()) else { return };

@@ -14,7 +14,7 @@ use crate::domain::{
     ProviderName, TokenPrice, Usage, Usd,
 };
 use crate::prediction::{CachedInput, Forecast, LogNormal, Prediction, QualityEstimate};
-use crate::ranking::{Ranked, Ranking};
+use crate::ranking::{Ranked, Ranking, Recent};
 
 /// `a@one` and `b@one`.
 fn fleet() -> Fleet {
@@ -59,6 +59,7 @@ fn ranking(fleet: &Fleet) -> Ranking {
         utility: 0.4,
         propensity: Probability::ONE,
         in_flight: 0,
+        recent: Recent::default(),
         shut: None,
         stop: None,
     };

@@ -110,6 +110,7 @@ impl Bench {
             total_ms: 1_000.0,
             decide_us: 1.0,
             prompt: RecordedPrompt::None,
+            cached: None,
             canary: None,
             shadow: None,
         };

@@ -174,5 +174,6 @@ fn pipeline(config: Config) -> Pipeline {
         log: OutcomeLog::open(&log).expect("a log"),
         faults,
         learning,
+        cache: None,
     })
 }

@@ -20,6 +20,16 @@ class Limit(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     LIMIT_MAX_TTFT_MS: _ClassVar[Limit]
     LIMIT_MIN_QUALITY: _ClassVar[Limit]
     LIMIT_KEY_SCOPE: _ClassVar[Limit]
+    LIMIT_PROVIDER_ONLY: _ClassVar[Limit]
+    LIMIT_PROVIDER_IGNORE: _ClassVar[Limit]
+    LIMIT_ALLOW_FALLBACKS: _ClassVar[Limit]
+    LIMIT_REQUIRE_PARAMETERS: _ClassVar[Limit]
+    LIMIT_DATA_COLLECTION: _ClassVar[Limit]
+    LIMIT_ZDR: _ClassVar[Limit]
+    LIMIT_QUANTIZATIONS: _ClassVar[Limit]
+    LIMIT_MAX_PRICE: _ClassVar[Limit]
+    LIMIT_MAX_INTER_TOKEN_MS: _ClassVar[Limit]
+    LIMIT_MIN_THROUGHPUT: _ClassVar[Limit]
 
 class FailureClass(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -51,6 +61,16 @@ LIMIT_MAX_LATENCY_MS: Limit
 LIMIT_MAX_TTFT_MS: Limit
 LIMIT_MIN_QUALITY: Limit
 LIMIT_KEY_SCOPE: Limit
+LIMIT_PROVIDER_ONLY: Limit
+LIMIT_PROVIDER_IGNORE: Limit
+LIMIT_ALLOW_FALLBACKS: Limit
+LIMIT_REQUIRE_PARAMETERS: Limit
+LIMIT_DATA_COLLECTION: Limit
+LIMIT_ZDR: Limit
+LIMIT_QUANTIZATIONS: Limit
+LIMIT_MAX_PRICE: Limit
+LIMIT_MAX_INTER_TOKEN_MS: Limit
+LIMIT_MIN_THROUGHPUT: Limit
 FAILURE_CLASS_UNSPECIFIED: FailureClass
 FAILURE_CLASS_RATE_LIMITED: FailureClass
 FAILURE_CLASS_OVERLOADED: FailureClass

@@ -27,7 +27,7 @@ from pointsman.v1 import decision_pb2 as pointsman_dot_v1_dot_decision__pb2
 from pointsman.v1 import policy_pb2 as pointsman_dot_v1_dot_policy__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cpointsman/v1/pointsman.proto\x12\x0cpointsman.v1\x1a\x17pointsman/v1/chat.proto\x1a\x1bpointsman/v1/decision.proto\x1a\x19pointsman/v1/policy.proto\"\x9b\x07\n\x0cRouteRequest\x12\'\n\x08messages\x18\x01 \x03(\x0b\x32\x15.pointsman.v1.Message\x12!\n\x05tools\x18\x02 \x03(\x0b\x32\x12.pointsman.v1.Tool\x12-\n\x0btool_choice\x18\x03 \x01(\x0b\x32\x18.pointsman.v1.ToolChoice\x12\x35\n\x0fresponse_format\x18\x04 \x01(\x0b\x32\x1c.pointsman.v1.ResponseFormat\x12(\n\x08sampling\x18\x05 \x01(\x0b\x32\x16.pointsman.v1.Sampling\x12$\n\x06\x62udget\x18\x06 \x01(\x0b\x32\x14.pointsman.v1.Budget\x12,\n\npreference\x18\x07 \x01(\x0b\x32\x18.pointsman.v1.Preference\x12\x18\n\x0bmin_quality\x18\x08 \x01(\x01H\x00\x88\x01\x01\x12,\n\ncandidates\x18\t \x01(\x0b\x32\x18.pointsman.v1.Candidates\x12(\n\x08\x66\x61llback\x18\n \x01(\x0b\x32\x16.pointsman.v1.Fallback\x12\x17\n\nsession_id\x18\x0b \x01(\tH\x01\x88\x01\x01\x12\x17\n\nrequest_id\x18\x0c \x01(\tH\x02\x88\x01\x01\x12:\n\x08metadata\x18\r \x03(\x0b\x32(.pointsman.v1.RouteRequest.MetadataEntry\x12\x0f\n\x07\x65xplain\x18\x0e \x01(\x08\x12 \n\x13parallel_tool_calls\x18\x0f \x01(\x08H\x03\x88\x01\x01\x12*\n\treasoning\x18\x10 \x01(\x0b\x32\x17.pointsman.v1.Reasoning\x12\x11\n\x04user\x18\x11 \x01(\tH\x04\x88\x01\x01\x12\x14\n\x0c\x63\x61\x63he_prompt\x18\x12 \x01(\x08\x12\x17\n\nextra_json\x18\x13 \x01(\tH\x05\x88\x01\x01\x12)\n\x06\x66\x61ults\x18\x14 \x03(\x0b\x32\x19.pointsman.v1.ForcedFault\x12\x14\n\x07\x65xplore\x18\x15 \x01(\x08H\x06\x88\x01\x01\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x0e\n\x0c_min_qualityB\r\n\x0b_session_idB\r\n\x0b_request_idB\x16\n\x14_parallel_tool_callsB\x07\n\x05_userB\r\n\x0b_extra_jsonB\n\n\x08_explore\"\xa5\x03\n\rRouteResponse\x12&\n\x07message\x18\x01 \x01(\x0b\x32\x15.pointsman.v1.Message\x12\x31\n\rfinish_reason\x18\x02 \x01(\x0e\x32\x1a.pointsman.v1.FinishReason\x12\"\n\x05usage\x18\x03 \x01(\x0b\x32\x13.pointsman.v1.Usage\x12\x10\n\x08\x63ost_usd\x18\x04 \x01(\x01\x12\x14\n\x0cserved_model\x18\x05 \x01(\t\x12\x12\n\ndeployment\x18\x06 \x01(\t\x12\x10\n\x08provider\x18\x07 \x01(\t\x12\'\n\x08\x61ttempts\x18\x08 \x03(\x0b\x32\x15.pointsman.v1.Attempt\x12(\n\x08\x64\x65\x63ision\x18\t \x01(\x0b\x32\x16.pointsman.v1.Decision\x12\x18\n\x10outcome_recorded\x18\n \x01(\x08\x12\x10\n\x08total_ms\x18\x0b \x01(\x01\x12\x1a\n\x12\x64ropped_parameters\x18\x0c \x03(\t\x12\x1a\n\rlogprobs_json\x18\r \x01(\tH\x00\x88\x01\x01\x42\x10\n\x0e_logprobs_json\"\xa0\x02\n\nRouteEvent\x12)\n\x07\x64\x65\x63ided\x18\x01 \x01(\x0b\x32\x16.pointsman.v1.DecisionH\x00\x12,\n\tanswering\x18\x02 \x01(\x0b\x32\x17.pointsman.v1.AnsweringH\x00\x12$\n\x05\x64\x65lta\x18\x03 \x01(\x0b\x32\x13.pointsman.v1.DeltaH\x00\x12*\n\x08switched\x18\x04 \x01(\x0b\x32\x16.pointsman.v1.SwitchedH\x00\x12,\n\trestarted\x18\x05 \x01(\x0b\x32\x17.pointsman.v1.RestartedH\x00\x12\x30\n\tcompleted\x18\x06 \x01(\x0b\x32\x1b.pointsman.v1.RouteResponseH\x00\x42\x07\n\x05\x65vent\"n\n\tAnswering\x12\x12\n\ndeployment\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x10\n\x08provider\x18\x03 \x01(\t\x12\x10\n\x08\x61ttempts\x18\x04 \x01(\r\x12\x1a\n\x12\x64ropped_parameters\x18\x05 \x03(\t\"\xfb\x01\n\x05\x44\x65lta\x12\x0e\n\x04text\x18\x01 \x01(\tH\x00\x12\x13\n\treasoning\x18\x02 \x01(\tH\x00\x12\x33\n\rreasoning_end\x18\x03 \x01(\x0b\x32\x1a.pointsman.v1.ReasoningEndH\x00\x12\x36\n\x0ftool_call_begin\x18\x04 \x01(\x0b\x32\x1b.pointsman.v1.ToolCallBeginH\x00\x12>\n\x13tool_call_arguments\x18\x05 \x01(\x0b\x32\x1f.pointsman.v1.ToolCallArgumentsH\x00\x12\x17\n\rlogprobs_json\x18\x06 \x01(\tH\x00\x42\x07\n\x05piece\"*\n\x0cReasoningEnd\x12\x11\n\x04seal\x18\x01 \x01(\tH\x00\x88\x01\x01\x42\x07\n\x05_seal\"T\n\rToolCallBegin\x12\r\n\x05index\x18\x01 \x01(\r\x12\n\n\x02id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x11\n\x04seal\x18\x04 \x01(\tH\x00\x88\x01\x01\x42\x07\n\x05_seal\"4\n\x11ToolCallArguments\x12\r\n\x05index\x18\x01 \x01(\r\x12\x10\n\x08\x66ragment\x18\x02 \x01(\t\"w\n\x08Switched\x12+\n\x07\x66\x61ilure\x18\x01 \x01(\x0e\x32\x1a.pointsman.v1.FailureClass\x12*\n\tanswering\x18\x02 \x01(\x0b\x32\x17.pointsman.v1.Answering\x12\x12\n\ntext_bytes\x18\x03 \x01(\x04\"d\n\tRestarted\x12+\n\x07\x66\x61ilure\x18\x01 \x01(\x0e\x32\x1a.pointsman.v1.FailureClass\x12*\n\tanswering\x18\x02 \x01(\x0b\x32\x17.pointsman.v1.Answering\":\n\x0bRankRequest\x12+\n\x07request\x18\x01 \x01(\x0b\x32\x1a.pointsman.v1.RouteRequest\"Z\n\x0cRankResponse\x12(\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x16.pointsman.v1.Decision\x12\x14\n\x07refusal\x18\x02 \x01(\tH\x00\x88\x01\x01\x42\n\n\x08_refusal\"@\n\x10RankBatchRequest\x12,\n\x08requests\x18\x01 \x03(\x0b\x32\x1a.pointsman.v1.RouteRequest\"B\n\x11RankBatchResponse\x12-\n\tresponses\x18\x01 \x03(\x0b\x32\x1a.pointsman.v1.RankResponse\"\xc2\x01\n\x0f\x46\x65\x65\x64\x62\x61\x63kRequest\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x01 \x01(\t\x12\x12\n\x05score\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12(\n\x04kind\x18\x03 \x01(\x0e\x32\x1a.pointsman.v1.FeedbackKind\x12\x14\n\x07\x63omment\x18\x04 \x01(\tH\x01\x88\x01\x01\x12\x1c\n\x0fidempotency_key\x18\x05 \x01(\tH\x02\x88\x01\x01\x42\x08\n\x06_scoreB\n\n\x08_commentB\x12\n\x10_idempotency_key\"(\n\x10\x46\x65\x65\x64\x62\x61\x63kResponse\x12\x14\n\x0cnewly_stored\x18\x01 \x01(\x08\"\x13\n\x11ListModelsRequest\"9\n\x12ListModelsResponse\x12#\n\x06models\x18\x01 \x03(\x0b\x32\x13.pointsman.v1.Model\"\xac\x01\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06vendor\x18\x02 \x01(\t\x12\x16\n\x0e\x63ontext_window\x18\x03 \x01(\x04\x12\x19\n\x11max_output_tokens\x18\x04 \x01(\x04\x12\x11\n\tabilities\x18\x05 \x03(\t\x12\x10\n\x08released\x18\x06 \x01(\t\x12-\n\x0b\x64\x65ployments\x18\x07 \x03(\x0b\x32\x18.pointsman.v1.Deployment\"\xfa\x01\n\nDeployment\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08provider\x18\x02 \x01(\t\x12\x10\n\x08model_id\x18\x03 \x01(\t\x12\x1d\n\x15input_usd_per_million\x18\x04 \x01(\x01\x12#\n\x16\x63\x61\x63hed_usd_per_million\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x1e\n\x16output_usd_per_million\x18\x06 \x01(\x01\x12\x13\n\x0blast_resort\x18\x07 \x01(\x08\x12\x18\n\x0bunavailable\x18\x08 \x01(\tH\x01\x88\x01\x01\x42\x19\n\x17_cached_usd_per_millionB\x0e\n\x0c_unavailable*\x9d\x01\n\x0c\x46\x65\x65\x64\x62\x61\x63kKind\x12\x1d\n\x19\x46\x45\x45\x44\x42\x41\x43K_KIND_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x46\x45\x45\x44\x42\x41\x43K_KIND_EXPLICIT\x10\x01\x12\x17\n\x13\x46\x45\x45\x44\x42\x41\x43K_KIND_JUDGE\x10\x02\x12\x1d\n\x19\x46\x45\x45\x44\x42\x41\x43K_KIND_EXACT_MATCH\x10\x03\x12\x1a\n\x16\x46\x45\x45\x44\x42\x41\x43K_KIND_IMPLICIT\x10\x04\x32\xbd\x03\n\tPointsman\x12@\n\x05Route\x12\x1a.pointsman.v1.RouteRequest\x1a\x1b.pointsman.v1.RouteResponse\x12\x45\n\x0bRouteStream\x12\x1a.pointsman.v1.RouteRequest\x1a\x18.pointsman.v1.RouteEvent0\x01\x12=\n\x04Rank\x12\x19.pointsman.v1.RankRequest\x1a\x1a.pointsman.v1.RankResponse\x12L\n\tRankBatch\x12\x1e.pointsman.v1.RankBatchRequest\x1a\x1f.pointsman.v1.RankBatchResponse\x12I\n\x08\x46\x65\x65\x64\x62\x61\x63k\x12\x1d.pointsman.v1.FeedbackRequest\x1a\x1e.pointsman.v1.FeedbackResponse\x12O\n\nListModels\x12\x1f.pointsman.v1.ListModelsRequest\x1a .pointsman.v1.ListModelsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cpointsman/v1/pointsman.proto\x12\x0cpointsman.v1\x1a\x17pointsman/v1/chat.proto\x1a\x1bpointsman/v1/decision.proto\x1a\x19pointsman/v1/policy.proto\"\xd0\x07\n\x0cRouteRequest\x12\'\n\x08messages\x18\x01 \x03(\x0b\x32\x15.pointsman.v1.Message\x12!\n\x05tools\x18\x02 \x03(\x0b\x32\x12.pointsman.v1.Tool\x12-\n\x0btool_choice\x18\x03 \x01(\x0b\x32\x18.pointsman.v1.ToolChoice\x12\x35\n\x0fresponse_format\x18\x04 \x01(\x0b\x32\x1c.pointsman.v1.ResponseFormat\x12(\n\x08sampling\x18\x05 \x01(\x0b\x32\x16.pointsman.v1.Sampling\x12$\n\x06\x62udget\x18\x06 \x01(\x0b\x32\x14.pointsman.v1.Budget\x12,\n\npreference\x18\x07 \x01(\x0b\x32\x18.pointsman.v1.Preference\x12\x18\n\x0bmin_quality\x18\x08 \x01(\x01H\x00\x88\x01\x01\x12,\n\ncandidates\x18\t \x01(\x0b\x32\x18.pointsman.v1.Candidates\x12(\n\x08\x66\x61llback\x18\n \x01(\x0b\x32\x16.pointsman.v1.Fallback\x12\x17\n\nsession_id\x18\x0b \x01(\tH\x01\x88\x01\x01\x12\x17\n\nrequest_id\x18\x0c \x01(\tH\x02\x88\x01\x01\x12:\n\x08metadata\x18\r \x03(\x0b\x32(.pointsman.v1.RouteRequest.MetadataEntry\x12\x0f\n\x07\x65xplain\x18\x0e \x01(\x08\x12 \n\x13parallel_tool_calls\x18\x0f \x01(\x08H\x03\x88\x01\x01\x12*\n\treasoning\x18\x10 \x01(\x0b\x32\x17.pointsman.v1.Reasoning\x12\x11\n\x04user\x18\x11 \x01(\tH\x04\x88\x01\x01\x12\x14\n\x0c\x63\x61\x63he_prompt\x18\x12 \x01(\x08\x12\x17\n\nextra_json\x18\x13 \x01(\tH\x05\x88\x01\x01\x12)\n\x06\x66\x61ults\x18\x14 \x03(\x0b\x32\x19.pointsman.v1.ForcedFault\x12\x14\n\x07\x65xplore\x18\x15 \x01(\x08H\x06\x88\x01\x01\x12\x33\n\x08provider\x18\x1e \x01(\x0b\x32!.pointsman.v1.ProviderPreferences\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x0e\n\x0c_min_qualityB\r\n\x0b_session_idB\r\n\x0b_request_idB\x16\n\x14_parallel_tool_callsB\x07\n\x05_userB\r\n\x0b_extra_jsonB\n\n\x08_explore\"\xa5\x03\n\rRouteResponse\x12&\n\x07message\x18\x01 \x01(\x0b\x32\x15.pointsman.v1.Message\x12\x31\n\rfinish_reason\x18\x02 \x01(\x0e\x32\x1a.pointsman.v1.FinishReason\x12\"\n\x05usage\x18\x03 \x01(\x0b\x32\x13.pointsman.v1.Usage\x12\x10\n\x08\x63ost_usd\x18\x04 \x01(\x01\x12\x14\n\x0cserved_model\x18\x05 \x01(\t\x12\x12\n\ndeployment\x18\x06 \x01(\t\x12\x10\n\x08provider\x18\x07 \x01(\t\x12\'\n\x08\x61ttempts\x18\x08 \x03(\x0b\x32\x15.pointsman.v1.Attempt\x12(\n\x08\x64\x65\x63ision\x18\t \x01(\x0b\x32\x16.pointsman.v1.Decision\x12\x18\n\x10outcome_recorded\x18\n \x01(\x08\x12\x10\n\x08total_ms\x18\x0b \x01(\x01\x12\x1a\n\x12\x64ropped_parameters\x18\x0c \x03(\t\x12\x1a\n\rlogprobs_json\x18\r \x01(\tH\x00\x88\x01\x01\x42\x10\n\x0e_logprobs_json\"\xa0\x02\n\nRouteEvent\x12)\n\x07\x64\x65\x63ided\x18\x01 \x01(\x0b\x32\x16.pointsman.v1.DecisionH\x00\x12,\n\tanswering\x18\x02 \x01(\x0b\x32\x17.pointsman.v1.AnsweringH\x00\x12$\n\x05\x64\x65lta\x18\x03 \x01(\x0b\x32\x13.pointsman.v1.DeltaH\x00\x12*\n\x08switched\x18\x04 \x01(\x0b\x32\x16.pointsman.v1.SwitchedH\x00\x12,\n\trestarted\x18\x05 \x01(\x0b\x32\x17.pointsman.v1.RestartedH\x00\x12\x30\n\tcompleted\x18\x06 \x01(\x0b\x32\x1b.pointsman.v1.RouteResponseH\x00\x42\x07\n\x05\x65vent\"n\n\tAnswering\x12\x12\n\ndeployment\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x10\n\x08provider\x18\x03 \x01(\t\x12\x10\n\x08\x61ttempts\x18\x04 \x01(\r\x12\x1a\n\x12\x64ropped_parameters\x18\x05 \x03(\t\"\xfb\x01\n\x05\x44\x65lta\x12\x0e\n\x04text\x18\x01 \x01(\tH\x00\x12\x13\n\treasoning\x18\x02 \x01(\tH\x00\x12\x33\n\rreasoning_end\x18\x03 \x01(\x0b\x32\x1a.pointsman.v1.ReasoningEndH\x00\x12\x36\n\x0ftool_call_begin\x18\x04 \x01(\x0b\x32\x1b.pointsman.v1.ToolCallBeginH\x00\x12>\n\x13tool_call_arguments\x18\x05 \x01(\x0b\x32\x1f.pointsman.v1.ToolCallArgumentsH\x00\x12\x17\n\rlogprobs_json\x18\x06 \x01(\tH\x00\x42\x07\n\x05piece\"*\n\x0cReasoningEnd\x12\x11\n\x04seal\x18\x01 \x01(\tH\x00\x88\x01\x01\x42\x07\n\x05_seal\"T\n\rToolCallBegin\x12\r\n\x05index\x18\x01 \x01(\r\x12\n\n\x02id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x11\n\x04seal\x18\x04 \x01(\tH\x00\x88\x01\x01\x42\x07\n\x05_seal\"4\n\x11ToolCallArguments\x12\r\n\x05index\x18\x01 \x01(\r\x12\x10\n\x08\x66ragment\x18\x02 \x01(\t\"w\n\x08Switched\x12+\n\x07\x66\x61ilure\x18\x01 \x01(\x0e\x32\x1a.pointsman.v1.FailureClass\x12*\n\tanswering\x18\x02 \x01(\x0b\x32\x17.pointsman.v1.Answering\x12\x12\n\ntext_bytes\x18\x03 \x01(\x04\"d\n\tRestarted\x12+\n\x07\x66\x61ilure\x18\x01 \x01(\x0e\x32\x1a.pointsman.v1.FailureClass\x12*\n\tanswering\x18\x02 \x01(\x0b\x32\x17.pointsman.v1.Answering\":\n\x0bRankRequest\x12+\n\x07request\x18\x01 \x01(\x0b\x32\x1a.pointsman.v1.RouteRequest\"Z\n\x0cRankResponse\x12(\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x16.pointsman.v1.Decision\x12\x14\n\x07refusal\x18\x02 \x01(\tH\x00\x88\x01\x01\x42\n\n\x08_refusal\"@\n\x10RankBatchRequest\x12,\n\x08requests\x18\x01 \x03(\x0b\x32\x1a.pointsman.v1.RouteRequest\"B\n\x11RankBatchResponse\x12-\n\tresponses\x18\x01 \x03(\x0b\x32\x1a.pointsman.v1.RankResponse\"\xc2\x01\n\x0f\x46\x65\x65\x64\x62\x61\x63kRequest\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x01 \x01(\t\x12\x12\n\x05score\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12(\n\x04kind\x18\x03 \x01(\x0e\x32\x1a.pointsman.v1.FeedbackKind\x12\x14\n\x07\x63omment\x18\x04 \x01(\tH\x01\x88\x01\x01\x12\x1c\n\x0fidempotency_key\x18\x05 \x01(\tH\x02\x88\x01\x01\x42\x08\n\x06_scoreB\n\n\x08_commentB\x12\n\x10_idempotency_key\"(\n\x10\x46\x65\x65\x64\x62\x61\x63kResponse\x12\x14\n\x0cnewly_stored\x18\x01 \x01(\x08\"\x13\n\x11ListModelsRequest\"9\n\x12ListModelsResponse\x12#\n\x06models\x18\x01 \x03(\x0b\x32\x13.pointsman.v1.Model\"\xac\x01\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06vendor\x18\x02 \x01(\t\x12\x16\n\x0e\x63ontext_window\x18\x03 \x01(\x04\x12\x19\n\x11max_output_tokens\x18\x04 \x01(\x04\x12\x11\n\tabilities\x18\x05 \x03(\t\x12\x10\n\x08released\x18\x06 \x01(\t\x12-\n\x0b\x64\x65ployments\x18\x07 \x03(\x0b\x32\x18.pointsman.v1.Deployment\"\xf2\x02\n\nDeployment\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08provider\x18\x02 \x01(\t\x12\x10\n\x08model_id\x18\x03 \x01(\t\x12\x1d\n\x15input_usd_per_million\x18\x04 \x01(\x01\x12#\n\x16\x63\x61\x63hed_usd_per_million\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x1e\n\x16output_usd_per_million\x18\x06 \x01(\x01\x12\x13\n\x0blast_resort\x18\x07 \x01(\x08\x12\x18\n\x0bunavailable\x18\x08 \x01(\tH\x01\x88\x01\x01\x12\x1c\n\x0f\x64\x61ta_collection\x18\t \x01(\tH\x02\x88\x01\x01\x12\x10\n\x03zdr\x18\n \x01(\x08H\x03\x88\x01\x01\x12\x19\n\x0cquantization\x18\x0b \x01(\tH\x04\x88\x01\x01\x42\x19\n\x17_cached_usd_per_millionB\x0e\n\x0c_unavailableB\x12\n\x10_data_collectionB\x06\n\x04_zdrB\x0f\n\r_quantization*\x9d\x01\n\x0c\x46\x65\x65\x64\x62\x61\x63kKind\x12\x1d\n\x19\x46\x45\x45\x44\x42\x41\x43K_KIND_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x46\x45\x45\x44\x42\x41\x43K_KIND_EXPLICIT\x10\x01\x12\x17\n\x13\x46\x45\x45\x44\x42\x41\x43K_KIND_JUDGE\x10\x02\x12\x1d\n\x19\x46\x45\x45\x44\x42\x41\x43K_KIND_EXACT_MATCH\x10\x03\x12\x1a\n\x16\x46\x45\x45\x44\x42\x41\x43K_KIND_IMPLICIT\x10\x04\x32\xbd\x03\n\tPointsman\x12@\n\x05Route\x12\x1a.pointsman.v1.RouteRequest\x1a\x1b.pointsman.v1.RouteResponse\x12\x45\n\x0bRouteStream\x12\x1a.pointsman.v1.RouteRequest\x1a\x18.pointsman.v1.RouteEvent0\x01\x12=\n\x04Rank\x12\x19.pointsman.v1.RankRequest\x1a\x1a.pointsman.v1.RankResponse\x12L\n\tRankBatch\x12\x1e.pointsman.v1.RankBatchRequest\x1a\x1f.pointsman.v1.RankBatchResponse\x12I\n\x08\x46\x65\x65\x64\x62\x61\x63k\x12\x1d.pointsman.v1.FeedbackRequest\x1a\x1e.pointsman.v1.FeedbackResponse\x12O\n\nListModels\x12\x1f.pointsman.v1.ListModelsRequest\x1a .pointsman.v1.ListModelsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,50 +36,50 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ROUTEREQUEST_METADATAENTRY']._loaded_options = None
   _globals['_ROUTEREQUEST_METADATAENTRY']._serialized_options = b'8\001'
-  _globals['_FEEDBACKKIND']._serialized_start=3575
-  _globals['_FEEDBACKKIND']._serialized_end=3732
+  _globals['_FEEDBACKKIND']._serialized_start=3748
+  _globals['_FEEDBACKKIND']._serialized_end=3905
   _globals['_ROUTEREQUEST']._serialized_start=128
-  _globals['_ROUTEREQUEST']._serialized_end=1051
-  _globals['_ROUTEREQUEST_METADATAENTRY']._serialized_start=898
-  _globals['_ROUTEREQUEST_METADATAENTRY']._serialized_end=945
-  _globals['_ROUTERESPONSE']._serialized_start=1054
-  _globals['_ROUTERESPONSE']._serialized_end=1475
-  _globals['_ROUTEEVENT']._serialized_start=1478
-  _globals['_ROUTEEVENT']._serialized_end=1766
-  _globals['_ANSWERING']._serialized_start=1768
-  _globals['_ANSWERING']._serialized_end=1878
-  _globals['_DELTA']._serialized_start=1881
-  _globals['_DELTA']._serialized_end=2132
-  _globals['_REASONINGEND']._serialized_start=2134
-  _globals['_REASONINGEND']._serialized_end=2176
-  _globals['_TOOLCALLBEGIN']._serialized_start=2178
-  _globals['_TOOLCALLBEGIN']._serialized_end=2262
-  _globals['_TOOLCALLARGUMENTS']._serialized_start=2264
-  _globals['_TOOLCALLARGUMENTS']._serialized_end=2316
-  _globals['_SWITCHED']._serialized_start=2318
-  _globals['_SWITCHED']._serialized_end=2437
-  _globals['_RESTARTED']._serialized_start=2439
-  _globals['_RESTARTED']._serialized_end=2539
-  _globals['_RANKREQUEST']._serialized_start=2541
-  _globals['_RANKREQUEST']._serialized_end=2599
-  _globals['_RANKRESPONSE']._serialized_start=2601
-  _globals['_RANKRESPONSE']._serialized_end=2691
-  _globals['_RANKBATCHREQUEST']._serialized_start=2693
-  _globals['_RANKBATCHREQUEST']._serialized_end=2757
-  _globals['_RANKBATCHRESPONSE']._serialized_start=2759
-  _globals['_RANKBATCHRESPONSE']._serialized_end=2825
-  _globals['_FEEDBACKREQUEST']._serialized_start=2828
-  _globals['_FEEDBACKREQUEST']._serialized_end=3022
-  _globals['_FEEDBACKRESPONSE']._serialized_start=3024
-  _globals['_FEEDBACKRESPONSE']._serialized_end=3064
-  _globals['_LISTMODELSREQUEST']._serialized_start=3066
-  _globals['_LISTMODELSREQUEST']._serialized_end=3085
-  _globals['_LISTMODELSRESPONSE']._serialized_start=3087
-  _globals['_LISTMODELSRESPONSE']._serialized_end=3144
-  _globals['_MODEL']._serialized_start=3147
-  _globals['_MODEL']._serialized_end=3319
-  _globals['_DEPLOYMENT']._serialized_start=3322
-  _globals['_DEPLOYMENT']._serialized_end=3572
-  _globals['_POINTSMAN']._serialized_start=3735
-  _globals['_POINTSMAN']._serialized_end=4180
+  _globals['_ROUTEREQUEST']._serialized_end=1104
+  _globals['_ROUTEREQUEST_METADATAENTRY']._serialized_start=951
+  _globals['_ROUTEREQUEST_METADATAENTRY']._serialized_end=998
+  _globals['_ROUTERESPONSE']._serialized_start=1107
+  _globals['_ROUTERESPONSE']._serialized_end=1528
+  _globals['_ROUTEEVENT']._serialized_start=1531
+  _globals['_ROUTEEVENT']._serialized_end=1819
+  _globals['_ANSWERING']._serialized_start=1821
+  _globals['_ANSWERING']._serialized_end=1931
+  _globals['_DELTA']._serialized_start=1934
+  _globals['_DELTA']._serialized_end=2185
+  _globals['_REASONINGEND']._serialized_start=2187
+  _globals['_REASONINGEND']._serialized_end=2229
+  _globals['_TOOLCALLBEGIN']._serialized_start=2231
+  _globals['_TOOLCALLBEGIN']._serialized_end=2315
+  _globals['_TOOLCALLARGUMENTS']._serialized_start=2317
+  _globals['_TOOLCALLARGUMENTS']._serialized_end=2369
+  _globals['_SWITCHED']._serialized_start=2371
+  _globals['_SWITCHED']._serialized_end=2490
+  _globals['_RESTARTED']._serialized_start=2492
+  _globals['_RESTARTED']._serialized_end=2592
+  _globals['_RANKREQUEST']._serialized_start=2594
+  _globals['_RANKREQUEST']._serialized_end=2652
+  _globals['_RANKRESPONSE']._serialized_start=2654
+  _globals['_RANKRESPONSE']._serialized_end=2744
+  _globals['_RANKBATCHREQUEST']._serialized_start=2746
+  _globals['_RANKBATCHREQUEST']._serialized_end=2810
+  _globals['_RANKBATCHRESPONSE']._serialized_start=2812
+  _globals['_RANKBATCHRESPONSE']._serialized_end=2878
+  _globals['_FEEDBACKREQUEST']._serialized_start=2881
+  _globals['_FEEDBACKREQUEST']._serialized_end=3075
+  _globals['_FEEDBACKRESPONSE']._serialized_start=3077
+  _globals['_FEEDBACKRESPONSE']._serialized_end=3117
+  _globals['_LISTMODELSREQUEST']._serialized_start=3119
+  _globals['_LISTMODELSREQUEST']._serialized_end=3138
+  _globals['_LISTMODELSRESPONSE']._serialized_start=3140
+  _globals['_LISTMODELSRESPONSE']._serialized_end=3197
+  _globals['_MODEL']._serialized_start=3200
+  _globals['_MODEL']._serialized_end=3372
+  _globals['_DEPLOYMENT']._serialized_start=3375
+  _globals['_DEPLOYMENT']._serialized_end=3745
+  _globals['_POINTSMAN']._serialized_start=3908
+  _globals['_POINTSMAN']._serialized_end=4353
 # @@protoc_insertion_point(module_scope)

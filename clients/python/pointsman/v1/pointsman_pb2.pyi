@@ -24,7 +24,7 @@ FEEDBACK_KIND_EXACT_MATCH: FeedbackKind
 FEEDBACK_KIND_IMPLICIT: FeedbackKind
 
 class RouteRequest(_message.Message):
-    __slots__ = ("messages", "tools", "tool_choice", "response_format", "sampling", "budget", "preference", "min_quality", "candidates", "fallback", "session_id", "request_id", "metadata", "explain", "parallel_tool_calls", "reasoning", "user", "cache_prompt", "extra_json", "faults", "explore")
+    __slots__ = ("messages", "tools", "tool_choice", "response_format", "sampling", "budget", "preference", "min_quality", "candidates", "fallback", "session_id", "request_id", "metadata", "explain", "parallel_tool_calls", "reasoning", "user", "cache_prompt", "extra_json", "faults", "explore", "provider")
     class MetadataEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -53,6 +53,7 @@ class RouteRequest(_message.Message):
     EXTRA_JSON_FIELD_NUMBER: _ClassVar[int]
     FAULTS_FIELD_NUMBER: _ClassVar[int]
     EXPLORE_FIELD_NUMBER: _ClassVar[int]
+    PROVIDER_FIELD_NUMBER: _ClassVar[int]
     messages: _containers.RepeatedCompositeFieldContainer[_chat_pb2.Message]
     tools: _containers.RepeatedCompositeFieldContainer[_chat_pb2.Tool]
     tool_choice: _chat_pb2.ToolChoice
@@ -74,7 +75,8 @@ class RouteRequest(_message.Message):
     extra_json: str
     faults: _containers.RepeatedCompositeFieldContainer[_policy_pb2.ForcedFault]
     explore: bool
-    def __init__(self, messages: _Optional[_Iterable[_Union[_chat_pb2.Message, _Mapping]]] = ..., tools: _Optional[_Iterable[_Union[_chat_pb2.Tool, _Mapping]]] = ..., tool_choice: _Optional[_Union[_chat_pb2.ToolChoice, _Mapping]] = ..., response_format: _Optional[_Union[_chat_pb2.ResponseFormat, _Mapping]] = ..., sampling: _Optional[_Union[_chat_pb2.Sampling, _Mapping]] = ..., budget: _Optional[_Union[_policy_pb2.Budget, _Mapping]] = ..., preference: _Optional[_Union[_policy_pb2.Preference, _Mapping]] = ..., min_quality: _Optional[float] = ..., candidates: _Optional[_Union[_policy_pb2.Candidates, _Mapping]] = ..., fallback: _Optional[_Union[_policy_pb2.Fallback, _Mapping]] = ..., session_id: _Optional[str] = ..., request_id: _Optional[str] = ..., metadata: _Optional[_Mapping[str, str]] = ..., explain: bool = ..., parallel_tool_calls: bool = ..., reasoning: _Optional[_Union[_chat_pb2.Reasoning, _Mapping]] = ..., user: _Optional[str] = ..., cache_prompt: bool = ..., extra_json: _Optional[str] = ..., faults: _Optional[_Iterable[_Union[_policy_pb2.ForcedFault, _Mapping]]] = ..., explore: bool = ...) -> None: ...
+    provider: _policy_pb2.ProviderPreferences
+    def __init__(self, messages: _Optional[_Iterable[_Union[_chat_pb2.Message, _Mapping]]] = ..., tools: _Optional[_Iterable[_Union[_chat_pb2.Tool, _Mapping]]] = ..., tool_choice: _Optional[_Union[_chat_pb2.ToolChoice, _Mapping]] = ..., response_format: _Optional[_Union[_chat_pb2.ResponseFormat, _Mapping]] = ..., sampling: _Optional[_Union[_chat_pb2.Sampling, _Mapping]] = ..., budget: _Optional[_Union[_policy_pb2.Budget, _Mapping]] = ..., preference: _Optional[_Union[_policy_pb2.Preference, _Mapping]] = ..., min_quality: _Optional[float] = ..., candidates: _Optional[_Union[_policy_pb2.Candidates, _Mapping]] = ..., fallback: _Optional[_Union[_policy_pb2.Fallback, _Mapping]] = ..., session_id: _Optional[str] = ..., request_id: _Optional[str] = ..., metadata: _Optional[_Mapping[str, str]] = ..., explain: bool = ..., parallel_tool_calls: bool = ..., reasoning: _Optional[_Union[_chat_pb2.Reasoning, _Mapping]] = ..., user: _Optional[str] = ..., cache_prompt: bool = ..., extra_json: _Optional[str] = ..., faults: _Optional[_Iterable[_Union[_policy_pb2.ForcedFault, _Mapping]]] = ..., explore: bool = ..., provider: _Optional[_Union[_policy_pb2.ProviderPreferences, _Mapping]] = ...) -> None: ...
 
 class RouteResponse(_message.Message):
     __slots__ = ("message", "finish_reason", "usage", "cost_usd", "served_model", "deployment", "provider", "attempts", "decision", "outcome_recorded", "total_ms", "dropped_parameters", "logprobs_json")
@@ -271,7 +273,7 @@ class Model(_message.Message):
     def __init__(self, name: _Optional[str] = ..., vendor: _Optional[str] = ..., context_window: _Optional[int] = ..., max_output_tokens: _Optional[int] = ..., abilities: _Optional[_Iterable[str]] = ..., released: _Optional[str] = ..., deployments: _Optional[_Iterable[_Union[Deployment, _Mapping]]] = ...) -> None: ...
 
 class Deployment(_message.Message):
-    __slots__ = ("id", "provider", "model_id", "input_usd_per_million", "cached_usd_per_million", "output_usd_per_million", "last_resort", "unavailable")
+    __slots__ = ("id", "provider", "model_id", "input_usd_per_million", "cached_usd_per_million", "output_usd_per_million", "last_resort", "unavailable", "data_collection", "zdr", "quantization")
     ID_FIELD_NUMBER: _ClassVar[int]
     PROVIDER_FIELD_NUMBER: _ClassVar[int]
     MODEL_ID_FIELD_NUMBER: _ClassVar[int]
@@ -280,6 +282,9 @@ class Deployment(_message.Message):
     OUTPUT_USD_PER_MILLION_FIELD_NUMBER: _ClassVar[int]
     LAST_RESORT_FIELD_NUMBER: _ClassVar[int]
     UNAVAILABLE_FIELD_NUMBER: _ClassVar[int]
+    DATA_COLLECTION_FIELD_NUMBER: _ClassVar[int]
+    ZDR_FIELD_NUMBER: _ClassVar[int]
+    QUANTIZATION_FIELD_NUMBER: _ClassVar[int]
     id: str
     provider: str
     model_id: str
@@ -288,4 +293,7 @@ class Deployment(_message.Message):
     output_usd_per_million: float
     last_resort: bool
     unavailable: str
-    def __init__(self, id: _Optional[str] = ..., provider: _Optional[str] = ..., model_id: _Optional[str] = ..., input_usd_per_million: _Optional[float] = ..., cached_usd_per_million: _Optional[float] = ..., output_usd_per_million: _Optional[float] = ..., last_resort: bool = ..., unavailable: _Optional[str] = ...) -> None: ...
+    data_collection: str
+    zdr: bool
+    quantization: str
+    def __init__(self, id: _Optional[str] = ..., provider: _Optional[str] = ..., model_id: _Optional[str] = ..., input_usd_per_million: _Optional[float] = ..., cached_usd_per_million: _Optional[float] = ..., output_usd_per_million: _Optional[float] = ..., last_resort: bool = ..., unavailable: _Optional[str] = ..., data_collection: _Optional[str] = ..., zdr: bool = ..., quantization: _Optional[str] = ...) -> None: ...

@@ -19,16 +19,20 @@ ON_STREAM_FAILURE_RESTART: OnStreamFailure
 ON_STREAM_FAILURE_ERROR: OnStreamFailure
 
 class Budget(_message.Message):
-    __slots__ = ("max_cost_usd", "max_latency_ms", "max_ttft_ms", "confidence")
+    __slots__ = ("max_cost_usd", "max_latency_ms", "max_ttft_ms", "confidence", "max_inter_token_ms", "min_throughput")
     MAX_COST_USD_FIELD_NUMBER: _ClassVar[int]
     MAX_LATENCY_MS_FIELD_NUMBER: _ClassVar[int]
     MAX_TTFT_MS_FIELD_NUMBER: _ClassVar[int]
     CONFIDENCE_FIELD_NUMBER: _ClassVar[int]
+    MAX_INTER_TOKEN_MS_FIELD_NUMBER: _ClassVar[int]
+    MIN_THROUGHPUT_FIELD_NUMBER: _ClassVar[int]
     max_cost_usd: float
     max_latency_ms: float
     max_ttft_ms: float
     confidence: float
-    def __init__(self, max_cost_usd: _Optional[float] = ..., max_latency_ms: _Optional[float] = ..., max_ttft_ms: _Optional[float] = ..., confidence: _Optional[float] = ...) -> None: ...
+    max_inter_token_ms: float
+    min_throughput: float
+    def __init__(self, max_cost_usd: _Optional[float] = ..., max_latency_ms: _Optional[float] = ..., max_ttft_ms: _Optional[float] = ..., confidence: _Optional[float] = ..., max_inter_token_ms: _Optional[float] = ..., min_throughput: _Optional[float] = ...) -> None: ...
 
 class Preference(_message.Message):
     __slots__ = ("preset", "cost_per_quality_usd", "latency_per_quality_ms")
@@ -51,6 +55,50 @@ class ForcedFault(_message.Message):
     times: int
     probability: float
     def __init__(self, target: _Optional[str] = ..., fault: _Optional[str] = ..., times: _Optional[int] = ..., probability: _Optional[float] = ...) -> None: ...
+
+class ProviderPreferences(_message.Message):
+    __slots__ = ("order", "only", "ignore", "allow_fallbacks", "require_parameters", "data_collection", "zdr", "quantizations", "sort", "max_price")
+    ORDER_FIELD_NUMBER: _ClassVar[int]
+    ONLY_FIELD_NUMBER: _ClassVar[int]
+    IGNORE_FIELD_NUMBER: _ClassVar[int]
+    ALLOW_FALLBACKS_FIELD_NUMBER: _ClassVar[int]
+    REQUIRE_PARAMETERS_FIELD_NUMBER: _ClassVar[int]
+    DATA_COLLECTION_FIELD_NUMBER: _ClassVar[int]
+    ZDR_FIELD_NUMBER: _ClassVar[int]
+    QUANTIZATIONS_FIELD_NUMBER: _ClassVar[int]
+    SORT_FIELD_NUMBER: _ClassVar[int]
+    MAX_PRICE_FIELD_NUMBER: _ClassVar[int]
+    order: _containers.RepeatedScalarFieldContainer[str]
+    only: _containers.RepeatedScalarFieldContainer[str]
+    ignore: _containers.RepeatedScalarFieldContainer[str]
+    allow_fallbacks: bool
+    require_parameters: bool
+    data_collection: str
+    zdr: bool
+    quantizations: _containers.RepeatedScalarFieldContainer[str]
+    sort: ProviderSort
+    max_price: MaxPrice
+    def __init__(self, order: _Optional[_Iterable[str]] = ..., only: _Optional[_Iterable[str]] = ..., ignore: _Optional[_Iterable[str]] = ..., allow_fallbacks: bool = ..., require_parameters: bool = ..., data_collection: _Optional[str] = ..., zdr: bool = ..., quantizations: _Optional[_Iterable[str]] = ..., sort: _Optional[_Union[ProviderSort, _Mapping]] = ..., max_price: _Optional[_Union[MaxPrice, _Mapping]] = ...) -> None: ...
+
+class ProviderSort(_message.Message):
+    __slots__ = ("by", "partition")
+    BY_FIELD_NUMBER: _ClassVar[int]
+    PARTITION_FIELD_NUMBER: _ClassVar[int]
+    by: str
+    partition: str
+    def __init__(self, by: _Optional[str] = ..., partition: _Optional[str] = ...) -> None: ...
+
+class MaxPrice(_message.Message):
+    __slots__ = ("prompt", "completion", "request", "image")
+    PROMPT_FIELD_NUMBER: _ClassVar[int]
+    COMPLETION_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_FIELD_NUMBER: _ClassVar[int]
+    prompt: float
+    completion: float
+    request: float
+    image: float
+    def __init__(self, prompt: _Optional[float] = ..., completion: _Optional[float] = ..., request: _Optional[float] = ..., image: _Optional[float] = ...) -> None: ...
 
 class Candidates(_message.Message):
     __slots__ = ("allow", "deny", "order")

@@ -10,6 +10,7 @@ use super::prompt;
 use crate::api::http::alike::{self, EFFORTS};
 use crate::api::http::dialect::{Delivery, Said};
 use crate::api::http::fields::{Fields, Placed, report};
+use crate::api::http::provider;
 use crate::domain::{ChatRequest, Effort, ResponseFormat, Sampling, Tool, ToolChoice, Violation};
 
 /// What is read alongside everything else.
@@ -67,6 +68,8 @@ pub(super) fn read(body: Map<String, Value>, found: &mut Vec<Violation>) -> Said
         models: body.texts("models", reader.found),
         delivery: if stream { Delivery::Stream } else { Delivery::Whole },
         extension: body.take("pointsman"),
+        provider: body.take(provider::NAME),
+        allowed: provider::plugins(&mut body, reader.found).0,
         ..Said::default()
     }
 }

@@ -9,8 +9,8 @@ use serde_json::{Map, Value};
 use super::{messages, tools};
 use crate::api::http::alike::EFFORTS;
 use crate::api::http::dialect::{Delivery, Said};
-use crate::api::http::extension;
 use crate::api::http::fields::{Fields, report};
+use crate::api::http::{extension, provider};
 use crate::domain::{ChatRequest, Effort, Json, Sampling, Violation};
 
 /// Reads a body.
@@ -20,6 +20,10 @@ pub(super) fn read(body: Map<String, Value>, found: &mut Vec<Violation>) -> Said
     let models = fields.texts("models", found);
     let delivery = delivery(&mut fields, found);
     let extension = fields.take(extension::NAME);
+    let provider = fields.take(provider::NAME);
+    let (allowed, plugins) = provider::plugins(&mut fields, found);
+    // OpenRouter's way to ask for the cost (until 2026), which is always told.
+    let _ = fields.object("usage", found).and_then(|mut it| it.flag("include", found));
     let metadata = fields.named_texts("metadata", found);
     refused(&mut fields, found);
     let messages = fields.list("messages", found);
@@ -36,11 +40,14 @@ pub(super) fn read(body: Map<String, Value>, found: &mut Vec<Violation>) -> Said
         user: user.map(Into::into),
         ..ChatRequest::default()
     };
-    let rest = fields.rest();
+    let mut rest = fields.rest();
+    if !plugins.is_empty() {
+        rest.insert("plugins".to_owned(), plugins.into());
+    }
     if !rest.is_empty() {
         chat.extra = Json::from(Value::Object(rest));
     }
-    Said { chat, model, models, delivery, extension, metadata }
+    Said { chat, model, models, delivery, extension, provider, allowed, metadata }
 }
 
 /// The caller's own path of a field that validation names.

@@ -113,7 +113,7 @@ impl Teller for Chunks {
         if self.delivery == Delivery::StreamWithUsage {
             out.push(event(&last));
             last = self.chunk(json!([]));
-            last["usage"] = write::usage(&end.usage);
+            last["usage"] = write::usage(&end.usage, &details);
         }
         last[extension::NAME] = details;
         out.push(event(&last));

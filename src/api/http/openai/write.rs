@@ -45,7 +45,7 @@ pub(super) fn completion(about: &About, response: ChatResponse, details: Value) 
             "logprobs": logprobs.map(|it| it.value().clone()),
             "finish_reason": finish_reason(finish),
         }],
-        "usage": self::usage(&usage),
+        "usage": self::usage(&usage, &details),
     });
     body[extension::NAME] = details;
     body
@@ -88,9 +88,10 @@ pub(super) fn finish_reason(finish: FinishReason) -> &'static str {
     }
 }
 
-/// What the answer used.
-pub(super) fn usage(of: &Usage) -> Value {
+/// What the answer used, and as OpenRouter tells it (2026) what everything cost, USD.
+pub(super) fn usage(of: &Usage, details: &Value) -> Value {
     json!({
+        "cost": details["cost_usd"],
         "prompt_tokens": of.input_tokens,
         "completion_tokens": of.output_tokens,
         "total_tokens": of.input_tokens.saturating_add(of.output_tokens),
@@ -152,6 +153,9 @@ mod tests {
         assert_eq!(told["choices"][0]["finish_reason"], "tool_calls");
         assert_eq!(told["usage"]["total_tokens"], 8);
         assert_eq!(told["usage"]["prompt_tokens_details"]["cached_tokens"], 2);
-        assert_eq!(told["pointsman"]["cost_usd"], 0.5);
+        assert_eq!(
+            (&told["usage"]["cost"], &told["pointsman"]["cost_usd"]),
+            (&json!(0.5), &json!(0.5))
+        );
     }
 }

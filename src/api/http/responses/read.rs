@@ -11,6 +11,7 @@ use super::input;
 use crate::api::http::alike::{self, EFFORTS, FORMATS, Format};
 use crate::api::http::dialect::{Delivery, Said};
 use crate::api::http::fields::{Fields, Placed, report};
+use crate::api::http::provider;
 use crate::domain::{
     ChatRequest, Effort, Json, Message, ResponseFormat, Sampling, Tool, Violation,
 };
@@ -54,6 +55,8 @@ pub(super) fn read(body: Map<String, Value>, found: &mut Vec<Violation>) -> Said
         models: body.texts("models", found),
         delivery: if stream { Delivery::Stream } else { Delivery::Whole },
         extension: body.take("pointsman"),
+        provider: body.take(provider::NAME),
+        allowed: provider::plugins(&mut body, found).0,
         metadata: body.named_texts("metadata", found),
     }
 }

@@ -55,7 +55,8 @@ fn ended(broken: Option<FailureClass>) -> RouteEvent {
         Dispatched { end, attempts: vec![], dropped: vec![], seams: vec![], retry_in: None };
     let decision = testing::decided();
     let dispatched = Some(dispatched);
-    RouteEvent::Ended(Box::new(Routed { decision, dispatched, total_ms: 1.0, recorded: true }))
+    let (total_ms, recorded, cached) = (1.0, true, None);
+    RouteEvent::Ended(Box::new(Routed { decision, dispatched, total_ms, recorded, cached }))
 }
 
 async fn told(script: Vec<(u64, RouteEvent)>) -> Result<Response<Body>, Fault> {

@@ -7,21 +7,15 @@ use std::io::Write;
 
 use serde_json::json;
 
-use super::args::{OutcomesCommand, OutcomesDeleteArgs};
-use super::{CommandError, assemble, export, operator};
+use super::args::OutcomesDeleteArgs;
 use crate::api::proto;
+use crate::commands::{CommandError, assemble, export, operator};
 use crate::outcome::{LogSettings, OutcomeLog, StoreSettings};
 
-pub(super) async fn outcomes(
-    command: &OutcomesCommand,
+pub(super) async fn delete(
+    args: &OutcomesDeleteArgs,
     out: &mut dyn Write,
 ) -> Result<(), CommandError> {
-    match command {
-        OutcomesCommand::Delete(args) => delete(args, out).await,
-    }
-}
-
-async fn delete(args: &OutcomesDeleteArgs, out: &mut dyn Write) -> Result<(), CommandError> {
     let deleted = match &args.server {
         Some(server) => over_the_wire(args, server).await?,
         None => in_the_file(args).await?,
