@@ -21,6 +21,7 @@ mod grpc;
 mod grpc_stream;
 mod http;
 mod life;
+mod limit;
 mod outcomes;
 mod policy;
 mod preferences;

@@ -3,6 +3,7 @@
 //! In: what the pipeline gave. Out: wire messages. Invariant: every enum is a full match, so a new
 //! variant needs a name on the wire before it compiles. Not here: errors (see [`super::status`]).
 
+use super::limit::limit;
 use super::proto::{self, part::Content};
 use crate::catalog::{Deployment, Fleet, Model};
 use crate::dispatch::ChainEnd;
@@ -136,31 +137,6 @@ fn excluded(of: &Excluded) -> proto::ExcludedCandidate {
         deployment: of.deployment.to_string(),
         reasons: of.reasons.iter().map(reason).collect(),
         prediction: Some(prediction(&of.prediction)),
-    }
-}
-
-fn limit(of: &Exclusion) -> proto::Limit {
-    match of {
-        Exclusion::Abilities { .. } => proto::Limit::Abilities,
-        Exclusion::Window { .. } => proto::Limit::ContextWindow,
-        Exclusion::Unavailable(_) => proto::Limit::Unavailable,
-        Exclusion::NotAllowed => proto::Limit::NotAllowed,
-        Exclusion::NotPermitted => proto::Limit::KeyScope,
-        Exclusion::NotOnRoute => proto::Limit::NotOnRoute,
-        Exclusion::Cost { .. } => proto::Limit::MaxCostUsd,
-        Exclusion::Latency { .. } => proto::Limit::MaxLatencyMs,
-        Exclusion::Ttft { .. } => proto::Limit::MaxTtftMs,
-        Exclusion::Quality { .. } => proto::Limit::MinQuality,
-        Exclusion::InterToken { .. } => proto::Limit::MaxInterTokenMs,
-        Exclusion::Throughput { .. } => proto::Limit::MinThroughput,
-        Exclusion::NotOnly => proto::Limit::ProviderOnly,
-        Exclusion::Ignored => proto::Limit::ProviderIgnore,
-        Exclusion::Fallback => proto::Limit::AllowFallbacks,
-        Exclusion::Parameters { .. } => proto::Limit::RequireParameters,
-        Exclusion::DataCollection { .. } => proto::Limit::DataCollection,
-        Exclusion::Zdr { .. } => proto::Limit::Zdr,
-        Exclusion::Quantization { .. } => proto::Limit::Quantizations,
-        Exclusion::Price { .. } => proto::Limit::MaxPrice,
     }
 }
 
@@ -307,7 +283,6 @@ fn unavailable(id: &DeploymentId, availability: &Availability) -> Option<String>
 mod tests {
     use super::*;
     use crate::api::testing;
-    use crate::domain::AbilitySet;
     use crate::ranking::Unavailable;
 
     #[test]
@@ -315,27 +290,6 @@ mod tests {
         for class in FailureClass::ALL {
             let name = format!("FAILURE_CLASS_{}", class.as_str().to_uppercase());
             assert_eq!(failure_class(class).as_str_name(), name);
-        }
-    }
-
-    #[test]
-    fn limits_keep_their_names() {
-        let half = crate::domain::Probability::clamped(0.5);
-        let all = [
-            Exclusion::Abilities { missing: AbilitySet::EMPTY },
-            Exclusion::Window { needed_tokens: 2, window_tokens: 1 },
-            Exclusion::Unavailable(Unavailable::NoKey("X".into())),
-            Exclusion::NotAllowed,
-            Exclusion::NotPermitted,
-            Exclusion::NotOnRoute,
-            Exclusion::Cost { chance: half, likely_usd: 1.0 },
-            Exclusion::Latency { chance: half, likely_ms: 1.0 },
-            Exclusion::Ttft { chance: half, likely_ms: 1.0 },
-            Exclusion::Quality { expected: half },
-        ];
-        for exclusion in all {
-            let name = format!("LIMIT_{}", exclusion.limit().to_uppercase());
-            assert_eq!(limit(&exclusion).as_str_name(), name);
         }
     }
 

@@ -9,19 +9,17 @@ use super::wishes::{self, RawWishes};
 use crate::domain::{RouteName, Timeouts};
 use crate::ranking::{Exploration, Policy};
 
-/// What of the section is looked up once everything is known.
+/// What of the section is looked up later: what is wanted of providers, and the route.
 #[derive(Default)]
-pub(super) struct Later {
-    /// What is wanted of providers.
+pub(super) struct Named {
     pub(super) wishes: RawWishes,
-    /// The route that requests take.
     pub(super) route: Field<RouteName>,
 }
 
 /// Reads the section; without it, the defaults. The limits on calls stand behind those of models.
-pub(super) fn read(section: Option<Section<'_>>) -> (Policy, Timeouts, Later) {
+pub(super) fn read(section: Option<Section<'_>>) -> (Policy, Timeouts, Named) {
     let (mut policy, mut calls) = (Policy::default(), Timeouts::default());
-    let Some(mut section) = section else { return (policy, calls, Later::default()) };
+    let Some(mut section) = section else { return (policy, calls, Named::default()) };
 
     let Policy { budget, preference, min_quality, fallback, candidates, exploration: _, route: _ } =
         &mut policy;
@@ -52,7 +50,7 @@ pub(super) fn read(section: Option<Section<'_>>) -> (Policy, Timeouts, Later) {
     let route = section.field("route", values::route_name);
 
     section.done();
-    (policy, calls, Later { wishes, route })
+    (policy, calls, Named { wishes, route })
 }
 
 /// Reads the section; without it nothing is given up.

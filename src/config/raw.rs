@@ -131,7 +131,8 @@ pub(super) fn read(mut root: Section<'_>) -> RawConfig {
     let keys = keys::read(root.section("keys"));
     let cache = cache::read(root.section("cache"));
     let artifacts = artifacts(&mut root);
-    let (mut policy, timeouts, later) = policy::read(root.section("policy"));
+    let (mut policy, timeouts, policy::Named { wishes, route }) =
+        policy::read(root.section("policy"));
     policy.exploration = policy::exploration(root.section("exploration"));
     let mut allowed = false;
     if let Some(mut section) = root.section("testing") {
@@ -151,9 +152,9 @@ pub(super) fn read(mut root: Section<'_>) -> RawConfig {
         keys,
         cache,
         policy,
-        wishes: later.wishes,
+        wishes,
         timeouts,
-        route: later.route,
+        route,
         routes: routes::read(&mut root),
         providers: root.sections("provider").into_iter().map(provider).collect(),
         models: root.sections("model").into_iter().map(model).collect(),

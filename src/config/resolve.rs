@@ -54,8 +54,8 @@ pub(super) fn resolve(
     for deployment in &mut deployments {
         deployment.timeouts = deployment.timeouts.or(raw.timeouts);
     }
-    policy.candidates.provider = raw.wishes.resolve(&deployments, &ledger);
     let routes = routes::link(&raw.routes, &fallbacks, &raw.route, &deployments, &ledger);
+    policy.candidates.provider = raw.wishes.resolve(&deployments, &ledger);
     for id in calls_itself(&deployments, &connections, raw.server.listen) {
         let place = Place { path: "server.listen".to_owned(), line: None };
         ledger.report(&place, Fault::OwnAddress(id));
@@ -100,13 +100,6 @@ pub(super) fn resolve(
     })
 }
 
-/// The strategy of each model that has one.
-fn strategies(models: &[RawModel]) -> BTreeMap<ModelName, Strategy> {
-    let own =
-        |it: &RawModel| Some((it.name.as_given()?.value.clone(), it.strategy.as_given()?.value));
-    models.iter().filter_map(own).collect()
-}
-
 /// Takes what models say of the time after they failed.
 fn fallbacks(models: &mut [RawModel]) -> Vec<Named> {
     let of = |it: &mut RawModel| {
@@ -114,6 +107,13 @@ fn fallbacks(models: &mut [RawModel]) -> Vec<Named> {
         Some((it.name.as_given()?.clone(), fallbacks))
     };
     models.iter_mut().filter_map(of).collect()
+}
+
+/// The strategy of each model that has one.
+fn strategies(models: &[RawModel]) -> BTreeMap<ModelName, Strategy> {
+    let own =
+        |it: &RawModel| Some((it.name.as_given()?.value.clone(), it.strategy.as_given()?.value));
+    models.iter().filter_map(own).collect()
 }
 
 /// Makes the fleet; an empty one is told with the variables that would fill it.

@@ -24,8 +24,8 @@ use crate::ranking::{Need, Policy};
 /// records are read as they are: without a spread, which gives the rule of then.
 /// 4: a record may name the caller's key and team, and exclude what the key has no right to.
 /// 5: what was wanted of providers, how deployments of one model were ordered and what that went by; new
-/// reasons to exclude, and deployments that were full; the policy may hold a route, which orders the
-/// candidates after everything else; an answer may have been given before.
+/// reasons to exclude, and deployments that were full; and the policy may hold a route, which orders the
+/// candidates after everything else.
 pub const RECORD_VERSION: u32 = 5;
 /// The oldest version that is still read.
 pub(super) const RECORD_VERSION_MIN: u32 = 1;

@@ -69,7 +69,7 @@ pub fn wishes_are_kept(ranking: &Ranking, policy: &Policy, need: &Need) -> bool 
         });
     let one = wishes.fallbacks == Fallbacks::Refused && wishes.order.is_empty();
     ordered
-        && (!one || ranking.entries.len() == 1)
+        && (!one || policy.route.is_some() || ranking.entries.len() == 1)
         && ranking.entries.iter().all(|it| promises_are_kept(it, wishes, need))
 }
 

@@ -51,9 +51,29 @@ fn wanted(a: &Ranked, b: &Ranked, candidates: &Candidates, ties: Ties) -> Orderi
     if candidates.models_in_order().is_none() {
         return Ordering::Equal;
     }
+    by_strategy(a, b, candidates, ties)
+}
+
+fn by_strategy(a: &Ranked, b: &Ranked, candidates: &Candidates, ties: Ties) -> Ordering {
     let strategy = candidates.strategies.of(&a.deployment.model.name);
     let [first, second] = [strategy.keys(a, ties), strategy.keys(b, ties)];
     first[0].total_cmp(&second[0]).then_with(|| first[1].total_cmp(&second[1]))
+}
+
+/// Who stands before whom of one model's deployments, where a route names the model: the strategy holds
+/// as if the caller had. What it leaves alike stays as it was.
+pub(super) fn of_one_model(
+    a: &Ranked,
+    b: &Ranked,
+    candidates: &Candidates,
+    ties: Ties,
+) -> Ordering {
+    if candidates.provider.sort.is_some() {
+        return Ordering::Equal;
+    }
+    group(a, candidates)
+        .cmp(&group(b, candidates))
+        .then_with(|| by_strategy(a, b, candidates, ties))
 }
 
 /// A model's place in an order; where there is none, all have the same.
@@ -79,8 +99,15 @@ pub(super) fn behind_the_first(entries: &mut Vec<Ranked>, policy: &Policy) -> Ve
 
 /// Sets everyone's chance of being first, where a strategy draws; `false` where none does.
 pub(super) fn drawn(entries: &mut [Ranked], candidates: &Candidates) -> bool {
-    let named = candidates.models_in_order().is_some() && candidates.provider.sort.is_none();
-    let Some(first) = entries.first().filter(|it| named && it.shut.is_none()) else { return false };
+    candidates.models_in_order().is_some() && drawn_of_one_model(entries, candidates)
+}
+
+/// As [`drawn`], where the first one's model is named.
+pub(super) fn drawn_of_one_model(entries: &mut [Ranked], candidates: &Candidates) -> bool {
+    let sorted = candidates.provider.sort.is_some();
+    let Some(first) = entries.first().filter(|it| !sorted && it.shut.is_none()) else {
+        return false;
+    };
     let strategy = candidates.strategies.of(&first.deployment.model.name);
     let (head, failing) = (group(first, candidates), first.recent.failing);
     let alike = |it: &&Ranked| {

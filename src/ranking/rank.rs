@@ -37,8 +37,7 @@ pub struct Candidate {
 /// comes first. Utility is `quality - cost / worth - latency / worth` at the expected values. Those on the
 /// same [`TIE_STEP`](super::TIE_STEP) are equals: the one with fewer calls under way comes first, then the
 /// seed decides, so that equal deployments share the load and a decision can still be replayed. Who comes
-/// first may be drawn, by the seed too, where the policy explores; behind him the order stays. A route of
-/// the operator's comes last: it cuts and orders who is left.
+/// first may be drawn, by the seed too, where the policy explores; behind him the order stays. A route of the operator's comes last: it cuts and orders who is left.
 ///
 /// # Errors
 /// [`Refusal`] when no candidate passes; it names the limits that excluded each.
@@ -59,9 +58,8 @@ pub fn rank(
         if reasons.is_empty() {
             let utility = utility(&prediction, policy);
             let (propensity, shut) = (Probability::ZERO, None);
-            let (in_flight, recent) =
-                (availability.in_flight(&deployment.id), availability.recent(&deployment.id));
-            let stop = None;
+            let (in_flight, recent, stop) =
+                (availability.in_flight(&deployment.id), availability.recent(&deployment.id), None);
             entries.push(Ranked {
                 deployment,
                 prediction,
@@ -87,7 +85,9 @@ pub fn rank(
         return Err(Refusal { excluded });
     }
     entries.sort_by(|a, b| order::compare(a, b, &policy.candidates, ties));
-    excluded.extend(order::behind_the_first(&mut entries, policy));
+    if policy.route.is_none() {
+        excluded.extend(order::behind_the_first(&mut entries, policy));
+    }
     if !order::drawn(&mut entries, &policy.candidates) {
         explore::first(&mut entries, policy, ties.seed);
     }
@@ -99,13 +99,12 @@ pub fn rank(
     debug_assert!(invariants::wishes_are_kept(&ranking, policy, need));
     debug_assert!(invariants::chances_are_whole(&ranking, policy));
     let Some(on) = &policy.route else { return Ok(ranking) };
-    let arranged = route::arrange(ranking, on);
-    debug_assert!(arranged.as_ref().map_or(true, |it| {
-        invariants::everyone_is_accounted_for(it, total)
-            && invariants::route_is_followed(it)
-            && invariants::no_limit_is_broken(it, policy, need)
-    }));
-    arranged
+    let mut arranged = route::arrange(ranking, on, &policy.candidates)?;
+    arranged.excluded.extend(order::behind_the_first(&mut arranged.entries, policy));
+    debug_assert!(invariants::everyone_is_accounted_for(&arranged, total));
+    debug_assert!(invariants::route_is_followed(&arranged));
+    debug_assert!(invariants::no_limit_is_broken(&arranged, policy, need));
+    Ok(arranged)
 }
 
 /// Those who are excluded for nothing but being shut, and the others.

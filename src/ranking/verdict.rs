@@ -30,10 +30,10 @@ pub struct Ranked {
     pub shut: Option<Unavailable>,
     /// Calls under way there when it was ranked; fewer come first among equals.
     pub in_flight: u32,
-    /// What it did of late.
-    pub recent: Recent,
     /// Its place on the route that was taken; `None` where none was.
     pub stop: Option<Arc<Stop>>,
+    /// What it did of late.
+    pub recent: Recent,
 }
 
 /// The order in which deployments are tried; never empty.

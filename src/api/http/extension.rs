@@ -64,13 +64,13 @@ pub(super) fn read(value: Value, wire: &mut proto::RouteRequest, found: &mut Vec
     wire.metadata.extend(fields.named_texts("metadata", found));
     wire.explain = fields.flag("explain", found).unwrap_or(wire.explain);
     over(&mut wire.explore, fields.flag("explore", found));
+    over(&mut wire.route, fields.text("route", found));
     if let Some(name) = fields.text("cache", found) {
         match cache_use(&name) {
             Ok(it) => wire.cache = it.into(),
             Err(message) => found.push(Violation::new(format!("{NAME}.cache"), message)),
         }
     }
-    over(&mut wire.route, fields.text("route", found));
     if let Some(list) = fields.place("faults") {
         // One more than is allowed is enough to be told so.
         let list = list.elements(found).into_iter().take(FORCED_MAX + 1);
@@ -215,8 +215,8 @@ mod tests {
         assert_eq!(fallback.hedge, Some(true));
         assert_eq!((wire.session_id.as_deref(), wire.explain), (Some("s"), true));
         assert_eq!((wire.metadata["k"].as_str(), wire.explore), ("v", Some(false)));
-        assert_eq!(wire.cache, i32::from(proto::CacheUse::Refresh));
         assert_eq!(wire.route.as_deref(), Some("support"));
+        assert_eq!(wire.cache, i32::from(proto::CacheUse::Refresh));
         let fault = &wire.faults[0];
         assert_eq!((fault.target.as_str(), fault.fault.as_str()), ("*", "reset"));
         assert_eq!((fault.times, fault.probability), (Some(2), Some(0.5)));

@@ -105,8 +105,8 @@ fn one(own: &str, value: &str, wire: &mut proto::RouteRequest) -> Result<(), Str
         "request-id" => wire.request_id = Some(value.to_owned()),
         "explain" => wire.explain = flag(value)?,
         "explore" => wire.explore = Some(flag(value)?),
-        "cache" => wire.cache = extension::cache_use(value.trim())?.into(),
         "route" => wire.route = Some(value.trim().to_owned()),
+        "cache" => wire.cache = extension::cache_use(value.trim())?.into(),
         _ => return Err(unknown(own)),
     }
     Ok(())

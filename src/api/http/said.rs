@@ -167,10 +167,8 @@ fn in_order(
 ) -> Option<Violation> {
     let open = ["auto:", ROUTE];
     let auto = |name: &str| {
-        name.is_empty()
-            || name == AUTO
-            || name == OPENROUTER_AUTO
-            || open.iter().any(|it| name.starts_with(it))
+        let ours = name.is_empty() || name == AUTO || name == OPENROUTER_AUTO;
+        ours || open.iter().any(|it| name.starts_with(it))
     };
     // A route says who answers; the model is what its conditions may look at.
     let routed = wire.route.is_some() && wire.route.as_deref() != Some(NO_ROUTE);

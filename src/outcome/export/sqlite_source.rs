@@ -14,6 +14,7 @@ use super::source::{
     ExportSource, FeedbackRow, OutcomeRow, PART_ROWS_MAX, Part, Planned, READ_BYTES_MAX,
     READ_ROWS_MAX, Span, Table,
 };
+use crate::outcome::journal;
 use crate::outcome::sqlite::{SqliteStore, failure, vector};
 use crate::outcome::store::OutcomeError;
 
@@ -27,8 +28,9 @@ pub(super) struct SqliteSource {
 }
 
 impl SqliteSource {
-    /// Opens a log that is there; an older one is migrated.
+    /// Opens a log that is there, once what was acknowledged is in it; an older one is migrated.
     pub(super) fn open(path: &Path) -> Result<Self, OutcomeError> {
+        journal::settle(path, || SqliteStore::open_existing(path).map(drop));
         let connection = SqliteStore::open_existing(path)?;
         let full = connection.pragma_update(None, "synchronous", "full");
         full.map_err(|source| failure(path, source))?;

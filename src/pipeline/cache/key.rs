@@ -27,18 +27,18 @@ struct Wishes<'a> {
     preference: Preference,
     min_quality: Option<f64>,
     candidates: &'a Candidates,
-    /// The operator's route and the branch of it, which may change what is asked.
-    taken: Option<(&'a str, &'a [String])>,
+    /// The branch of the operator's route: its target may have parameters of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    route: Option<&'a Taken>,
 }
 
-/// Both hashes of a call that takes this way.
-pub(super) fn of(call: &Call, taken: Option<&Taken>) -> (Key, Frame) {
+/// Both hashes of a call, and of the way that it takes where the operator's route says one.
+pub(super) fn of(call: &Call, route: Option<&Taken>) -> (Key, Frame) {
     let mut frame = Print::default();
     frame.text(call.caller.as_ref().map_or("", |it| it.key().as_str()));
     let Policy { preference, min_quality, candidates, .. } = &call.policy;
     let (preference, min_quality) = (*preference, min_quality.map(|it| it.get()));
-    let taken = taken.map(|it| (it.route.as_str(), it.branch.as_slice()));
-    frame.json(&Wishes { preference, min_quality, candidates, taken });
+    frame.json(&Wishes { preference, min_quality, candidates, route });
     request(&mut frame, &call.request);
     let last = call.request.messages.iter().rposition(|it| matches!(it, Message::User(_)));
     let mut words = Print::default();

@@ -26,7 +26,7 @@ use super::consider::Considered;
 use crate::catalog::Deployment;
 use crate::dispatch::{ChainEnd, Dispatched};
 use crate::domain::{Attempt, ChatRequest, ChatResponse, DecisionId, FinishReason, Probability};
-use crate::ranking::{Candidates, Order, Policy, Ranking};
+use crate::ranking::{Order, Policy, Ranking};
 
 pub(super) use self::replay::tell;
 
@@ -236,20 +236,20 @@ impl AnswerCache {
 }
 
 /// Whether an answer of this deployment is worth no less than asking anew: it costs nothing and is there
-/// at once, so its utility is its quality alone. Where the caller or a route gives the order, the first stays
-/// first.
+/// at once, so its utility is its quality alone. Where the caller gives the order, his first stays first; and
+/// on a route its first target.
 fn good_enough(kept: &Deployment, ranking: &Ranking, policy: &Policy) -> bool {
     let own = ranking.entries.iter().find(|it| it.deployment.id == kept.id);
     let open = ranking.entries.iter().find(|it| it.shut.is_none());
     let Some((own, first)) = own.zip(open) else { return own.is_some() };
-    let same_model = own.deployment.model.name == first.deployment.model.name;
-    let Candidates { order, provider, .. } = &policy.candidates;
-    match order {
-        Order::Given(_) => same_model,
-        Order::Learned if policy.route.is_some() => same_model,
+    if let Some((own, first)) = own.stop.as_ref().zip(first.stop.as_ref()) {
+        return own.place == first.place;
+    }
+    match policy.candidates.order {
         // Whoever sorts by price or speed has nothing cheaper or faster.
-        Order::Learned if provider.sort.is_some() => true,
+        Order::Learned if policy.candidates.provider.sort.is_some() => true,
         Order::Learned => own.prediction.quality.mean.get() >= first.utility,
+        Order::Given(_) => own.deployment.model.name == first.deployment.model.name,
     }
 }
 

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::domain::{
-    Assembly, Delta, Image, ImageSource, Json, Message, Part, Reasoning, ResponseFormat, StreamEnd,
-    Tool, ToolCall, Usage,
+    Assembly, Delta, Image, ImageSource, Json, Message, Part, Reasoning, ResponseFormat, RouteName,
+    StreamEnd, Tool, ToolCall, Usage,
 };
+use crate::ranking::route::Taken;
 use crate::ranking::{Order, Policy, Preference};
 
 fn call(request: ChatRequest) -> Call {
@@ -100,6 +101,10 @@ async fn other_wishes_make_another_question_and_other_limits_do_not() {
         |it| it.candidates.order = Order::Given(Vec::new()),
     ];
     assert!(wishes.into_iter().all(|it| wished(it) != usual));
+    let branch = |it: &str| Taken { route: RouteName::new("r").unwrap(), branch: vec![it.into()] };
+    let taken = |it: &str| key::of(&call(asked("why?")), Some(&branch(it))).0;
+    assert_eq!(taken("a"), taken("a"));
+    assert!(taken("a") != taken("b") && taken("a") != usual);
 }
 
 #[test]

@@ -5,10 +5,14 @@
 //! deployment stands at the first stop that means it, and behind all others while it is shut. Not
 //! here: what follows a failure (see [`super::stop`]).
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use super::super::availability::Unavailable;
 use super::super::exclusion::Exclusion;
+use super::super::order;
+use super::super::policy::Candidates;
+use super::super::strategy::Strategy;
 use super::super::ties::unit;
 use super::super::verdict::{Excluded, Ranked, Ranking, Refusal};
 use super::facts::{Fact, Value};
@@ -19,7 +23,11 @@ use crate::catalog::Deployment;
 use crate::domain::{FailureClass, Probability};
 
 /// Cuts a ranking to a route, and orders it so.
-pub(in crate::ranking) fn arrange(mut of: Ranking, on: &OnRoute) -> Result<Ranking, Refusal> {
+pub(in crate::ranking) fn arrange(
+    mut of: Ranking,
+    on: &OnRoute,
+    candidates: &Candidates,
+) -> Result<Ranking, Refusal> {
     let seed = on.session_seed.unwrap_or(of.ties.seed);
     let (stops, branch) = (Vec::new(), Vec::new());
     let mut way = Way { on, ranking: &of, seed, stops, branch, chance: 1.0, draws: 0, kept: 0 };
@@ -50,9 +58,16 @@ pub(in crate::ranking) fn arrange(mut of: Ranking, on: &OnRoute) -> Result<Ranki
     if entries.is_empty() {
         return Err(Refusal { excluded: of.excluded });
     }
-    // Stable: within a stop the learned order stays.
-    entries.sort_by_key(|it| (it.shut.is_some(), it.stop.as_ref().map(|it| it.place)));
-    first(&mut entries, chance);
+    // Stable: within a stop the order stays, but that a model that is named has its strategy.
+    let place = |it: &Ranked| (it.shut.is_some(), it.stop.as_ref().map(|it| it.place));
+    entries.sort_by(|a, b| {
+        let within = || match is_of_model(a) {
+            true => order::of_one_model(a, b, candidates, of.ties),
+            false => Ordering::Equal,
+        };
+        place(a).cmp(&place(b)).then_with(within)
+    });
+    first(&mut entries, chance, candidates);
     let taken = Some(Taken { route: on.route.name.clone(), branch });
     Ok(Ranking { entries, taken, ..of })
 }
@@ -233,20 +248,15 @@ fn model_of(excluded: &Excluded) -> &str {
 fn would_fail(excluded: &Excluded) -> Option<Failed> {
     let class = excluded.reasons.iter().find_map(|it| match it {
         Exclusion::Window { .. } => Some(FailureClass::ContextTooLong),
-        Exclusion::Abilities { .. } | Exclusion::Parameters { .. } => {
-            Some(FailureClass::Unsupported)
-        }
+        Exclusion::Abilities { .. } => Some(FailureClass::Unsupported),
         Exclusion::Unavailable(Unavailable::Shut { class, .. }) => Some(*class),
-        Exclusion::Unavailable(Unavailable::Full { .. }) => Some(FailureClass::RateLimited),
         Exclusion::Unavailable(Unavailable::NoKey(_)) | Exclusion::NotPermitted => {
             Some(FailureClass::Auth)
         }
+        Exclusion::Unavailable(Unavailable::Full { .. }) => Some(FailureClass::RateLimited),
+        Exclusion::Parameters { .. } => Some(FailureClass::Unsupported),
         Exclusion::NotAllowed
         | Exclusion::NotOnRoute
-        | Exclusion::Cost { .. }
-        | Exclusion::Latency { .. }
-        | Exclusion::Ttft { .. }
-        | Exclusion::Quality { .. }
         | Exclusion::InterToken { .. }
         | Exclusion::Throughput { .. }
         | Exclusion::NotOnly
@@ -255,7 +265,11 @@ fn would_fail(excluded: &Excluded) -> Option<Failed> {
         | Exclusion::DataCollection { .. }
         | Exclusion::Zdr { .. }
         | Exclusion::Quantization { .. }
-        | Exclusion::Price { .. } => None,
+        | Exclusion::Price { .. }
+        | Exclusion::Cost { .. }
+        | Exclusion::Latency { .. }
+        | Exclusion::Ttft { .. }
+        | Exclusion::Quality { .. } => None,
     })?;
     Some(Failed { class, status: None, goes_on: true })
 }
@@ -283,10 +297,44 @@ fn reached(stops: &[Arc<Stop>], start: Option<usize>) -> Vec<bool> {
     reached
 }
 
+fn is_of_model(ranked: &Ranked) -> bool {
+    ranked.stop.as_ref().is_some_and(|it| matches!(it.who, Who::Model(_)))
+}
+
+/// As [`first`], where the first stop is a model with a strategy; `false` where it is not.
+fn by_strategy(entries: &mut [Ranked], chance: f64, candidates: &Candidates) -> bool {
+    let Some(head) = entries.first() else { return false };
+    let strategy = candidates.strategies.of(&head.deployment.model.name);
+    let learned = strategy == Strategy::Learned || candidates.provider.sort.is_some();
+    if learned || !is_of_model(head) {
+        return false;
+    }
+    let (place, shut) = (head.stop.as_ref().map(|it| it.place), head.shut.is_some());
+    let here =
+        |it: &&Ranked| it.shut.is_some() == shut && it.stop.as_ref().map(|it| it.place) == place;
+    let count = entries.iter().take_while(here).count();
+    for entry in entries.iter_mut() {
+        entry.propensity = Probability::ZERO;
+    }
+    let (own, _) = entries.split_at_mut(count);
+    if !order::drawn_of_one_model(own, candidates)
+        && let Some(first) = own.first_mut()
+    {
+        first.propensity = Probability::ONE;
+    }
+    for entry in own {
+        entry.propensity = Probability::clamped(chance * entry.propensity.get());
+    }
+    true
+}
+
 /// Sets the chances of being first: of whoever stands at the first one's stop, times the chance of the
 /// draws that led there. What is left is the chance of other branches.
-fn first(entries: &mut [Ranked], chance: f64) {
+fn first(entries: &mut [Ranked], chance: f64, candidates: &Candidates) {
     let Some(stop) = entries.first().and_then(|it| it.stop.clone()) else { return };
+    if by_strategy(entries, chance, candidates) {
+        return;
+    }
     let here = |it: &Ranked| {
         it.shut.is_none() && it.stop.as_ref().is_some_and(|own| own.place == stop.place)
     };

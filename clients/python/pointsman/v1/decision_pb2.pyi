@@ -30,6 +30,7 @@ class Limit(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     LIMIT_MAX_PRICE: _ClassVar[Limit]
     LIMIT_MAX_INTER_TOKEN_MS: _ClassVar[Limit]
     LIMIT_MIN_THROUGHPUT: _ClassVar[Limit]
+    LIMIT_NOT_ON_ROUTE: _ClassVar[Limit]
 
 class FailureClass(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -71,6 +72,7 @@ LIMIT_QUANTIZATIONS: Limit
 LIMIT_MAX_PRICE: Limit
 LIMIT_MAX_INTER_TOKEN_MS: Limit
 LIMIT_MIN_THROUGHPUT: Limit
+LIMIT_NOT_ON_ROUTE: Limit
 FAILURE_CLASS_UNSPECIFIED: FailureClass
 FAILURE_CLASS_RATE_LIMITED: FailureClass
 FAILURE_CLASS_OVERLOADED: FailureClass
@@ -91,7 +93,7 @@ FAILURE_CLASS_OVER_BUDGET: FailureClass
 FAILURE_CLASS_CANCELLED: FailureClass
 
 class Decision(_message.Message):
-    __slots__ = ("id", "artifact_version", "encoder_exit", "ranking", "excluded", "seed", "decide_us", "explanation", "learned_updates", "canary")
+    __slots__ = ("id", "artifact_version", "encoder_exit", "ranking", "excluded", "seed", "decide_us", "explanation", "learned_updates", "canary", "route")
     ID_FIELD_NUMBER: _ClassVar[int]
     ARTIFACT_VERSION_FIELD_NUMBER: _ClassVar[int]
     ENCODER_EXIT_FIELD_NUMBER: _ClassVar[int]
@@ -102,6 +104,7 @@ class Decision(_message.Message):
     EXPLANATION_FIELD_NUMBER: _ClassVar[int]
     LEARNED_UPDATES_FIELD_NUMBER: _ClassVar[int]
     CANARY_FIELD_NUMBER: _ClassVar[int]
+    ROUTE_FIELD_NUMBER: _ClassVar[int]
     id: str
     artifact_version: str
     encoder_exit: int
@@ -112,10 +115,19 @@ class Decision(_message.Message):
     explanation: str
     learned_updates: int
     canary: bool
-    def __init__(self, id: _Optional[str] = ..., artifact_version: _Optional[str] = ..., encoder_exit: _Optional[int] = ..., ranking: _Optional[_Iterable[_Union[RankedCandidate, _Mapping]]] = ..., excluded: _Optional[_Iterable[_Union[ExcludedCandidate, _Mapping]]] = ..., seed: _Optional[int] = ..., decide_us: _Optional[float] = ..., explanation: _Optional[str] = ..., learned_updates: _Optional[int] = ..., canary: bool = ...) -> None: ...
+    route: RouteTaken
+    def __init__(self, id: _Optional[str] = ..., artifact_version: _Optional[str] = ..., encoder_exit: _Optional[int] = ..., ranking: _Optional[_Iterable[_Union[RankedCandidate, _Mapping]]] = ..., excluded: _Optional[_Iterable[_Union[ExcludedCandidate, _Mapping]]] = ..., seed: _Optional[int] = ..., decide_us: _Optional[float] = ..., explanation: _Optional[str] = ..., learned_updates: _Optional[int] = ..., canary: bool = ..., route: _Optional[_Union[RouteTaken, _Mapping]] = ...) -> None: ...
+
+class RouteTaken(_message.Message):
+    __slots__ = ("name", "branch")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    BRANCH_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    branch: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., branch: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class RankedCandidate(_message.Message):
-    __slots__ = ("deployment", "model", "provider", "prediction", "utility", "propensity", "shut", "in_flight")
+    __slots__ = ("deployment", "model", "provider", "prediction", "utility", "propensity", "shut", "in_flight", "target")
     DEPLOYMENT_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     PROVIDER_FIELD_NUMBER: _ClassVar[int]
@@ -124,6 +136,7 @@ class RankedCandidate(_message.Message):
     PROPENSITY_FIELD_NUMBER: _ClassVar[int]
     SHUT_FIELD_NUMBER: _ClassVar[int]
     IN_FLIGHT_FIELD_NUMBER: _ClassVar[int]
+    TARGET_FIELD_NUMBER: _ClassVar[int]
     deployment: str
     model: str
     provider: str
@@ -132,7 +145,8 @@ class RankedCandidate(_message.Message):
     propensity: float
     shut: str
     in_flight: int
-    def __init__(self, deployment: _Optional[str] = ..., model: _Optional[str] = ..., provider: _Optional[str] = ..., prediction: _Optional[_Union[Prediction, _Mapping]] = ..., utility: _Optional[float] = ..., propensity: _Optional[float] = ..., shut: _Optional[str] = ..., in_flight: _Optional[int] = ...) -> None: ...
+    target: str
+    def __init__(self, deployment: _Optional[str] = ..., model: _Optional[str] = ..., provider: _Optional[str] = ..., prediction: _Optional[_Union[Prediction, _Mapping]] = ..., utility: _Optional[float] = ..., propensity: _Optional[float] = ..., shut: _Optional[str] = ..., in_flight: _Optional[int] = ..., target: _Optional[str] = ...) -> None: ...
 
 class ExcludedCandidate(_message.Message):
     __slots__ = ("deployment", "reasons", "prediction")

@@ -10,6 +10,14 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class CacheUse(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    CACHE_USE_UNSPECIFIED: _ClassVar[CacheUse]
+    CACHE_USE_ON: _ClassVar[CacheUse]
+    CACHE_USE_TOOLS: _ClassVar[CacheUse]
+    CACHE_USE_REFRESH: _ClassVar[CacheUse]
+    CACHE_USE_OFF: _ClassVar[CacheUse]
+
 class FeedbackKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     FEEDBACK_KIND_UNSPECIFIED: _ClassVar[FeedbackKind]
@@ -17,6 +25,11 @@ class FeedbackKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     FEEDBACK_KIND_JUDGE: _ClassVar[FeedbackKind]
     FEEDBACK_KIND_EXACT_MATCH: _ClassVar[FeedbackKind]
     FEEDBACK_KIND_IMPLICIT: _ClassVar[FeedbackKind]
+CACHE_USE_UNSPECIFIED: CacheUse
+CACHE_USE_ON: CacheUse
+CACHE_USE_TOOLS: CacheUse
+CACHE_USE_REFRESH: CacheUse
+CACHE_USE_OFF: CacheUse
 FEEDBACK_KIND_UNSPECIFIED: FeedbackKind
 FEEDBACK_KIND_EXPLICIT: FeedbackKind
 FEEDBACK_KIND_JUDGE: FeedbackKind
@@ -24,7 +37,7 @@ FEEDBACK_KIND_EXACT_MATCH: FeedbackKind
 FEEDBACK_KIND_IMPLICIT: FeedbackKind
 
 class RouteRequest(_message.Message):
-    __slots__ = ("messages", "tools", "tool_choice", "response_format", "sampling", "budget", "preference", "min_quality", "candidates", "fallback", "session_id", "request_id", "metadata", "explain", "parallel_tool_calls", "reasoning", "user", "cache_prompt", "extra_json", "faults", "explore", "provider")
+    __slots__ = ("messages", "tools", "tool_choice", "response_format", "sampling", "budget", "preference", "min_quality", "candidates", "fallback", "session_id", "request_id", "metadata", "explain", "parallel_tool_calls", "reasoning", "user", "cache_prompt", "extra_json", "faults", "explore", "provider", "cache", "route")
     class MetadataEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -54,6 +67,8 @@ class RouteRequest(_message.Message):
     FAULTS_FIELD_NUMBER: _ClassVar[int]
     EXPLORE_FIELD_NUMBER: _ClassVar[int]
     PROVIDER_FIELD_NUMBER: _ClassVar[int]
+    CACHE_FIELD_NUMBER: _ClassVar[int]
+    ROUTE_FIELD_NUMBER: _ClassVar[int]
     messages: _containers.RepeatedCompositeFieldContainer[_chat_pb2.Message]
     tools: _containers.RepeatedCompositeFieldContainer[_chat_pb2.Tool]
     tool_choice: _chat_pb2.ToolChoice
@@ -76,10 +91,12 @@ class RouteRequest(_message.Message):
     faults: _containers.RepeatedCompositeFieldContainer[_policy_pb2.ForcedFault]
     explore: bool
     provider: _policy_pb2.ProviderPreferences
-    def __init__(self, messages: _Optional[_Iterable[_Union[_chat_pb2.Message, _Mapping]]] = ..., tools: _Optional[_Iterable[_Union[_chat_pb2.Tool, _Mapping]]] = ..., tool_choice: _Optional[_Union[_chat_pb2.ToolChoice, _Mapping]] = ..., response_format: _Optional[_Union[_chat_pb2.ResponseFormat, _Mapping]] = ..., sampling: _Optional[_Union[_chat_pb2.Sampling, _Mapping]] = ..., budget: _Optional[_Union[_policy_pb2.Budget, _Mapping]] = ..., preference: _Optional[_Union[_policy_pb2.Preference, _Mapping]] = ..., min_quality: _Optional[float] = ..., candidates: _Optional[_Union[_policy_pb2.Candidates, _Mapping]] = ..., fallback: _Optional[_Union[_policy_pb2.Fallback, _Mapping]] = ..., session_id: _Optional[str] = ..., request_id: _Optional[str] = ..., metadata: _Optional[_Mapping[str, str]] = ..., explain: bool = ..., parallel_tool_calls: bool = ..., reasoning: _Optional[_Union[_chat_pb2.Reasoning, _Mapping]] = ..., user: _Optional[str] = ..., cache_prompt: bool = ..., extra_json: _Optional[str] = ..., faults: _Optional[_Iterable[_Union[_policy_pb2.ForcedFault, _Mapping]]] = ..., explore: bool = ..., provider: _Optional[_Union[_policy_pb2.ProviderPreferences, _Mapping]] = ...) -> None: ...
+    cache: CacheUse
+    route: str
+    def __init__(self, messages: _Optional[_Iterable[_Union[_chat_pb2.Message, _Mapping]]] = ..., tools: _Optional[_Iterable[_Union[_chat_pb2.Tool, _Mapping]]] = ..., tool_choice: _Optional[_Union[_chat_pb2.ToolChoice, _Mapping]] = ..., response_format: _Optional[_Union[_chat_pb2.ResponseFormat, _Mapping]] = ..., sampling: _Optional[_Union[_chat_pb2.Sampling, _Mapping]] = ..., budget: _Optional[_Union[_policy_pb2.Budget, _Mapping]] = ..., preference: _Optional[_Union[_policy_pb2.Preference, _Mapping]] = ..., min_quality: _Optional[float] = ..., candidates: _Optional[_Union[_policy_pb2.Candidates, _Mapping]] = ..., fallback: _Optional[_Union[_policy_pb2.Fallback, _Mapping]] = ..., session_id: _Optional[str] = ..., request_id: _Optional[str] = ..., metadata: _Optional[_Mapping[str, str]] = ..., explain: bool = ..., parallel_tool_calls: bool = ..., reasoning: _Optional[_Union[_chat_pb2.Reasoning, _Mapping]] = ..., user: _Optional[str] = ..., cache_prompt: bool = ..., extra_json: _Optional[str] = ..., faults: _Optional[_Iterable[_Union[_policy_pb2.ForcedFault, _Mapping]]] = ..., explore: bool = ..., provider: _Optional[_Union[_policy_pb2.ProviderPreferences, _Mapping]] = ..., cache: _Optional[_Union[CacheUse, str]] = ..., route: _Optional[str] = ...) -> None: ...
 
 class RouteResponse(_message.Message):
-    __slots__ = ("message", "finish_reason", "usage", "cost_usd", "served_model", "deployment", "provider", "attempts", "decision", "outcome_recorded", "total_ms", "dropped_parameters", "logprobs_json")
+    __slots__ = ("message", "finish_reason", "usage", "cost_usd", "served_model", "deployment", "provider", "attempts", "decision", "outcome_recorded", "total_ms", "dropped_parameters", "logprobs_json", "cached")
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     FINISH_REASON_FIELD_NUMBER: _ClassVar[int]
     USAGE_FIELD_NUMBER: _ClassVar[int]
@@ -93,6 +110,7 @@ class RouteResponse(_message.Message):
     TOTAL_MS_FIELD_NUMBER: _ClassVar[int]
     DROPPED_PARAMETERS_FIELD_NUMBER: _ClassVar[int]
     LOGPROBS_JSON_FIELD_NUMBER: _ClassVar[int]
+    CACHED_FIELD_NUMBER: _ClassVar[int]
     message: _chat_pb2.Message
     finish_reason: _chat_pb2.FinishReason
     usage: _chat_pb2.Usage
@@ -106,7 +124,18 @@ class RouteResponse(_message.Message):
     total_ms: float
     dropped_parameters: _containers.RepeatedScalarFieldContainer[str]
     logprobs_json: str
-    def __init__(self, message: _Optional[_Union[_chat_pb2.Message, _Mapping]] = ..., finish_reason: _Optional[_Union[_chat_pb2.FinishReason, str]] = ..., usage: _Optional[_Union[_chat_pb2.Usage, _Mapping]] = ..., cost_usd: _Optional[float] = ..., served_model: _Optional[str] = ..., deployment: _Optional[str] = ..., provider: _Optional[str] = ..., attempts: _Optional[_Iterable[_Union[_decision_pb2.Attempt, _Mapping]]] = ..., decision: _Optional[_Union[_decision_pb2.Decision, _Mapping]] = ..., outcome_recorded: bool = ..., total_ms: _Optional[float] = ..., dropped_parameters: _Optional[_Iterable[str]] = ..., logprobs_json: _Optional[str] = ...) -> None: ...
+    cached: CachedAnswer
+    def __init__(self, message: _Optional[_Union[_chat_pb2.Message, _Mapping]] = ..., finish_reason: _Optional[_Union[_chat_pb2.FinishReason, str]] = ..., usage: _Optional[_Union[_chat_pb2.Usage, _Mapping]] = ..., cost_usd: _Optional[float] = ..., served_model: _Optional[str] = ..., deployment: _Optional[str] = ..., provider: _Optional[str] = ..., attempts: _Optional[_Iterable[_Union[_decision_pb2.Attempt, _Mapping]]] = ..., decision: _Optional[_Union[_decision_pb2.Decision, _Mapping]] = ..., outcome_recorded: bool = ..., total_ms: _Optional[float] = ..., dropped_parameters: _Optional[_Iterable[str]] = ..., logprobs_json: _Optional[str] = ..., cached: _Optional[_Union[CachedAnswer, _Mapping]] = ...) -> None: ...
+
+class CachedAnswer(_message.Message):
+    __slots__ = ("decision_id", "age_ms", "similarity")
+    DECISION_ID_FIELD_NUMBER: _ClassVar[int]
+    AGE_MS_FIELD_NUMBER: _ClassVar[int]
+    SIMILARITY_FIELD_NUMBER: _ClassVar[int]
+    decision_id: str
+    age_ms: int
+    similarity: float
+    def __init__(self, decision_id: _Optional[str] = ..., age_ms: _Optional[int] = ..., similarity: _Optional[float] = ...) -> None: ...
 
 class RouteEvent(_message.Message):
     __slots__ = ("decided", "answering", "delta", "switched", "restarted", "completed")
