@@ -26,6 +26,10 @@ use crate::pipeline::FaultPolicy;
 use crate::providers::{ApiKey, Provider, ProviderRow};
 use crate::ranking::{Availability, Strategy, Unavailable};
 
+const FORCED: &str = "warning: callers may force failures ([testing] allow_faults)";
+const READABLE: &str = "warning: callers may read and delete outcomes ([outcomes] admin_calls)";
+const OPEN: &str = "warning: whoever reaches this server may use it ([keys] required = false)";
+
 /// Resolves a file against a catalog and the built-in providers.
 pub(super) fn resolve(
     text: &str,
@@ -67,19 +71,14 @@ pub(super) fn resolve(
     }
     let fleet = fleet_of(deployments, rows)?;
     let mut found = findings(&fleet, &connections);
-    if raw.faults == FaultPolicy::Allowed {
-        found.push("warning: callers may force failures ([testing] allow_faults)".to_owned());
-    }
-    if log.admin == OutcomeAccess::Allowed {
-        found.push("warning: callers may read and delete outcomes ([outcomes] admin_calls)".into());
-    }
-    if raw.keys.demand(raw.server.listen) == Some(Demand::Optional)
-        && !raw.server.listen.ip().is_loopback()
-    {
-        found.push(
-            "warning: whoever reaches this server may use it ([keys] required = false)".into(),
-        );
-    }
+    let open = raw.keys.demand(raw.server.listen) == Some(Demand::Optional)
+        && !raw.server.listen.ip().is_loopback();
+    let warnings = [
+        (raw.faults == FaultPolicy::Allowed, FORCED),
+        (log.admin == OutcomeAccess::Allowed, READABLE),
+        (open, OPEN),
+    ];
+    found.extend(warnings.into_iter().filter(|it| it.0).map(|it| it.1.to_owned()));
     Ok(Config {
         listen: raw.server.listen,
         admin,

@@ -50,8 +50,9 @@ async fn only_listed_failures_lead_on() {
     check("two", "empty", 502, "EMPTY_ANSWER", "c").await;
     check("all", "status:400", 200, "a@one", "c a").await;
     check("all", "empty", 200, "a@one", "c a").await;
-    // Its breaker opens on this; whoever cannot be called is passed over, whatever the triggers say.
     check("two", "status:404", 502, "MODEL_MISSING", "c").await;
+    // Its breaker opens for this long; whoever cannot be called is passed over.
+    check("two", "status:429:60s", 200, "a@one", "c a").await;
     let came = station.on("two", json!({})).await;
     assert_eq!((came.status, came.calls().as_str()), (200, "a"), "{}", came.body);
     station.house.stop().await;
