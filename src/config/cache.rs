@@ -55,7 +55,7 @@ mod tests {
             let told = read(&format!("[cache]\n{line}\n")).unwrap_err();
             assert!(told.contains("cache.") && told.contains(wanted), "{told}");
         };
-        check("similarity = 0.3", "from 0.8 to 1");
+        check("similarity = 0.3", "from 0.95 to 1");
         check("bytes = 10", "cache.bytes");
         check("ttl = \"0s\"", "cache.ttl");
         check("size = 1", "cache.size");

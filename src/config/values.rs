@@ -36,8 +36,8 @@ const SPOOL_BYTES: (u64, u64) = (1 << 20, 1 << 44);
 const DAYS_MAX: u64 = 36_500;
 /// Below a MiB a cache holds a few hundred answers; above 64 GiB it would be another program.
 const CACHE_BYTES: (u64, u64) = (1 << 20, 1 << 36);
-/// Below this nearly every question is like another (docs/cache.md).
-const SIMILARITY_MIN: f64 = 0.8;
+/// Below this every other question of the training table is taken for another one (docs/cache.md).
+const SIMILARITY_MIN: f64 = 0.95;
 /// Below a MiB a log holds some hundred outcomes.
 const LOG_BYTES_MIN: u64 = 1 << 20;
 /// What TOML's integers hold.

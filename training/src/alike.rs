@@ -22,7 +22,7 @@ use crate::dataset::{Dataset, prompt::request};
 use crate::fit::encode_prompts_kept;
 
 /// The similarities that are judged.
-const SIMILARITIES: [f32; 7] = [0.8, 0.85, 0.9, 0.95, 0.97, 0.98, 0.99];
+const SIMILARITIES: [f32; 7] = [0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 0.999];
 /// Questions in the cache: as many as the server compares with at most.
 const KEPT: usize = 4_096;
 /// Questions that are edited; each is read twice by the encoder.

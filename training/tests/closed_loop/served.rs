@@ -40,8 +40,9 @@ const ROUNDS: usize = 3;
 const GIVEN_UP: f64 = 0.03;
 /// The same where it may be sure of the wrong ones.
 const GIVEN_UP_LATER: f64 = 0.05;
-/// Until a world turned upside down is served well again.
-const RECOVERY_ROUNDS_MAX: usize = 6;
+/// Until a world turned upside down is served well again: four to seven rounds, since now and then a
+/// candidate is refused for want of evidence, and a round goes by.
+const RECOVERY_ROUNDS_MAX: usize = 12;
 /// Callers at the same time.
 const CALLERS: usize = 16;
 /// Standard error of a round's mean utility: qualities of one round deviate by some 0.25.
