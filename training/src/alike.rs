@@ -189,7 +189,7 @@ impl fmt::Display for Measured {
                 [false_hits, worst, edited_hits].map(|it| it * 100.0);
             writeln!(
                 out,
-                "{similarity:10.2}  {false_hits:15.2} %  {worst:8.2} % {name:<15} {edited_hits:17.1} %"
+                "{similarity:10.3}  {false_hits:15.2} %  {worst:8.2} % {name:<15} {edited_hits:17.1} %"
             )?;
         }
         Ok(())
